@@ -1,0 +1,40 @@
+"""What every decoder yields: upright 8-bit pictures, one after another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.decoding import DecodeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One two-dimensional picture of an object.
+
+    pixels: uint8, (rows, cols) for grey or (rows, cols, 3) for RGB, upright, ready to look at.
+    plane: what the slice is within its object: ``image``, ``page``, ``frame``, ``axial``, ``coronal``,
+        ``sagittal``; a fixed CT window adds its name (``frame/lung``).
+    modality, body_part: the object's own codes, not yet checked against the closed lists.
+    applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
+    """
+
+    pixels: NDArray[np.uint8]
+    plane: str
+    modality: str = ""
+    body_part: str = ""
+    applied: tuple[str, ...] = field(default=())
+
+
+class Decoder(Protocol):
+    """One family of formats: bytes in, slices out, one at a time so that no volume is held whole.
+
+    Raises ``schemas.outcomes.ScreeningError`` with a reason for whatever cannot become slices; it may do
+    so after some slices, and then the whole object counts as not screened.
+    """
+
+    name: str
+
+    def __call__(self, data: bytes, settings: DecodeSettings) -> Iterator[Slice]: ...

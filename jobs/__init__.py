@@ -1,0 +1,1 @@
+"""The commands, one file each behind the ``s2sw`` command line."""

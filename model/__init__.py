@@ -1,0 +1,1 @@
+"""S2SWCLIP and its parts. Knows no Ray and no files of images."""

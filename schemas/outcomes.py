@@ -1,0 +1,96 @@
+"""How an object of the archive can end: one status, and for all but screened ones one reason.
+
+Every listed object ends in exactly one status, so that in every run
+``listed = screened + no_pixels + quarantined + deferred``.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The terminal status of one object under one fingerprint."""
+
+    SCREENED = "screened"
+    """Every slice was scored and is committed."""
+    NO_PIXELS = "no_pixels"
+    """A valid object that carries no photograph (a report, a segmentation, a directory)."""
+    QUARANTINED = "quarantined"
+    """Could not be screened; the reason says why. Kept for a person to look at."""
+    DEFERRED = "deferred"
+    """Not reached in this run's time window; the next run takes it up."""
+
+
+class Reason(StrEnum):
+    """Why an object was not screened. A closed list: free text could carry personal data."""
+
+    # the content
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown_format"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    UNSUPPORTED = "unsupported"
+    """A known format in a variant that no decoder here covers (video, RGB at 32 bits, ...)."""
+    CODEC_MISSING = "codec_missing"
+    """A variant that an optional decoder would cover, were it installed."""
+    TOO_LARGE = "too_large"
+    """Above a configured limit of size, geometry, frames, members or nesting."""
+    BOMB = "bomb"
+    """Would unpack to far more than its size can honestly hold."""
+    UNSAFE_MEMBER = "unsafe_member"
+    """An archive member whose name leaves the archive (absolute, or through ``..``), or a link."""
+    NOT_FINITE = "not_finite"
+    """No finite sample at all, so that nothing can be shown."""
+
+    # the content is valid but no photograph (status no_pixels)
+    NOT_AN_IMAGE = "not_an_image"
+    """A report, presentation state, waveform, document, directory or plan."""
+    DERIVED_LABELS = "derived_labels"
+    """A segmentation, dose grid or parametric map: numbers on a grid, not a photograph."""
+
+    # the way to the content
+    NOT_FOUND = "not_found"
+    """Listed, but gone when it was read."""
+    CHANGED = "changed"
+    """Its size or ETag is not the one listed; the next listing takes the new version."""
+    DENIED = "denied"
+    TIMEOUT = "timeout"
+    THROTTLED = "throttled"
+    IO_ERROR = "io_error"
+
+    # the work
+    WORKER_CRASHED = "worker_crashed"
+    """The process that decoded it died, again when it was alone in its task."""
+    OUT_OF_MEMORY = "out_of_memory"
+    DETECTOR_FAILED = "detector_failed"
+    NOT_FINITE_SCORE = "not_finite_score"
+    TIME_WINDOW = "time_window"
+    """The only reason of status deferred."""
+
+
+NO_PIXELS_REASONS = frozenset({Reason.NOT_AN_IMAGE, Reason.DERIVED_LABELS})
+
+PASSING_REASONS = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR})
+"""Reasons that may be gone at the next try; the others are properties of the object."""
+
+
+def status_of(reason: Reason) -> Status:
+    """Return the status that an object with this reason ends in."""
+    if reason in NO_PIXELS_REASONS:
+        return Status.NO_PIXELS
+    return Status.DEFERRED if reason is Reason.TIME_WINDOW else Status.QUARANTINED
+
+
+class ScreeningError(Exception):
+    """One object cannot be screened, for a reason that is safe to write down.
+
+    ``detail`` may hold text that came from the object (a tag's value, a path): it is for a person at
+    a terminal in open mode and is never written, logged or sent on in private mode.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ScreeningError"], tuple[Reason, str]]:
+        return type(self), (self.reason, self.detail)
