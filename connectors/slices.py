@@ -37,4 +37,6 @@ class Decoder(Protocol):
 
     name: str
 
-    def __call__(self, data: bytes, settings: DecodeSettings) -> Iterator[Slice]: ...
+    def __call__(self, data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+        """Yield the slices of one object in order."""
+        ...
