@@ -1,0 +1,18 @@
+"""How storage is reached. Credentials are never configuration: they come from the environment or a role."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StorageSettings(BaseModel):
+    """S3 endpoint, and how patiently it is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint_url: str | None = Field(
+        None, description="S3 endpoint, https://host:port; default: AWS_ENDPOINT_URL or AWS itself"
+    )
+    region: str | None = Field(None, description="S3 region; default: AWS_DEFAULT_REGION")
+    anonymous: bool = Field(False, description="read public buckets without credentials")
+    tries: int = Field(4, ge=1, le=20, description="tries of one request that fails in passing")
+    connect_timeout: float = Field(10, gt=0, description="seconds to wait for a connection")
+    read_timeout: float = Field(60, gt=0, description="seconds to wait for the next bytes")
