@@ -51,7 +51,7 @@ def is_s3(uri: str) -> bool:
 def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
     """Return this process's client. Made where it is used: s3fs does not survive a fork."""
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
-    return s3fs.S3FileSystem(
+    filesystem = s3fs.S3FileSystem(
         anon=settings.anonymous,
         endpoint_url=settings.endpoint_url,
         client_kwargs=client,
@@ -63,6 +63,8 @@ def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
         use_listings_cache=False,
         skip_instance_cache=True,
     )
+    filesystem.retries = 1  # with_retries is the one place that tries again
+    return filesystem
 
 
 def split_s3(uri: str) -> tuple[str, str]:
@@ -102,7 +104,7 @@ def with_retries(call: Callable[[], T], tries: int) -> T:
             if reason not in PASSING_REASONS or attempt == tries:
                 raise ScreeningError(reason, str(error)) from error
         # full jitter, so that many workers do not come back in step
-        time.sleep(random.uniform(0, min(10.0, 0.2 * 2**attempt)))
+        time.sleep(random.uniform(0, min(10.0, 0.2 * 2**attempt)))  # noqa: S311 (no secret)
     raise AssertionError("unreachable: the last try returns or raises")
 
 

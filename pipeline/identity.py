@@ -1,0 +1,78 @@
+"""Ids of objects: keyed in private mode, so that nobody without the key can test a guess."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+ID_LENGTH = 26  # base32 characters: 130 bits of the digest
+KEY_BYTES = 32
+KEY_ENV = "S2SW_ID_KEY"
+
+
+class KeyFileError(ValueError):
+    """The id key cannot be used."""
+
+
+def object_ids(key: bytes | None) -> Callable[[str, str], str]:
+    """Return the function (uri, etag) -> object id, 26 characters a-z2-7.
+
+    key: HMAC-SHA256 key of private mode (RFC 2104); None in open mode, where the id is a plain SHA-256.
+    A changed object has another ETag and so another id.
+    """
+
+    def object_id(uri: str, etag: str) -> str:
+        # the first field separates domains: the same key makes ids of other kinds too
+        message = b"\0".join((b"object", uri.encode("utf-8", "surrogatepass"), etag.encode()))
+        digest = hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()
+        return base64.b32encode(digest)[:ID_LENGTH].decode().lower()
+
+    return object_id
+
+
+def key_id(key: bytes) -> str:
+    """Return a short name of the key that reveals nothing of it, to tell keys apart."""
+    return hmac.digest(key, b"key-id", "sha256").hex()[:8]
+
+
+def load_or_create_key(private_dir: Path) -> bytes:
+    """Return the id key: of the environment variable S2SW_ID_KEY (hex), else of the file id.key.
+
+    The file is made on first use, readable by its owner only. Raises KeyFileError if the key is too
+    short or the file is readable by others.
+    """
+    if KEY_ENV in os.environ:
+        return _parse_key(os.environ[KEY_ENV], f"environment variable {KEY_ENV}")
+    path = private_dir / "id.key"
+    if not path.exists():
+        _create_key(path)
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeyFileError(f"{path} can be read by others: chmod 600 {path}")
+    return _parse_key(path.read_text(), str(path))
+
+
+def _create_key(path: Path) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(KEY_BYTES))
+    try:
+        os.link(temporary, path)  # unlike a rename, never replaces the key of a run that was faster
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _parse_key(text: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        raise KeyFileError(f"{where} is no hexadecimal key: 64 hex digits are expected") from None
+    if len(key) < KEY_BYTES:
+        raise KeyFileError(f"{where} holds {len(key)} bytes: at least {KEY_BYTES} are needed")
+    return key

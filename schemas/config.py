@@ -1,0 +1,97 @@
+"""The configuration of a screening run: frozen, checked once at the door, saved beside the results."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.decoding import DECODE_VERSION, DecodeSettings
+from schemas.storage import StorageSettings
+
+Count = Annotated[int, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TileSettings(Strict):
+    """Cutting of large images, so that small defects are not squashed away."""
+
+    size: int = Field(0, ge=0, description="side of a tile in pixels of the image; 0: no tiling")
+    overlap: int = Field(0, ge=0, description="pixels that neighbouring tiles share")
+    max_tiles: Count = Field(64, description="tiles of one slice at most; above, tiles grow to fit")
+
+    @model_validator(mode="after")
+    def _overlap_below_size(self) -> "TileSettings":
+        if self.size and self.overlap >= self.size:
+            raise ValueError(f"overlap ({self.overlap}) must be below size ({self.size})")
+        return self
+
+
+class ClusterSettings(Strict):
+    """What the run may use. Unset values fit the machine or cluster found."""
+
+    address: str | None = Field(None, description="address of a running Ray cluster; default: a local Ray")
+    workers: Count | None = Field(None, description="CPU cores of a local Ray; default: all")
+    actors: Count | None = Field(None, description="detector actors; default: one a GPU, or one without GPUs")
+    max_actors: Count | None = Field(None, description="grow the actor pool up to this many where free")
+    gpus_per_actor: float | None = Field(None, ge=0, description="GPUs of an actor, fractions allowed")
+    cpus_per_actor: float | None = Field(None, gt=0, description="CPUs reserved for an actor")
+    decode_memory: Count = Field(2 << 30, description="bytes reserved for one decode task on a cluster")
+    object_store: Count | None = Field(None, description="bytes of the local object store")
+    temp_dir: str | None = Field(None, description="folder for Ray's session and spill files")
+
+
+class PartSettings(Strict):
+    """When a part file is closed and committed."""
+
+    rows: Count = Field(20_000, description="slices in a part at most, whole objects apart")
+    seconds: float = Field(30, gt=0, description="age at which finished objects are committed")
+
+
+class ScreenConfig(Strict):
+    """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
+
+    source: str = Field(description="folder, file or s3://bucket/prefix to screen")
+    output: str = Field(description="folder or s3://bucket/prefix for the results")
+    bundle: str = Field("embedded", description="bundle folder, or: embedded")
+    mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
+    private_dir: str | None = Field(
+        None, description="folder for the id key and the crosswalk id -> uri; default: ~/.s2sw"
+    )
+    threshold: float = Field(0.5, ge=0, le=1, description="map value from which a pixel is anomalous")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, else fp32")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the detector runs")
+    batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
+    limit: Count | None = Field(None, description="screen at most this many objects")
+    until: str | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
+    force: bool = Field(False, description="screen again what is done under the same settings")
+    max_quarantined: float = Field(
+        1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
+    )
+    tiles: TileSettings = TileSettings()
+    decode: DecodeSettings = DecodeSettings()
+    storage: StorageSettings = StorageSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    parts: PartSettings = PartSettings()
+
+
+def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: str) -> str:
+    """Return what results depend on, as 32 hex digits.
+
+    Two runs with the same fingerprint give the same rows for the same object, so the second may skip
+    what the first has done.
+    """
+    parts: dict[str, Any] = {
+        "bundle": bundle_fingerprint,
+        "precision": precision,
+        "threshold": config.threshold,
+        "tiles": config.tiles.model_dump(),
+        "decode": config.decode.model_dump(),
+        "decode_version": DECODE_VERSION,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,68 @@
+"""The Arrow schemas of everything that is written as Parquet. Writers accept these columns and no others."""
+
+import pyarrow as pa
+
+TABLES_VERSION = 1
+"""Raised when a column changes its meaning or goes away."""
+
+MANIFEST = pa.schema(
+    [
+        pa.field("object_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("modified", pa.float64(), nullable=False),
+    ]
+)
+"""One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
+
+SLICES = pa.schema(
+    [
+        pa.field("object_id", pa.string(), nullable=False),
+        pa.field("slice_index", pa.int32(), nullable=False),
+        pa.field("n_slices", pa.int32(), nullable=False),
+        pa.field("plane", pa.string(), nullable=False),
+        pa.field("rows", pa.int32(), nullable=False),
+        pa.field("cols", pa.int32(), nullable=False),
+        # the image score and all of its parts are probabilities in 0..1
+        pa.field("image_score", pa.float32(), nullable=False),
+        pa.field("family_scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("map_max", pa.float32(), nullable=False),
+        pa.field("map_mean", pa.float32(), nullable=False),
+        pa.field("area_fraction", pa.float32(), nullable=False),
+        pa.field("threshold", pa.float32(), nullable=False),
+        pa.field("mask", pa.binary(), nullable=False),
+        pa.field("mask_encoding", pa.string(), nullable=False),
+        # float16, (1 + tiles) x grid x grid: the whole image first, then its tiles in row order
+        pa.field("token_map", pa.binary(), nullable=False),
+        pa.field("grid", pa.int16(), nullable=False),
+        # left, top, right, bottom of every tile in pixels of the slice; empty without tiling
+        pa.field("tiles", pa.list_(pa.int32()), nullable=False),
+        pa.field("modality", pa.string(), nullable=False),
+        pa.field("body_part", pa.string(), nullable=False),
+        pa.field("applied", pa.string(), nullable=False),
+        pa.field("bundle", pa.string(), nullable=False),
+        pa.field("fingerprint", pa.string(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+    ]
+)
+"""One row a screened slice."""
+
+OBJECTS = pa.schema(
+    [
+        pa.field("object_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("n_slices", pa.int32(), nullable=False),
+        pa.field("max_score", pa.float32()),
+        pa.field("max_slice", pa.int32()),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("decoder", pa.string(), nullable=False),
+        pa.field("attempts", pa.int16(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("fingerprint", pa.string(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string()),
+    ]
+)
+"""One row an object that reached a terminal status. ``uri`` is null in private mode."""
