@@ -36,6 +36,10 @@ SLICES = pa.schema(
         # float16, (1 + tiles) x grid x grid: the whole image first, then its tiles in row order
         pa.field("token_map", pa.binary(), nullable=False),
         pa.field("grid", pa.int16(), nullable=False),
+        # the detector's input side in pixels, and whether its map takes the Gaussian of sigma 4: with these a
+        # full map is rebuilt from the token map without the model
+        pa.field("side", pa.int16(), nullable=False),
+        pa.field("smooth", pa.bool_(), nullable=False),
         # left, top, right, bottom of every tile in pixels of the slice; empty without tiling
         pa.field("tiles", pa.list_(pa.int32()), nullable=False),
         pa.field("modality", pa.string(), nullable=False),

@@ -1,0 +1,179 @@
+"""The folder of results, local or on S3. A file is there whole or not at all."""
+
+import errno
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from typing_extensions import override
+
+from connectors.storage import is_s3, list_objects, s3_filesystem, split_s3, with_retries
+from schemas.outcomes import Reason, ScreeningError
+from schemas.storage import StorageSettings
+
+TEMPORARY = ".tmp-"
+"""Prefix of files not yet whole; readers of Parquet folders skip names that start with a dot."""
+
+
+class OutputFolder(ABC):
+    """Files by name below one root; names use forward slashes (``slices/part.parquet``)."""
+
+    root: str
+
+    @abstractmethod
+    def check_writable(self) -> None:
+        """Raise ScreeningError if nothing could be written here; leaves nothing behind."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file in one step, replacing one of the same name."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the whole files in a folder, sorted; [] where there is no such folder."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is gone already is no error."""
+
+    @abstractmethod
+    def clear_temporary(self, folder: str) -> None:
+        """Remove what a killed writer left half written."""
+
+
+def open_output(uri: str, settings: StorageSettings) -> OutputFolder:
+    """Return the results folder at a local path or an ``s3://`` prefix."""
+    return S3Output(uri, settings) if is_s3(uri) else LocalOutput(Path(uri))
+
+
+class LocalOutput(OutputFolder):
+    """A folder of a file system: temporary name, fsync, rename."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+        self._root = root
+
+    @override
+    def check_writable(self) -> None:
+        """Ask the nearest existing parent, so that nothing is made yet."""
+        nearest = next(p for p in (self._root, *self._root.absolute().parents) if p.exists())
+        if not nearest.is_dir():
+            raise ScreeningError(Reason.IO_ERROR, f"{nearest} is a file, not a folder")
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            raise ScreeningError(Reason.DENIED, f"{nearest}: {error.strerror}") from error
+
+    @override
+    def write(self, name: str, data: bytes) -> None:
+        path = self._root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    @override
+    def read(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+    @override
+    def names(self, folder: str) -> list[str]:
+        base = self._root / folder
+        if not base.is_dir():
+            return []
+        return sorted(f"{folder}/{p.name}" for p in base.iterdir() if not p.name.startswith("."))
+
+    @override
+    def delete(self, name: str) -> None:
+        (self._root / name).unlink(missing_ok=True)
+
+    @override
+    def clear_temporary(self, folder: str) -> None:
+        for path in (self._root / folder).glob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+class S3Output(OutputFolder):
+    """A prefix of a bucket: one PUT a file, which S3 makes visible whole."""
+
+    def __init__(self, root: str, settings: StorageSettings) -> None:
+        self.root = root.rstrip("/")
+        self._settings = settings
+        self._bucket, self._prefix = split_s3(self.root)
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    @override
+    def check_writable(self) -> None:
+        name = f"{TEMPORARY}probe-{os.getpid()}"
+        self.write(name, b"")
+        self.delete(name)
+
+    @override
+    def write(self, name: str, data: bytes) -> None:
+        client = s3_filesystem(self._settings)
+        with_retries(
+            lambda: client.call_s3("put_object", Bucket=self._bucket, Key=self._key(name), Body=data),
+            self._settings.tries,
+        )
+
+    @override
+    def read(self, name: str) -> bytes:
+        client = s3_filesystem(self._settings)
+
+        def get() -> bytes | None:
+            try:
+                data: bytes = client.cat_file(f"{self._bucket}/{self._key(name)}")
+            except FileNotFoundError:
+                return None
+            return data
+
+        data = with_retries(get, self._settings.tries)
+        if data is None:
+            raise FileNotFoundError(f"{self.root}/{name}")
+        return data
+
+    @override
+    def names(self, folder: str) -> list[str]:
+        start = len(f"s3://{self._bucket}/") + len(self._key(""))
+        found = list_objects(f"s3://{self._bucket}/{self._key(folder)}/", self._settings)
+        return sorted(stored.uri[start:] for stored in found)
+
+    @override
+    def delete(self, name: str) -> None:
+        client = s3_filesystem(self._settings)
+        with_retries(
+            lambda: client.call_s3("delete_object", Bucket=self._bucket, Key=self._key(name)),
+            self._settings.tries,
+        )
+
+    @override
+    def clear_temporary(self, folder: str) -> None:
+        """Nothing to do: a PUT that was cut off leaves nothing behind."""

@@ -1,0 +1,26 @@
+"""The ``s2sw`` command line. Heavy libraries are imported by the command that needs them."""
+
+import typer
+
+from jobs import bundle, demo, screen
+
+app = typer.Typer(
+    name="s2sw",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Screen whole archives of images for anomalies with the zero-shot detector S2SWCLIP.\n\n"
+    "Start with `s2sw demo`, then `s2sw screen FOLDER --output RESULTS`.",
+)
+app.command("screen")(screen.command)
+app.command("demo")(demo.command)
+app.add_typer(bundle.app, name="bundle")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""How a command ends when it cannot work: one line, no traceback."""
+
+import contextlib
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the errors that a user can mend into one line on stderr and exit code 2."""
+    from model.errors import BundleError
+    from pipeline.identity import KeyFileError
+    from pipeline.job import UsageError
+
+    try:
+        yield
+    except (UsageError, KeyFileError, BundleError) as error:
+        fail(str(error), EXIT_USAGE)
+
+
+def fail(message: str, code: int) -> None:
+    """Print one line and leave with this exit code."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {message}", markup=False)
+    raise typer.Exit(code)

@@ -1,0 +1,152 @@
+"""The decode stage: groups of listed objects in, rows with pixels at the detector's size out."""
+
+import faulthandler
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.decode import decode
+from connectors.slices import Slice
+from connectors.storage import StoredObject, read_object
+from pipeline.manifest import Todo
+from pipeline.tiles import tile_boxes, views
+from pipeline.wire import DECODED, END, table_of
+from schemas.codes import BODY_PARTS, MODALITIES, allowed
+from schemas.config import TileSettings
+from schemas.decoding import DecodeSettings
+from schemas.outcomes import Reason, ScreeningError, Status, status_of
+from schemas.storage import StorageSettings
+
+BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
+READ_AHEAD = 4  # objects fetched while one is decoded
+READ_AHEAD_BYTES = 64 << 20  # larger objects are fetched only when their turn comes
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DecodeStage:
+    """A function for Ray Data: the numbers of groups in a table to tables of schema DECODED.
+
+    It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
+    epoch after which objects are deferred instead of read. object_seconds: a decoder that works longer on
+    one slice is stopped together with its process, which the run notices.
+    """
+
+    todo: Todo
+    side: int
+    tiles: TileSettings
+    decode: DecodeSettings
+    storage: StorageSettings
+    deadline: float | None = None
+    object_seconds: float = 600
+
+    def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
+        """Decode every object of the groups."""
+        pending: list[Row] = []
+        size = 0
+        for group in groups.column("id").to_pylist():
+            for row in self._rows(self.todo.objects_of(group)):
+                pending.append(row)
+                size += len(row.get("pixels", b""))
+                if size >= BLOCK_BYTES:
+                    yield table_of(pending, DECODED)
+                    pending, size = [], 0
+        if pending:
+            yield table_of(pending, DECODED)
+
+    def _rows(self, group: list[tuple[int, StoredObject]]) -> Iterator[Row]:
+        with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="fetch") as pool:
+            ahead: list[Future[bytes] | None] = []
+            for place, (number, stored) in enumerate(group):
+                while len(ahead) <= min(place + READ_AHEAD, len(group) - 1):
+                    ahead.append(self._fetch_early(pool, group[len(ahead)][1]))
+                fetched, ahead[place] = ahead[place], None  # drop the bytes after use
+                for row in self._object_rows(stored, fetched):
+                    yield {"object": number, **row}
+
+    def _fetch_early(self, pool: ThreadPoolExecutor, stored: StoredObject) -> Future[bytes] | None:
+        if stored.size > READ_AHEAD_BYTES or self._too_late():
+            return None
+        return pool.submit(self._fetch, stored)
+
+    def _fetch(self, stored: StoredObject) -> bytes:
+        return read_object(stored, self.storage, self.decode.limits.object_bytes)
+
+    def _too_late(self) -> bool:
+        return self.deadline is not None and time.time() >= self.deadline
+
+    def _object_rows(self, stored: StoredObject, fetched: Future[bytes] | None) -> Iterator[Row]:
+        """Yield the rows of one object: its slices, then its END row."""
+        started = time.monotonic()
+        count, decoder, reason = 0, "", None
+        try:
+            if self._too_late():
+                raise ScreeningError(Reason.TIME_WINDOW)
+            data = fetched.result() if fetched else self._fetch(stored)
+            decoder, slices = decode(data, self.decode)
+            for count, picture in enumerate(self._guarded(slices), start=1):
+                yield self._slice_row(count - 1, picture)
+            if count == 0:
+                reason = Reason.MALFORMED
+        except GeneratorExit:
+            raise
+        # everything: decoders in C and Rust raise what is no Exception, and an error that reaches Ray would
+        # take the whole block with it and carry its text into Ray's logs
+        except BaseException as error:  # noqa: BLE001
+            reason = reason_of_decoding(error)
+        yield {
+            "slice_index": END,
+            "status": status_of(reason) if reason else Status.SCREENED,
+            "reason": reason,
+            "n_slices": count if reason is None else 0,
+            "decoder": decoder,
+            "attempts": 1,
+            "decode_seconds": time.monotonic() - started,
+        }
+
+    def _guarded(self, slices: Iterator[Slice]) -> Iterator[Slice]:
+        """Pass the slices on; end the process if the next one does not come in time.
+
+        Only the death of the process stops a codec that hangs in C. The object is then tried alone.
+        """
+        with open(os.devnull, "w") as silent:  # noqa: PTH123 (a device, not a path)
+            while True:
+                faulthandler.dump_traceback_later(self.object_seconds, exit=True, file=silent)
+                try:
+                    picture = next(slices, None)
+                finally:
+                    faulthandler.cancel_dump_traceback_later()
+                if picture is None:
+                    return
+                yield picture
+
+    def _slice_row(self, index: int, picture: Slice) -> Row:
+        rows, cols = picture.pixels.shape[:2]
+        boxes = tile_boxes(rows, cols, self.tiles)
+        return {
+            "slice_index": index,
+            "plane": picture.plane,
+            "rows": rows,
+            "cols": cols,
+            "tiles": [edge for box in boxes for edge in box],
+            "modality": allowed(picture.modality, MODALITIES),
+            "body_part": allowed(picture.body_part, BODY_PARTS),
+            "applied": " ".join(picture.applied),
+            "pixels": np.stack(list(views(picture.pixels, self.side, boxes))).tobytes(),
+        }
+
+
+def reason_of_decoding(error: BaseException) -> Reason:
+    """Name why an object could not be decoded; the error's text goes no further."""
+    if isinstance(error, ScreeningError):
+        return error.reason
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY
+    return Reason.MALFORMED

@@ -1,0 +1,116 @@
+"""The detect stage: rows with pixels in, rows with scores, token maps and masks out. Pixels end here."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from model import load_detector
+from pipeline.masks import SliceMaps, measure
+from pipeline.tiles import boxes_of
+from pipeline.wire import DETECTED, END, table_of
+from schemas.outcomes import Reason
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """What an actor needs to know. batch_size counts views: whole slices and tiles alike."""
+
+    bundle: Path
+    device: str
+    precision: str
+    threshold: float
+    batch_size: int
+    threads: int | None = None
+
+
+class DetectStage:
+    """A callable for Ray Data: tables of schema DECODED to tables of schema DETECTED."""
+
+    def __init__(self, settings: DetectSettings) -> None:
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self._settings = settings
+        self._detector = load_detector(settings.bundle, device=settings.device, precision=settings.precision)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Score the slices of a table; END rows pass through."""
+        pixels = table.column("pixels").combine_chunks()
+        rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
+        slices = [(i, self._views(pixels[i])) for i, row in enumerate(rows) if row["slice_index"] != END]
+        scored = self._score([views for _, views in slices])
+        for (i, _), scores in zip(slices, scored, strict=True):
+            rows[i].update(self._finish(rows[i], scores))
+        return table_of(rows, DETECTED)
+
+    def _views(self, value: pa.LargeBinaryScalar) -> NDArray[np.uint8]:
+        side = self._detector.image_size
+        return np.frombuffer(value.as_buffer(), np.uint8).reshape(-1, side, side, 3)
+
+    def _score(self, slices: list[NDArray[np.uint8]]) -> list[Row | Reason]:
+        """Return each slice's scores and maps, or the reason why the detector has none for it."""
+        if not slices:
+            return []
+        started = time.monotonic()
+        try:
+            scored: list[Row | Reason] = list(self._detect(slices))
+        # everything: the detector runs on whatever device, and one slice must not take its neighbours with it
+        except Exception:  # noqa: BLE001
+            if len(slices) == 1:
+                return [Reason.DETECTOR_FAILED]
+            return [row for one in slices for row in self._score([one])]
+        share = (time.monotonic() - started) / len(slices)
+        for row in scored:
+            if isinstance(row, dict):
+                row["detect_seconds"] = share
+        return scored
+
+    def _detect(self, slices: list[NDArray[np.uint8]]) -> list[Row]:
+        """Score all views of all slices in batches and put each slice's views together again."""
+        stack = np.concatenate(slices)
+        size = self._settings.batch_size
+        outs = [self._detector.detect(stack[i : i + size]) for i in range(0, len(stack), size)]
+        score = torch.cat([out.score for out in outs]).float().cpu().numpy()
+        families = torch.cat([out.family_scores for out in outs]).float().cpu().numpy()
+        maps = torch.cat([out.token_map for out in outs]).float().cpu().numpy().astype(np.float16)
+        ends = np.cumsum([len(views) for views in slices])
+        parts = [slice(end - len(views), end) for end, views in zip(ends, slices, strict=True)]
+        return [self._merge(score[p], families[p], maps[p]) for p in parts]
+
+    def _merge(
+        self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.float16]
+    ) -> Row:
+        """Take the scores of the most anomalous view: a small defect shows in one tile only."""
+        best = int(score.argmax())
+        return {"image_score": float(score[best]), "family_scores": families[best].tolist(), "maps": maps}
+
+    def _finish(self, row: Row, scores: Row | Reason) -> Row:
+        if isinstance(scores, Reason):
+            return {"reason": scores}
+        token_maps: NDArray[np.float16] = scores.pop("maps")
+        if not (np.isfinite(scores["image_score"]) and np.isfinite(token_maps).all()):
+            return {"reason": Reason.NOT_FINITE_SCORE}
+        detector = self._detector
+        maps = SliceMaps(
+            token_maps, detector.image_size, True, row["rows"], row["cols"], boxes_of(row["tiles"])
+        )
+        mask = measure(maps, self._settings.threshold)
+        return {
+            **scores,
+            "map_max": mask.map_max,
+            "map_mean": mask.map_mean,
+            "area_fraction": mask.area_fraction,
+            "mask": mask.mask,
+            "mask_encoding": mask.mask_encoding,
+            "token_map": token_maps.tobytes(),
+            "grid": token_maps.shape[-1],
+            "side": maps.side,
+            "smooth": maps.smooth,
+        }

@@ -1,0 +1,74 @@
+"""The Ray Data graph of one pass: to-do list -> fetch and decode (tasks) -> detect (actors) -> driver."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipeline.decoding import DecodeStage
+from pipeline.detecting import DetectSettings, DetectStage
+from pipeline.session import Resources, ray
+
+# measured on Ray 2.60: with these a task or actor that dies costs its block and no more. max_restarts must
+# be unlimited: a pool whose last actor is gone makes Ray Data wait for ever.
+ACTOR_RESTARTS = -1
+ACTOR_TASK_RETRIES = 2
+
+
+def run_pass(
+    decode: DecodeStage,
+    detect: DetectSettings,
+    resources: Resources,
+    task_retries: int,
+    decode_memory: int | None = None,
+) -> Iterator[pa.Table]:
+    """Yield result tables (schema DETECTED) of all objects of ``decode.todo`` in any order.
+
+    task_retries: how often Ray runs a decode task again whose process died. Blocks whose task keeps dying
+    are missing from the results: the caller compares.
+    """
+    context = ray.data.DataContext.get_current().copy()
+    # the dataset keeps the settings that are current when it is made
+    context.max_errored_blocks = -1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    with ray.data.DataContext.current(context):
+        dataset = _dataset(decode, detect, resources, task_retries, decode_memory)
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+
+
+def _dataset(
+    decode: DecodeStage,
+    detect: DetectSettings,
+    resources: Resources,
+    task_retries: int,
+    decode_memory: int | None,
+) -> "ray.data.Dataset":
+    groups = decode.todo.groups
+    return (
+        # only numbers of groups enter Ray; each task reads its own rows of the to-do list
+        ray.data.range(groups, override_num_blocks=groups)
+        .map_batches(
+            lambda table: decode(table),
+            batch_size=None,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            compute=ray.data.TaskPoolStrategy(),
+            num_cpus=1,
+            memory=decode_memory,
+            max_retries=task_retries,
+        )
+        .map_batches(
+            DetectStage,
+            fn_constructor_args=(detect,),
+            batch_size=detect.batch_size,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=resources.actors, max_size=resources.max_actors, max_tasks_in_flight_per_actor=4
+            ),
+            num_cpus=resources.cpus_per_actor,
+            num_gpus=resources.gpus_per_actor,
+            max_restarts=ACTOR_RESTARTS,
+            max_task_retries=ACTOR_TASK_RETRIES,
+        )
+    )

@@ -1,0 +1,87 @@
+"""Set questions over millions of ids: what is to do, what is left, does it all add up."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+MEMORY = "768MB"  # ten million ids and their statuses; beyond it DuckDB spills to the work folder
+DEFERRED_SHARE = 5  # one object in five comes from those deferred before, so that neither kind starves
+
+
+class IdSets:
+    """Tables ``done`` (object_id, status, reason), ``deferred`` (object_id, since), and a manifest file."""
+
+    def __init__(self, manifest: Path, work: Path) -> None:
+        self._manifest = str(manifest)
+        self._connection = duckdb.connect(
+            config={"memory_limit": MEMORY, "temp_directory": str(work / "spill"), "threads": 2}
+        )
+        self._connection.execute("SET preserve_insertion_order = false")
+
+    def load(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Replace a table by a stream of rows."""
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")  # noqa: S608
+        self._connection.unregister("incoming")
+
+    def count_open(self) -> int:
+        """Count the manifest's objects that are not done."""
+        return int(
+            self._one("SELECT count(*) FROM read_parquet($manifest) ANTI JOIN done USING (object_id)")[0]
+        )
+
+    def open_objects(self, batch: int) -> pa.RecordBatchReader:
+        """Stream the manifest's rows that are not done, in the order in which to screen them.
+
+        Newest first; of those deferred before, the longest waiting first, one to every four new ones.
+        """
+        return self._run(
+            f"""
+            WITH open AS (
+                SELECT m.*, d.since FROM read_parquet($manifest) m
+                ANTI JOIN done USING (object_id) LEFT JOIN deferred d USING (object_id)
+            ), ranked AS (
+                SELECT *, row_number() OVER (
+                    PARTITION BY since IS NULL ORDER BY since, modified DESC, uri
+                ) AS place FROM open
+            )
+            SELECT object_id, uri, size, etag, modified FROM ranked
+            ORDER BY place * (CASE WHEN since IS NULL
+                THEN {DEFERRED_SHARE}.0 / ({DEFERRED_SHARE} - 1) ELSE {DEFERRED_SHARE} END), uri
+            """  # noqa: S608 (a constant)
+        ).to_arrow_reader(batch)
+
+    def left(self, run_id: str) -> pa.RecordBatchReader:
+        """Stream object_id and since of what is not done; since names the first run that deferred it."""
+        return self._run(
+            "SELECT object_id, coalesce(since, $run_id) AS since FROM read_parquet($manifest) "
+            "ANTI JOIN done USING (object_id) LEFT JOIN deferred USING (object_id)",
+            run_id=run_id,
+        ).to_arrow_reader(100_000)
+
+    def statuses(self) -> dict[str, int]:
+        """Count the manifest's done objects by status."""
+        rows = self._run(
+            "SELECT status, count(DISTINCT object_id) FROM read_parquet($manifest) "
+            "JOIN done USING (object_id) GROUP BY status"
+        ).fetchall()
+        return {str(status): int(count) for status, count in rows}
+
+    def duplicates(self) -> int:
+        """Count rows of ``done`` beyond the first of an object."""
+        return int(self._one("SELECT count(*) - count(DISTINCT object_id) FROM done")[0])
+
+    def close(self) -> None:
+        """Free the memory and the spill files."""
+        self._connection.close()
+
+    def _run(self, sql: str, **values: Any) -> duckdb.DuckDBPyConnection:
+        parameters = {**values, **({"manifest": self._manifest} if "$manifest" in sql else {})}
+        return self._connection.execute(sql, parameters)
+
+    def _one(self, sql: str) -> tuple[Any, ...]:
+        row = self._run(sql).fetchone()
+        assert row is not None
+        return row

@@ -1,0 +1,107 @@
+"""A run's configuration, resolved and checked before anything is written."""
+
+import itertools
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from model.bundle import BundleInfo, read_info
+from model.embedded import embedded_bundle
+
+from connectors.outputs import OutputFolder, open_output
+from connectors.storage import StoredObject, is_s3, list_objects
+from model.errors import BundleError
+from pipeline.window import parse_until
+from schemas.config import ScreenConfig
+from schemas.outcomes import Reason, ScreeningError
+
+EMBEDDED = "embedded"
+
+
+class UsageError(Exception):
+    """The command or its configuration cannot work; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A screening that can start. deadline: seconds since the epoch, None without a time window."""
+
+    config: ScreenConfig
+    bundle: Path
+    info: BundleInfo
+    output: OutputFolder
+    private_dir: Path
+    deadline: float | None
+
+
+def prepare(config: ScreenConfig) -> Job:
+    """Check source, bundle, output and window, in this order, without writing anything.
+
+    Raises UsageError.
+    """
+    _check_source(config)
+    bundle = resolve_bundle(config.bundle)
+    try:
+        info = read_info(bundle)
+    except BundleError as error:
+        raise UsageError(f"bundle: {error}") from error
+    output = open_output(config.output, config.storage)
+    try:
+        deadline = parse_until(config.until, datetime.now()) if config.until else None
+        output.check_writable()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except ScreeningError as error:
+        raise UsageError(
+            f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
+        ) from error
+    private = Path(config.private_dir).expanduser() if config.private_dir else Path.home() / ".s2sw"
+    return Job(config, bundle, info, output, private, deadline)
+
+
+def listing(config: ScreenConfig) -> "itertools.islice[StoredObject]":
+    """List the source, up to the configured limit, leaving out the run's own output."""
+    return itertools.islice(list_objects(config.source, config.storage, skip=config.output), config.limit)
+
+
+def resolve_bundle(bundle: str) -> Path:
+    """Return the folder of a bundle; ``embedded`` is built on first use and kept in the user's cache."""
+    if bundle != EMBEDDED:
+        return Path(bundle)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "s2sw"
+    try:
+        return embedded_bundle(cache)
+    except OSError as error:
+        raise UsageError(
+            f"bundle: cannot keep the embedded bundle in {cache} ({error.strerror}); set XDG_CACHE_HOME"
+        ) from error
+
+
+def _check_source(config: ScreenConfig) -> None:
+    if not is_s3(config.source) and "://" in config.source:
+        raise UsageError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
+    try:
+        first = next(listing(config), None)
+    except ScreeningError as error:
+        raise UsageError(
+            f"source: cannot list {config.source} ({_storage_problem(error, config)})"
+        ) from error
+    if first is None:
+        raise UsageError(f"source: {config.source} holds no files; nothing to screen")
+
+
+def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:
+    """Say what is wrong with a place and what to do."""
+    where = config.storage.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or "AWS"
+    s3 = is_s3(config.source) or is_s3(config.output)
+    if error.reason is Reason.DENIED and s3:
+        return f"{where} refused the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    advice = {
+        Reason.NOT_FOUND: "it does not exist: check the spelling",
+        Reason.DENIED: "permission denied",
+        Reason.TIMEOUT: f"{where} does not answer: check storage.endpoint_url",
+        Reason.THROTTLED: f"{where} keeps asking to slow down: try later",
+    }
+    detail = advice.get(error.reason, error.detail)
+    return f"{detail} [{where}]" if s3 and error.reason is Reason.IO_ERROR else detail

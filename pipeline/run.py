@@ -1,0 +1,247 @@
+"""One screening run: list, subtract what is done, screen the rest, sweep what is missing, account for all."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.collecting import Collector, FinishedObject
+from pipeline.decoding import DecodeStage
+from pipeline.detecting import DetectSettings
+from pipeline.graph import run_pass
+from pipeline.identity import load_or_create_key, object_ids
+from pipeline.idsets import IdSets
+from pipeline.job import Job, listing
+from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
+from pipeline.manifest import Todo, TodoReader, freeze
+from pipeline.progress import ProgressDisplay, Tally
+from pipeline.session import Resources, plan_resources, ray_session
+from pipeline.state import new_run_id, open_state
+from pipeline.summary import RunSummary
+from pipeline.writer import Writer, sweep_orphans, table_bytes
+from schemas.config import run_fingerprint
+from schemas.outcomes import PASSING_REASONS, Reason, Status
+
+SWEEPS = 2
+"""Passes with one object a task over what is missing; the second tells bad luck (a lost node) from poison."""
+MAIN_TASK_RETRIES = 1
+IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
+GROUP_OBJECTS = 64  # objects of one decode task, at most, up to a million objects
+MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
+
+
+def screen(job: Job, quiet: bool = False) -> RunSummary:
+    """Screen what is not done yet and return the summary, which is also in ``runs/RUN.json``."""
+    with contextlib.ExitStack() as stack:
+        if job.config.cluster.address:
+            stack.enter_context(ray_session(job.config.cluster))
+        return ScreeningRun(job, plan_resources(job.config.cluster, job.config.device), quiet).execute()
+
+
+class ScreeningRun:
+    """A run in its steps. Whatever ends it early, whole objects are committed and a run file says so."""
+
+    def __init__(self, job: Job, resources: Resources, quiet: bool) -> None:
+        self._job = job
+        self._config = job.config
+        self._resources = resources
+        self._tally = Tally()
+        self._display = ProgressDisplay(self._tally, quiet)
+        self._state = open_state(job.private_dir, job.config.output, new_run_id())
+        self._sets = IdSets(self._state.manifest, self._state.work)
+        precision = self._precision()
+        self.summary = RunSummary(
+            run_id=self._state.run_id,
+            fingerprint=run_fingerprint(job.config, job.info.fingerprint, precision),
+            bundle=asdict(job.info),
+            started=_now(),
+            resources=asdict(resources) | {"precision": precision},
+        )
+        self._writer = Writer(
+            job.output,
+            job.config.parts,
+            {
+                "bundle": job.info.fingerprint,
+                "fingerprint": self.summary.fingerprint,
+                "run_id": self._state.run_id,
+                "threshold": job.config.threshold,
+            },
+            keep_uri=job.config.mode == "open",
+        )
+
+    def execute(self) -> RunSummary:
+        """Make all steps."""
+        try:
+            with self._display, self._timed("total"):
+                todo = self._list()
+                self._screen(todo)
+                self._account()
+            self.summary.outcome = "finished"
+        except BaseException:
+            self.summary.outcome = "failed"
+            raise
+        finally:
+            self.summary.finished = _now()
+            self._sets.close()
+            self._state.clear()
+            self._write_run_file()
+        return self.summary
+
+    def _precision(self) -> str:
+        if self._config.precision != "auto":
+            return self._config.precision
+        return "bf16" if self._resources.device == "cuda" else "fp32"
+
+    def _list(self) -> Todo:
+        """Freeze the listing, and write the list of what is not done."""
+        self._display.phase("listing")
+        private = self._config.mode == "private"
+        ids = object_ids(load_or_create_key(self._job.private_dir) if private else None)
+        with self._timed("list"):
+            self.summary.listed = freeze(listing(self._config), ids, self._state.manifest)
+        with self._timed("subtract"):
+            self.summary.orphans_removed = len(sweep_orphans(self._job.output))
+            # with force nothing counts as done but what this run itself commits
+            only = self._state.run_id if self._config.force else None
+            self._sets.load("done", done_objects(self._job.output, self.summary.fingerprint, only))
+            self._sets.load("deferred", deferred_objects(self._job.output))
+            count = self._sets.count_open()
+            self.summary.already_done = self.summary.listed - count
+            folder = self._state.crosswalk(0)
+            return Todo.write(folder, self._sets.open_objects(10_000), _group_size(count))
+
+    def _screen(self, todo: Todo) -> None:
+        """Run the main pass, then sweeps over what is missing, and commit the rest."""
+        if not todo.objects:
+            return
+        self._tally.total = todo.objects
+        self._display.phase("starting Ray and the detector")
+        with self._session(), self._timed("screen"):
+            self._display.start_clock()
+            try:
+                for number in range(1 + SWEEPS):
+                    missing = self._pass(todo, number)
+                    if not missing or self._too_late():
+                        break
+                    if number < SWEEPS:
+                        self._display.phase(f"trying {len(missing)} objects again, one by one")
+                        todo = _narrow(todo, missing, self._state.crosswalk(number + 1))
+            except KeyboardInterrupt:
+                self.summary.interrupted = True
+            finally:
+                self._writer.commit()
+
+    def _pass(self, todo: Todo, number: int) -> list[int]:
+        """Screen a to-do list; return the numbers of objects without an outcome."""
+        collector = Collector(todo.objects)
+        reader = TodoReader(todo)
+        last, idle = number == SWEEPS, 0
+        for table in self._results(todo, number):
+            deferred_only = True
+            for finished in collector.add(table):
+                deferred_only &= finished.status is Status.DEFERRED
+                if finished.reason in PASSING_REASONS and not last:
+                    collector.put_back(finished.number)
+                else:
+                    self._finish(replace(finished, attempts=number + 1), reader)
+            self._writer.commit_if_due()
+            self._display.update()
+            idle = idle + 1 if deferred_only and self._too_late() else 0
+            if idle >= IDLE_TABLES and not collector.has_open:
+                break
+        self._add_seconds(collector.stage_seconds)
+        missing = collector.missing()
+        if last and not self._too_late():
+            for lost in collector.give_up(missing, Reason.WORKER_CRASHED, attempts=number + 1):
+                self._finish(lost, reader)
+            return []
+        return missing
+
+    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+        config, resources = self._config, self._resources
+        decode = DecodeStage(
+            todo, self._job.info.image_size, config.tiles, config.decode, config.storage, self._job.deadline
+        )
+        detect = DetectSettings(
+            bundle=self._job.bundle,
+            device=resources.device,
+            precision=self._precision(),
+            threshold=config.threshold,
+            batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
+            threads=resources.threads,
+        )
+        memory = config.cluster.decode_memory if config.cluster.address else None
+        return run_pass(decode, detect, resources, MAIN_TASK_RETRIES if number == 0 else 0, memory)
+
+    def _finish(self, finished: FinishedObject, reader: TodoReader) -> None:
+        self._tally.add(finished)
+        if finished.status is not Status.DEFERRED:
+            object_id, stored = reader.row(finished.number)
+            self._writer.add(finished, object_id, stored)
+
+    def _account(self) -> None:
+        """Compare what was listed with what is committed, by the ids in the files themselves."""
+        output, summary = self._job.output, self.summary
+        only = self._state.run_id if self._config.force else None
+        self._sets.load("done", done_objects(output, summary.fingerprint, only))
+        left = self._sets.left(summary.run_id).read_all()
+        output.write(DEFERRED_FILE, table_bytes(left))
+        unfinished = self._tally.total - (self._tally.objects - self._tally.statuses[Status.DEFERRED])
+        stopped = self._too_late() or summary.interrupted
+        summary.missing = len(left) - (unfinished if stopped else 0)
+        summary.duplicates = self._sets.duplicates()
+        summary.by_status = {status.value: 0 for status in Status} | self._sets.statuses()
+        summary.by_status[Status.DEFERRED] = len(left) - summary.missing
+        summary.new = {status.value: self._tally.statuses[status] for status in Status}
+        summary.new[Status.DEFERRED] = unfinished
+        summary.reasons = dict(self._tally.reasons)
+        summary.slices = self._tally.slices
+
+    def _write_run_file(self) -> None:
+        document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True)
+        self._job.output.write(f"runs/{self.summary.run_id}.json", document.encode())
+
+    def _session(self) -> contextlib.AbstractContextManager[None]:
+        if self._config.cluster.address:  # connected already
+            return contextlib.nullcontext()
+        return ray_session(self._config.cluster)
+
+    def _too_late(self) -> bool:
+        return self._job.deadline is not None and time.time() >= self._job.deadline
+
+    @contextlib.contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.summary.seconds[phase] = round(time.monotonic() - started, 3)
+
+    def _add_seconds(self, seconds: dict[str, float]) -> None:
+        total = self.summary.stage_seconds
+        for stage, value in seconds.items():
+            total[stage] = round(total.get(stage, 0.0) + value, 3)
+
+
+def _group_size(objects: int) -> int:
+    """Small groups for small archives, so that all cores work; larger ones where tasks would be too many."""
+    cores = os.cpu_count() or 1
+    return max(1, min(GROUP_OBJECTS, objects // (16 * cores)), objects // MAX_GROUPS)
+
+
+def _narrow(todo: Todo, numbers: list[int], folder: Path) -> Todo:
+    """Write a to-do list of some objects of another, one object a group."""
+    reader = TodoReader(todo)
+    batches = (reader.batch(part) for part in np.array_split(numbers, max(1, len(numbers) // 10_000)))
+    return Todo.write(folder, batches, group_size=1)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

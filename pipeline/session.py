@@ -1,0 +1,103 @@
+"""A Ray to run on: one started here with nothing listening outside, or a cluster's."""
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from schemas.config import ClusterSettings
+
+# before Ray is imported: it reads these then
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
+os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+
+OBJECT_STORE_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the stages may use: actors of the detector, and decode tasks at once."""
+
+    device: str
+    actors: int
+    max_actors: int
+    gpus_per_actor: float
+    cpus_per_actor: float
+    threads: int | None
+    """Torch threads of an actor on a CPU; None leaves torch's own choice."""
+
+
+@contextlib.contextmanager
+def ray_session(settings: ClusterSettings) -> Iterator[None]:
+    """Connect to the configured cluster, or start a Ray on this machine and end it afterwards.
+
+    Its session folder (logs, sockets, spilled blocks) is readable by the owner only and removed at the end.
+    """
+    if settings.address:
+        ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="s2sw-", dir=settings.temp_dir))
+    try:
+        ray.init(**_local_options(settings, folder))
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
+    cores = settings.workers or os.cpu_count() or 1
+    return {
+        # without a GPU the detector has one CPU of its own on paper and shares the real ones with the
+        # decoders; the operating system balances them better than a fixed split
+        "num_cpus": cores + 1,
+        "object_store_memory": settings.object_store or OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "_temp_dir": str(folder),
+        "_node_ip_address": "127.0.0.1",
+    }
+
+
+def plan_resources(settings: ClusterSettings, device: str) -> Resources:
+    """Fill in what the configuration leaves open, from the connected cluster or this machine.
+
+    device: ``auto``, ``cpu`` or ``cuda``. Raises ValueError if GPUs are asked for and the cluster has none.
+    """
+    gpus = _gpus()
+    if device == "auto":
+        device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
+    if device == "cuda":
+        if not gpus:
+            raise ValueError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
+        share = settings.gpus_per_actor or 1.0
+        actors = settings.actors or max(1, int(gpus / share))
+        return Resources(
+            "cuda", actors, settings.max_actors or actors, share, settings.cpus_per_actor or 1.0, None
+        )
+    actors = settings.actors or 1
+    cores = settings.workers or os.cpu_count() or 1
+    threads = max(1, cores // actors)
+    return Resources("cpu", actors, settings.max_actors or actors, 0, settings.cpus_per_actor or 1.0, threads)
+
+
+def _gpus() -> float:
+    if ray.is_initialized():
+        return float(ray.cluster_resources().get("GPU", 0))
+    return torch.cuda.device_count()

@@ -1,0 +1,54 @@
+"""What travels between the stages through Ray: row numbers and pixels, never a uri or a name."""
+
+import pyarrow as pa
+
+END = -1
+"""slice_index of the row that ends an object; the rows of its slices may arrive before or after it."""
+
+_OBJECT = [
+    pa.field("object", pa.int64()),  # row number in the to-do list
+    pa.field("slice_index", pa.int32()),
+]
+_SLICE = [
+    pa.field("plane", pa.string()),
+    pa.field("rows", pa.int32()),
+    pa.field("cols", pa.int32()),
+    pa.field("tiles", pa.list_(pa.int32())),
+    pa.field("modality", pa.string()),
+    pa.field("body_part", pa.string()),
+    pa.field("applied", pa.string()),
+]
+_END = [
+    pa.field("status", pa.string()),
+    pa.field("reason", pa.string()),
+    pa.field("n_slices", pa.int32()),
+    pa.field("decoder", pa.string()),
+    pa.field("attempts", pa.int16()),
+    pa.field("decode_seconds", pa.float32()),
+]
+_SCORES = [
+    pa.field("image_score", pa.float32()),
+    pa.field("family_scores", pa.list_(pa.float32())),
+    pa.field("map_max", pa.float32()),
+    pa.field("map_mean", pa.float32()),
+    pa.field("area_fraction", pa.float32()),
+    pa.field("mask", pa.binary()),
+    pa.field("mask_encoding", pa.string()),
+    pa.field("token_map", pa.binary()),
+    pa.field("grid", pa.int16()),
+    pa.field("side", pa.int16()),
+    pa.field("smooth", pa.bool_()),
+    pa.field("detect_seconds", pa.float32()),
+]
+
+# the views of a slice, uint8 (1 + tiles, side, side, 3): the whole slice first, then its tiles
+DECODED = pa.schema([*_OBJECT, *_SLICE, *_END, pa.field("pixels", pa.large_binary())])
+"""Out of the decode stage: rows of slices with pixels, and one END row an object without."""
+
+DETECTED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SCORES])
+"""Out of the detect stage: no pixels any more; END rows pass through, slices that fail carry a reason."""
+
+
+def table_of(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
+    """Return the rows as a table; missing keys become nulls."""
+    return pa.Table.from_pylist(rows, schema=schema)
