@@ -1,0 +1,62 @@
+"""From the bytes of an object to its slices: sniff, refuse cheaply, then one decoder for the format."""
+
+from collections.abc import Iterator
+
+from connectors.dicom import decode_dicom
+from connectors.formats import CONTAINERS, Format, sniff, unwrapped
+from connectors.guard import guarded
+from connectors.nifti import decode_nifti, decode_nifti_gz
+from connectors.preflight import check_object, inflate
+from connectors.raster import READERS, decode_raster
+from connectors.slices import Slice
+from schemas.decoding import DecodeSettings
+from schemas.outcomes import Reason, ScreeningError
+
+__all__ = ["Format", "decode", "sniff"]
+
+
+def decode(
+    data: bytes, settings: DecodeSettings, *, target: int | None = None
+) -> tuple[str, Iterator[Slice]]:
+    """Return the decoder's name (``png``, ``dicom``, ``nifti``, ...) and the slices of one object, lazily.
+
+    Slices are decoded one at a time; what an object turns out to be lacking half way is raised then.
+    ``target``: the side that slices will be resized to; decoders that can decode at a fraction of the size
+    then do, with both sides still at least ``2 * target``. None decodes at full size.
+    Raises ScreeningError and nothing else, at once or from the iterator; a container (``CONTAINERS``) is
+    refused as UNSUPPORTED because its members are objects of their own (``containers.members``).
+    """
+    check_object(data, settings.limits)
+    form = sniff(data)
+    if form is Format.GZIP:
+        inner = unwrapped(data)
+        if inner is Format.NIFTI:
+            return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings))
+        if inner in CONTAINERS or inner is Format.GZIP:
+            raise ScreeningError(Reason.UNSUPPORTED, f"gzip around {inner}: read its members")
+        return inner.value, guarded(_gunzipped(data, settings, target))
+    return form.value, guarded(_slices(data, form, settings, target))
+
+
+def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
+    plain = inflate(data, 31, settings.limits, settings.limits.object_bytes)
+    check_object(plain, settings.limits)
+    yield from _slices(plain, sniff(plain), settings, target)
+
+
+def _slices(data: bytes, form: Format, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
+    if form in READERS:
+        return decode_raster(data, form, settings, target)
+    if form is Format.DICOM:
+        return decode_dicom(data, settings)
+    if form is Format.NIFTI:
+        return decode_nifti(data, settings)
+    raise _refusal(form)
+
+
+def _refusal(form: Format) -> ScreeningError:
+    if form in CONTAINERS:
+        return ScreeningError(Reason.UNSUPPORTED, f"{form} is a container: read its members")
+    if form is Format.UNKNOWN:
+        return ScreeningError(Reason.UNKNOWN_FORMAT)
+    return ScreeningError(Reason.UNSUPPORTED, f"{form} is not read here")

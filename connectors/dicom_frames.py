@@ -1,0 +1,124 @@
+"""The frames of a DICOM object, one at a time: where each lies, and its samples as an array."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+
+from connectors.codestreams import check_codestream
+from connectors.dicom_codecs import codec, native
+from connectors.dicom_header import ImageHeader
+from connectors.dicom_layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
+from connectors.grey import Frame
+from schemas.decoding import Limits
+from schemas.outcomes import Reason, ScreeningError
+
+ENCAPSULATED_NATIVE = "1.2.840.10008.1.2.1.98"
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+def frames(
+    layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits
+) -> Iterator[tuple[Frame, str]]:
+    """Yield (samples, photometric interpretation) of each frame, YBR already converted to RGB.
+
+    samples: (rows, cols) or (rows, cols, 3), of the object's own integer or float type.
+    """
+    if layout.pixel_length != UNDEFINED:
+        yield from _native_frames(layout, header)
+        return
+    for frame in encoded_frames(layout, header, dataset):
+        yield _decode(frame, layout.transfer_syntax, header, limits)
+
+
+def _options(header: ImageHeader) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "rows": header.rows, "columns": header.cols, "number_of_frames": 1,
+        "samples_per_pixel": header.samples, "photometric_interpretation": header.photometric,
+        "bits_allocated": header.bits_allocated, "pixel_keyword": header.pixel_keyword,
+    }  # fmt: skip
+    if header.pixel_keyword == "PixelData":
+        options |= {"bits_stored": header.bits_stored, "pixel_representation": int(header.signed)}
+    if header.samples > 1:
+        options["planar_configuration"] = header.planar
+    return options
+
+
+def available_frames(layout: Layout, header: ImageHeader) -> int:
+    """Return how many whole frames native pixel data of this length holds."""
+    return layout.pixel_length * 8 // header.frame_bits
+
+
+def _native_frames(layout: Layout, header: ImageHeader) -> Iterator[tuple[Frame, str]]:
+    syntax = EXPLICIT_LITTLE if layout.little else EXPLICIT_BIG
+    pixels = memoryview(layout.data)[layout.pixel_offset : layout.pixel_offset + layout.pixel_length]
+    options = _options(header) | {"pixel_vr": layout.pixel_vr, "view_only": True}
+    options["number_of_frames"] = header.frames
+    for index in range(header.frames):
+        array, properties = native(syntax).as_array(pixels, index=index, validate=False, **options)
+        yield array, str(properties["photometric_interpretation"])
+
+
+def _decode(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> tuple[Frame, str]:
+    if syntax == ENCAPSULATED_NATIVE:
+        array, properties = native(EXPLICIT_LITTLE).as_array(
+            frame, index=0, validate=False, **_options(header)
+        )
+        return array, str(properties["photometric_interpretation"])
+    check_codestream(frame, syntax, header, limits)
+    decoder, plugin = codec(syntax)
+    array, properties = decoder.as_array(
+        encapsulate([frame]), index=0, validate=False, decoding_plugin=plugin, **_options(header)
+    )
+    return array, str(properties["photometric_interpretation"])
+
+
+def encoded_frames(layout: Layout, header: ImageHeader, dataset: Dataset) -> Iterator[bytes]:
+    """Yield the codestream of each frame, at most as many as declared (PS3.5 A.4).
+
+    Which fragments make a frame is told by the extended or basic offset table if there is one, else by
+    their number, else by the end-of-image markers in them. Raises TRUNCATED if there is no fragment.
+    """
+    view = memoryview(layout.data)
+    if not layout.fragments[1:]:
+        raise ScreeningError(Reason.TRUNCATED, "no fragment of pixel data")
+    groups = _by_offset(layout, dataset) or _by_number(layout, header.frames)
+    for group in groups[: header.frames]:
+        yield b"".join(view[start : start + length] for start, length in group)
+
+
+Fragments = list[tuple[int, int]]
+
+
+def _by_offset(layout: Layout, dataset: Dataset) -> list[Fragments] | None:
+    table, length = layout.fragments[0]
+    first = layout.fragments[1][0] - 8
+    extended = dataset.get("ExtendedOffsetTable")
+    if isinstance(extended, bytes) and len(extended) >= 8:
+        starts = np.frombuffer(extended[: len(extended) // 8 * 8], "<u8").tolist()
+    else:
+        starts = np.frombuffer(layout.data[table : table + length // 4 * 4], "<u4").tolist()
+    items = {start - 8 - first: at for at, (start, _) in enumerate(layout.fragments[1:], 1)}
+    if not starts or starts[0] != 0 or any(start not in items for start in starts):
+        return None  # no table, or one that points between the items: then it cannot be trusted
+    at = [items[start] for start in starts] + [len(layout.fragments)]
+    if any(this >= following for this, following in pairwise(at)):
+        return None
+    return [layout.fragments[this:following] for this, following in pairwise(at)]
+
+
+def _by_number(layout: Layout, declared: int) -> list[Fragments]:
+    fragments = layout.fragments[1:]
+    if declared == 1:
+        return [fragments]
+    if len(fragments) <= declared:
+        return [[fragment] for fragment in fragments]
+    groups: list[Fragments] = [[]]
+    for start, length in fragments:
+        groups[-1].append((start, length))
+        if _END_OF_IMAGE in layout.data[max(start, start + length - 10) : start + length]:
+            groups.append([])
+    return [group for group in groups if group]

@@ -1,0 +1,146 @@
+"""Grey values of any depth to 8 bits: histograms, percentiles, linear ranges, look-up tables."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.outcomes import Reason, ScreeningError
+
+Frame = NDArray[Any]
+"""Samples as stored, of any integer or float type."""
+Levels = NDArray[np.float64]
+Grey = NDArray[np.uint8]
+Transfer = Callable[[Levels], Grey]
+"""Maps grey values (any shape, float64) to 0..255; applied to a table of levels or to a frame."""
+
+TABLE_LEVELS = 1 << 17
+"""Integer frames that span fewer levels are mapped through a table, others sample by sample."""
+CHUNK = 1 << 20
+SAMPLES = 1 << 22
+"""At most so many samples of a frame without a table decide its percentiles, evenly spaced."""
+
+
+def span(frame: Frame) -> tuple[int, int] | None:
+    """Return (lowest, highest) of an integer frame that fits a table, None for all others."""
+    if frame.dtype.kind not in "iub" or frame.size == 0:
+        return None
+    if frame.dtype.itemsize == 1:
+        info = np.iinfo(frame.dtype) if frame.dtype.kind != "b" else np.iinfo(np.uint8)
+        return int(info.min), int(info.max)
+    low, high = int(frame.min()), int(frame.max())
+    return (low, high) if high - low < TABLE_LEVELS else None
+
+
+def histogram(frame: Frame, keep: NDArray[np.bool_] | None = None) -> tuple[Levels, NDArray[np.int64]]:
+    """Return the levels that occur in a frame, ascending, and how often; non-finite samples are left out.
+
+    Exact for integers that fit a table; of other frames at most ``SAMPLES`` samples are counted.
+    """
+    samples = frame.reshape(-1) if keep is None else frame[keep]
+    limits = span(samples)
+    if limits is not None:
+        counts = _count(samples, limits)
+        occurring = np.flatnonzero(counts)
+        return (occurring + limits[0]).astype(np.float64), counts[occurring]
+    step = max(1, samples.size // SAMPLES)
+    values = samples[::step].astype(np.float64)
+    levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    return levels, counts.astype(np.int64)
+
+
+def _count(samples: Frame, limits: tuple[int, int]) -> NDArray[np.int64]:
+    counts = np.zeros(limits[1] - limits[0] + 1, dtype=np.int64)
+    for start in range(0, samples.size, CHUNK):
+        part = samples[start : start + CHUNK].astype(np.int64)
+        counts += np.bincount(part - limits[0], minlength=counts.size)
+    return counts
+
+
+def percentile_range(
+    levels: Levels, counts: NDArray[np.int64], percentiles: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the levels at two percentiles: the lowest level with at least that share at or below it.
+
+    Where both are one level (more than 99 % of the frame is background) the whole range is returned.
+    Raises NOT_FINITE if there is no level at all.
+    """
+    if levels.size == 0:
+        raise ScreeningError(Reason.NOT_FINITE, "no finite sample outside the padding")
+    order = np.argsort(levels, kind="stable")
+    levels, cumulative = levels[order], np.cumsum(counts[order])
+    ranks = np.asarray(percentiles) / 100 * cumulative[-1]
+    low, high = levels[np.minimum(np.searchsorted(cumulative, ranks), levels.size - 1)]
+    if low == high:
+        low, high = levels[0], levels[-1]
+    return float(low), float(high)
+
+
+def linear(values: Levels, low: float, high: float) -> Grey:
+    """Map [low, high] to 0..255, rounding to nearest; below and non-finite to 0, above to 255."""
+    if not high > low:
+        return np.zeros(values.shape, dtype=np.uint8)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = (values - low) * (255.0 / (high - low)) if np.isfinite(high - low) else (
+            values / high - low / high) * (255.0 / (1 - low / high))  # fmt: skip
+    scaled = np.nan_to_num(scaled, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+    return np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled).astype(np.uint8)
+
+
+def render(frame: Frame, transfer: Transfer) -> Grey:
+    """Apply a transfer to a frame of any shape: through a table where the levels allow, else in chunks."""
+    limits = span(frame)
+    if limits is not None:
+        table = transfer(np.arange(limits[0], limits[1] + 1, dtype=np.float64))
+        return _look_up(frame, table, limits[0])
+    flat = frame.reshape(-1)
+    out = np.empty(flat.size, dtype=np.uint8)
+    for start in range(0, flat.size, CHUNK):
+        out[start : start + CHUNK] = transfer(flat[start : start + CHUNK].astype(np.float64))
+    return out.reshape(frame.shape)
+
+
+def _look_up(frame: Frame, table: Grey, low: int) -> Grey:
+    out = np.empty(frame.shape, dtype=np.uint8)
+    rows = max(1, CHUNK // max(1, frame[0].size))
+    for start in range(0, frame.shape[0], rows):
+        index = frame[start : start + rows].astype(np.intp)
+        index -= low
+        np.take(table, index, out=out[start : start + rows], mode="clip")
+    return out
+
+
+def stretch(frame: Frame, percentiles: tuple[float, float]) -> Grey:
+    """Return a frame as 8 bits, its two percentiles mapped to 0 and 255. Raises NOT_FINITE."""
+    levels, counts = histogram(frame)
+    low, high = percentile_range(levels, counts, percentiles)
+    return render(frame, lambda values: linear(values, low, high))
+
+
+class Tally:
+    """Grey levels of a volume, slab by slab: exact up to 16-bit integers, else of evenly spaced samples."""
+
+    def __init__(self, dtype: np.dtype[Any], total: int) -> None:
+        """``total``: samples of the whole volume, which decides how many of them are looked at."""
+        self._table = dtype.kind in "iu" and dtype.itemsize <= 2
+        info = np.iinfo(dtype) if self._table else np.iinfo(np.uint8)
+        self._low = int(info.min)
+        self._counts = np.zeros(int(info.max) - self._low + 1, dtype=np.int64)
+        self._step = max(1, total // SAMPLES)
+        self._samples: list[Levels] = []
+
+    def add(self, slab: Frame) -> None:
+        """Count one slab, of any shape."""
+        flat = slab.reshape(-1, order="A")
+        if self._table:
+            self._counts += np.bincount(flat.astype(np.int64) - self._low, minlength=self._counts.size)
+        else:
+            self._samples.append(flat[:: self._step].astype(np.float64))
+
+    def levels(self) -> tuple[Levels, NDArray[np.int64]]:
+        """Return the levels that occurred, ascending, and how often; non-finite ones are left out."""
+        if self._table:
+            occurring = np.flatnonzero(self._counts)
+            return (occurring + self._low).astype(np.float64), self._counts[occurring]
+        return histogram(np.concatenate(self._samples or [np.zeros(0)]))

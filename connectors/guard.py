@@ -1,0 +1,42 @@
+"""The one place where what a library raises becomes a reason, without a word of the object."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import TypeVar
+
+from schemas.outcomes import Reason, ScreeningError
+
+T = TypeVar("T")
+
+
+def guarded(items: Iterator[T]) -> Iterator[T]:
+    """Yield ``items``; turn any exception into a ``ScreeningError`` that names no text of the object."""
+    try:
+        yield from items
+    except ScreeningError:
+        raise
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on malformed input; mapped here only
+        raise ScreeningError(reason_for(error), type(error).__name__) from None
+
+
+def reason_for(error: Exception) -> Reason:
+    """Return the reason that an exception of a decoding library stands for."""
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY
+    if isinstance(error, RecursionError):
+        return Reason.TOO_LARGE
+    if isinstance(error, NotImplementedError):
+        return Reason.UNSUPPORTED
+    if isinstance(error, ImportError):
+        return Reason.CODEC_MISSING
+    if isinstance(error, EOFError) or _says_truncated(error):
+        return Reason.TRUNCATED
+    return Reason.MALFORMED
+
+
+def _says_truncated(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, OSError | SyntaxError | ValueError | struct.error | zlib.error) and (
+        "truncated" in text or "incomplete" in text
+    )

@@ -1,0 +1,142 @@
+"""PNG, JPEG, TIFF, BMP, WebP and JPEG 2000 files to slices, with Pillow's reader of exactly that format."""
+
+import struct
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from connectors.formats import Format
+from connectors.grey import stretch
+from connectors.preflight import check_frames, check_geometry, check_ratio
+from connectors.slices import Slice
+from schemas.decoding import DecodeSettings, Limits
+from schemas.outcomes import Reason, ScreeningError
+
+Reader = Callable[[BytesIO], ImageFile.ImageFile]
+
+# the reader's class and not Image.open: no other format is tried, and Pillow's process-wide pixel limit,
+# which is below an honest mammogram, stays as others set it
+READERS: dict[Format, Reader] = {
+    Format.PNG: PngImagePlugin.PngImageFile,
+    Format.JPEG: JpegImagePlugin.JpegImageFile,
+    Format.TIFF: TiffImagePlugin.TiffImageFile,
+    Format.BMP: BmpImagePlugin.BmpImageFile,
+    Format.WEBP: WebPImagePlugin.WebPImageFile,
+    Format.JPEG2000: Jpeg2KImagePlugin.Jpeg2KImageFile,
+}
+_ORIENTATION_TAG = 0x0112
+_BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "LA": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+"""Of Pillow's own buffers; every other mode takes 4 bytes."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode_raster(
+    data: bytes, form: Format, settings: DecodeSettings, target: int | None = None
+) -> Iterator[Slice]:
+    """Yield the pages of an image file, upright.
+
+    ``target``: where the format can decode at a fraction of its size, do so as long as both sides stay at
+    least twice this long. Raises ScreeningError, and whatever Pillow raises on malformed input.
+    """
+    picture = READERS[form](BytesIO(data))
+    pages = _page_count(picture, settings.limits)
+    plane = "image" if pages == 1 else "page"
+    for page in range(pages):
+        if page:
+            picture.seek(page)
+        size = check_geometry(picture.height, picture.width, _BYTES_PER_PIXEL.get(picture.mode, 4),
+                              settings.limits)  # fmt: skip
+        check_ratio(size, len(data), settings.limits)
+        if target is not None:
+            _reduce(picture, target)
+        pixels, applied = to_pixels(picture, settings)
+        yield Slice(pixels, plane, applied=applied)
+
+
+def _page_count(picture: ImageFile.ImageFile, limits: Limits) -> int:
+    # n_frames of a TIFF walks all directories; of animations it is in the header
+    pages = int(getattr(picture, "n_frames", 1))
+    check_frames(pages, limits)
+    return max(1, pages)
+
+
+def to_pixels(picture: Image.Image, settings: DecodeSettings) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return one page as uint8 (rows, cols) or (rows, cols, 3), upright, and what was done to it."""
+    applied = []
+    if "icc_profile" in picture.info:
+        applied.append("icc_ignored")
+    orientation = _orientation(picture)
+    picture.load()
+    upright: Image.Image = picture
+    if orientation in _TURNS and _orientation(picture) == orientation:
+        upright = picture.transpose(_TURNS[orientation])
+        applied.append("orientation")
+    pixels, conversions = _to_eight_bits(upright, settings)
+    return pixels, (*applied, *conversions)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation 1..8; a damaged EXIF block counts as none, the pixels may still be fine."""
+    try:
+        value = picture.getexif().get(_ORIENTATION_TAG, 1)
+    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error):
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _to_eight_bits(
+    picture: Image.Image, settings: DecodeSettings
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    mode = picture.mode
+    if mode in ("L", "RGB") and "transparency" not in picture.info:
+        return np.asarray(picture), ()
+    if mode == "1":
+        return np.asarray(picture.convert("L")), ()
+    if mode.startswith("I") or mode == "F":
+        return stretch(np.asarray(picture), settings.percentiles), ("percentile",)
+    if mode in ("RGBA", "LA", "La", "RGBa", "PA") or "transparency" in picture.info:
+        return _over_white(picture), ("alpha",)
+    if mode == "P":
+        return np.asarray(picture.convert("RGB")), ("palette",)
+    if mode in ("RGBX", "CMYK", "YCbCr", "LAB", "HSV"):
+        return np.asarray(picture.convert("RGB")), (mode.lower(),)
+    raise ScreeningError(Reason.UNSUPPORTED, f"Pillow mode {mode}")
+
+
+def _over_white(picture: Image.Image) -> NDArray[np.uint8]:
+    """Lay a picture with transparency over white, as viewers do; hidden colours must not show."""
+    grey = picture.mode in ("L", "LA", "La")
+    colours = picture.convert("RGBA")
+    ground = Image.new("RGBA", colours.size, (255, 255, 255, 255))
+    ground.alpha_composite(colours)
+    return np.asarray(ground.convert("L" if grey else "RGB"))
+
+
+def _reduce(picture: Any, target: int) -> None:
+    """Ask the decoder for the smallest size it can give at no extra cost with both sides >= 2 x target."""
+    if isinstance(picture, JpegImagePlugin.JpegImageFile):
+        picture.draft(None, (2 * target, 2 * target))
+    elif isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        shorter = min(picture.size)
+        picture.reduce = max(0, (shorter // (2 * target)).bit_length() - 1)
