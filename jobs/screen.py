@@ -110,9 +110,8 @@ def run(config: Any, quiet: bool = False) -> int:
         from pipeline.job import prepare
 
         job = prepare(config)
-    from pipeline.summary_text import print_summary
-
     from pipeline.run import screen
+    from pipeline.summary_text import print_summary
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop commits what is whole
     try:

@@ -1,1 +1,10 @@
 """The screening run: manifest, Ray Data graph, stages, the one writer, the run's loop."""
+
+import os
+
+# Ray reads these when it is imported, which every module below does after this one: no usage reports, and no
+# address outside should a report be tried all the same
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
+# workers without a GPU of their own must not see the others'
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

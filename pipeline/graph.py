@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
+import ray
 
 from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings, DetectStage
-from pipeline.session import Resources, ray
+from pipeline.session import Resources
 
 # measured on Ray 2.60: with these a task or actor that dies costs its block and no more. max_restarts must
 # be unlimited: a pool whose last actor is gone makes Ray Data wait for ever.

@@ -71,8 +71,7 @@ class SliceMaps:
             top - box[1] : bottom - box[1]
         ]
         across = axis_operator(grid, self.side, box[2] - box[0], smooth=self.smooth)
-        part: NDArray[np.float32] = down @ self.token_maps[view].astype(np.float32) @ across.T
-        return part
+        return np.asarray(down @ self.token_maps[view].astype(np.float32) @ across.T, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

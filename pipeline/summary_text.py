@@ -68,5 +68,5 @@ def detector_line(bundle: dict[str, object]) -> str:
     """Say which detector made the scores, and plainly if it was never trained."""
     line = f"Detector: {bundle['detector']}, prompts: {bundle['prompts']}"
     if not bundle["trained"]:
-        line += "\n[bold yellow]The detector is UNTRAINED: its scores show that the pipeline works, nothing more[/]"
+        line += "\n[bold yellow]UNTRAINED: its scores show that the pipeline works, and nothing more[/]"
     return line

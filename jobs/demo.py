@@ -1,0 +1,117 @@
+"""``s2sw demo``: screen a small real archive on this machine and look at what comes out."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobs.errors import EXIT_USAGE, fail
+
+if TYPE_CHECKING:
+    from pipeline.results import Results
+
+TOP = 8
+OVERLAYS = 4
+MARKER = ".s2sw-demo"
+
+QUERY = """
+SELECT s.*, o.uri, o.decoder FROM slices s JOIN objects o USING (object_id)
+ORDER BY image_score DESC, uri, slice_index LIMIT {limit}
+"""
+
+ONE_LINER = (
+    '  .venv/bin/python -c "import duckdb; duckdb.sql(\\"SELECT uri, max_score '
+    "FROM '{objects}/*.parquet' ORDER BY max_score DESC NULLS LAST LIMIT 10\\").show()\""
+)
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Where to put archive, results and pictures.")] = Path(
+        "demo-output"
+    ),
+) -> None:
+    """Make a small archive of real images and medical slices, screen it, and show what was found.
+
+    Solar cells, DICOM files, NIfTI volumes and a few broken files, all from installed packages: no download.
+    The folder is made anew each time.
+    """
+    try:
+        from jobs.demo_archive import make_archive
+    except ImportError as error:
+        fail(f"the demo needs the package {error.name}: pip install 's2sw[demo]'", EXIT_USAGE)
+    from jobs.screen import run
+    from pipeline.results import open_results
+    from schemas.config import ScreenConfig
+
+    console = Console(highlight=False)
+    _clear(folder)
+    archive, output = folder / "archive", folder / "results"
+    count = make_archive(archive)
+    console.print(f"An archive of {count} files lies in {archive}; screening it into {output}")
+    config = ScreenConfig(source=str(archive), output=str(output), mode="open")
+    code = run(config)
+    if code:
+        raise typer.Exit(code)
+    results = open_results(str(output))
+    top = results.sql(QUERY.format(limit=TOP)).to_arrow_table().to_pylist()
+    _show(console, top, archive)
+    _quarantine(console, results, archive)
+    pictures = _write_overlays(top[:OVERLAYS], folder / "overlays", archive)
+    console.print(f"Pictures with the anomaly map: {', '.join(map(str, pictures))}", soft_wrap=True)
+    console.print("Look at the results yourself:", soft_wrap=True)
+    console.print(ONE_LINER.format(objects=output / "objects"), soft_wrap=True, markup=False)
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier demo, and nothing else."""
+    marker = folder / MARKER
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        fail(f"{folder} is not empty and no earlier demo: name another folder", EXIT_USAGE)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        marker.touch()
+    except OSError as error:
+        fail(f"cannot write to {folder}: {error.strerror}", EXIT_USAGE)
+
+
+def _show(console: Console, rows: list[dict[str, Any]], archive: Path) -> None:
+    table = Table(title="Most anomalous slices", title_justify="left")
+    for name in ("score", "map max", "file", "slice", "modality"):
+        table.add_column(name)
+    for row in rows:
+        place = f"{row['slice_index'] + 1} of {row['n_slices']}"
+        name = str(Path(row["uri"]).relative_to(archive.absolute()))
+        score, peak = f"{row['image_score']:.4f}", f"{row['map_max']:.4f}"
+        table.add_row(score, peak, name, place, row["modality"] or row["decoder"])
+    console.print(table)
+
+
+def _quarantine(console: Console, results: "Results", archive: Path) -> None:
+    rows = results.sql(
+        "SELECT uri, reason FROM objects WHERE status = 'quarantined' ORDER BY reason, uri"
+    ).fetchall()
+    names = [f"{Path(uri).relative_to(archive.absolute())} ({reason})" for uri, reason in rows]
+    console.print(f"Quarantined: {', '.join(names) or 'nothing'}", soft_wrap=True)
+
+
+def _write_overlays(rows: list[dict[str, Any]], folder: Path, archive: Path) -> list[Path]:
+    from connectors.decode import decode
+    from pipeline.overlays import overlay
+    from pipeline.results import full_map, mask
+    from schemas.decoding import DecodeSettings
+
+    folder.mkdir()
+    written = []
+    for place, row in enumerate(rows, start=1):
+        source = Path(row["uri"])
+        _, slices = decode(source.read_bytes(), DecodeSettings())
+        picture = next(s for i, s in enumerate(slices) if i == row["slice_index"])
+        caption = f"{source.name}, slice {row['slice_index'] + 1}: score {row['image_score']:.4f}"
+        path = folder / f"{place:02}-{source.stem}.png"
+        overlay(picture.pixels, full_map(row), mask(row), caption).save(path)
+        written.append(path)
+    return written

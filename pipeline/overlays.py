@@ -1,0 +1,47 @@
+"""Pictures of a slice with its anomaly map laid over it, for a person to look at."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+HEAT = np.array([(255, 255, 178), (254, 204, 92), (253, 141, 60), (240, 59, 32), (189, 0, 38)], np.float32)
+"""ColorBrewer's YlOrRd in five steps: readable by colour-blind people, and unlike any grey."""
+OPACITY = 0.55
+SIDE = 480  # pixels of the longer side of a picture
+
+
+def overlay(
+    pixels: NDArray[np.uint8], heat: NDArray[np.float32], mask: NDArray[np.bool_], caption: str
+) -> Image.Image:
+    """Return the slice beside itself with the map in colours and the mask outlined in white.
+
+    pixels: uint8 (rows, cols) or (rows, cols, 3). heat: float32 (rows, cols), the map, stretched to its own
+    range so that faint ones show. mask: bool (rows, cols).
+    """
+    plain = Image.fromarray(pixels).convert("RGB")
+    low, high = float(heat.min()), float(heat.max())
+    share = (heat - low) / max(high - low, 1e-6)
+    colours = np.stack(
+        [np.interp(share, np.linspace(0, 1, len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1
+    )
+    weight = (OPACITY * share)[..., None]
+    mixed = np.asarray(plain, np.float32) * (1 - weight) + colours * weight
+    mixed[_outline(mask)] = 255
+    return _side_by_side(plain, Image.fromarray(mixed.astype(np.uint8)), caption)
+
+
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of the mask that have a neighbour outside of it."""
+    padded = np.pad(mask, 1, mode="edge")
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return np.asarray(mask & ~inner)
+
+
+def _side_by_side(left: Image.Image, right: Image.Image, caption: str) -> Image.Image:
+    scale = SIDE / max(left.size)
+    size = (max(1, round(left.width * scale)), max(1, round(left.height * scale)))
+    canvas = Image.new("RGB", (2 * size[0] + 12, size[1] + 24), (24, 24, 24))
+    canvas.paste(left.resize(size), (0, 24))
+    canvas.paste(right.resize(size), (size[0] + 12, 24))
+    ImageDraw.Draw(canvas).text((4, 6), caption, fill=(235, 235, 235))
+    return canvas
