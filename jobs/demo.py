@@ -23,8 +23,8 @@ ORDER BY image_score DESC, uri, slice_index LIMIT {limit}
 """
 
 ONE_LINER = (
-    '  .venv/bin/python -c "import duckdb; duckdb.sql(\\"SELECT uri, max_score '
-    "FROM '{objects}/*.parquet' ORDER BY max_score DESC NULLS LAST LIMIT 10\\").show()\""
+    '  .venv/bin/python -c \'import duckdb; duckdb.sql("""SELECT uri, max_score '
+    'FROM "{objects}/*.parquet" ORDER BY max_score DESC NULLS LAST LIMIT 10""").show()\''
 )
 
 

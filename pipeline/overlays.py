@@ -21,9 +21,8 @@ def overlay(
     plain = Image.fromarray(pixels).convert("RGB")
     low, high = float(heat.min()), float(heat.max())
     share = (heat - low) / max(high - low, 1e-6)
-    colours = np.stack(
-        [np.interp(share, np.linspace(0, 1, len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1
-    )
+    steps = np.linspace(0, 1, len(HEAT))
+    colours = np.stack([np.interp(share, steps, HEAT[:, channel]) for channel in range(3)], axis=-1)
     weight = (OPACITY * share)[..., None]
     mixed = np.asarray(plain, np.float32) * (1 - weight) + colours * weight
     mixed[_outline(mask)] = 255
