@@ -1,9 +1,11 @@
 """The folder of results, local or on S3. A file is there whole or not at all."""
 
+import contextlib
 import errno
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 
 from typing_extensions import override
@@ -28,6 +30,10 @@ class OutputFolder(ABC):
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
         """Write a file in one step, replacing one of the same name."""
+
+    @abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file in one step unless there is one of that name; tell whether it was written."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -73,18 +79,20 @@ class LocalOutput(OutputFolder):
     @override
     def write(self, name: str, data: bytes) -> None:
         path = self._root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        with _temporary(path, data) as temporary:
             temporary.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        _sync_folder(path.parent)
+
+    @override
+    def create(self, name: str, data: bytes) -> bool:
+        path = self._root / name
+        with _temporary(path, data) as temporary:
+            try:
+                os.link(temporary, path)  # unlike a rename, refuses to replace
+            except FileExistsError:
+                return False
+        _sync_folder(path.parent)
+        return True
 
     @override
     def read(self, name: str) -> bytes:
@@ -105,6 +113,21 @@ class LocalOutput(OutputFolder):
     def clear_temporary(self, folder: str) -> None:
         for path in (self._root / folder).glob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, data: bytes) -> Iterator[Path]:
+    """Write the data beside the path, safely on disk, under a name that is gone afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -143,6 +166,23 @@ class S3Output(OutputFolder):
             lambda: client.call_s3("put_object", Bucket=self._bucket, Key=self._key(name), Body=data),
             self._settings.tries,
         )
+
+    @override
+    def create(self, name: str, data: bytes) -> bool:
+        client = s3_filesystem(self._settings)
+
+        def put() -> bool:
+            try:
+                client.call_s3(
+                    "put_object", Bucket=self._bucket, Key=self._key(name), Body=data, IfNoneMatch="*"
+                )
+            except OSError as error:
+                if not isinstance(error, FileExistsError) and "Precondition" not in str(error.__cause__):
+                    raise
+                return self.read(name) == data  # an earlier try may have written it without an answer
+            return True
+
+        return with_retries(put, self._settings.tries)
 
     @override
     def read(self, name: str) -> bytes:

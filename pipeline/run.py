@@ -19,6 +19,7 @@ from pipeline.graph import run_pass
 from pipeline.identity import load_or_create_key, object_ids
 from pipeline.idsets import IdSets
 from pipeline.job import Job, listing
+from pipeline.lease import Lease
 from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.manifest import Todo, TodoReader, freeze
 from pipeline.progress import ProgressDisplay, Tally
@@ -64,6 +65,7 @@ class ScreeningRun:
             started=_now(),
             resources=asdict(resources) | {"precision": precision},
         )
+        self._lease = Lease(job.output, self._state.run_id)
         self._writer = Writer(
             job.output,
             job.config.parts,
@@ -74,25 +76,34 @@ class ScreeningRun:
                 "threshold": job.config.threshold,
             },
             keep_uri=job.config.mode == "open",
+            before_commit=self._lease.check,
         )
 
     def execute(self) -> RunSummary:
-        """Make all steps."""
+        """Make all steps. Raises LeaseHeldError if another run works on the output."""
         try:
-            with self._display, self._timed("total"):
+            with self._lease, self._recorded(), self._display, self._timed("total"):
                 todo = self._list()
                 self._screen(todo)
                 self._account()
-            self.summary.outcome = "finished"
+        finally:
+            self._sets.close()
+            self._state.clear()
+        return self.summary
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Leave a run file behind, however the run ends."""
+        try:
+            yield
+            self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
         except BaseException:
             self.summary.outcome = "failed"
             raise
         finally:
             self.summary.finished = _now()
-            self._sets.close()
-            self._state.clear()
-            self._write_run_file()
-        return self.summary
+            document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True)
+            self._job.output.write(f"runs/{self.summary.run_id}.json", document.encode())
 
     def _precision(self) -> str:
         if self._config.precision != "auto":
@@ -203,10 +214,6 @@ class ScreeningRun:
         summary.new[Status.DEFERRED] = unfinished
         summary.reasons = dict(self._tally.reasons)
         summary.slices = self._tally.slices
-
-    def _write_run_file(self) -> None:
-        document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True)
-        self._job.output.write(f"runs/{self.summary.run_id}.json", document.encode())
 
     def _session(self) -> contextlib.AbstractContextManager[None]:
         if self._config.cluster.address:  # connected already

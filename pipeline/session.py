@@ -1,6 +1,7 @@
 """A Ray to run on: one started here with nothing listening outside, or a cluster's."""
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -13,9 +14,12 @@ from typing import Any
 import ray
 import torch
 
+from pipeline.process_mark import is_dead, process_mark
 from schemas.config import ClusterSettings
 
 OBJECT_STORE_BYTES = 2 << 30
+FOLDER_PREFIX = "s2sw-"
+OWNER = "owner.json"
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,26 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    folder = Path(tempfile.mkdtemp(prefix="s2sw-", dir=settings.temp_dir))
+    _wipe_abandoned(Path(settings.temp_dir or tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
+    (folder / OWNER).write_text(json.dumps(process_mark()))
     try:
         ray.init(**_local_options(settings, folder))
         yield
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wipe_abandoned(parent: Path) -> None:
+    """Remove what killed runs left behind: their sessions may hold pixels."""
+    for owner in parent.glob(f"{FOLDER_PREFIX}*/{OWNER}"):
+        try:
+            abandoned = owner.stat().st_uid == os.getuid() and is_dead(json.loads(owner.read_text()))
+        except (OSError, ValueError):  # another run is removing it, or has just made it
+            continue
+        if abandoned:
+            shutil.rmtree(owner.parent, ignore_errors=True)
 
 
 def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
