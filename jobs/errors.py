@@ -12,15 +12,18 @@ EXIT_USAGE = 2
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn the errors that a user can mend into one line on stderr and exit code 2."""
+    """Turn errors that a user can mend into one line on stderr; exit code 2, or 1 for another run."""
     from model.errors import BundleError
     from pipeline.identity import KeyFileError
     from pipeline.job import UsageError
+    from pipeline.lease import LeaseHeldError, LeaseLostError
 
     try:
         yield
     except (UsageError, KeyFileError, BundleError) as error:
         fail(str(error), EXIT_USAGE)
+    except (LeaseHeldError, LeaseLostError) as error:
+        fail(str(error), EXIT_FAILED)
 
 
 def fail(message: str, code: int) -> None:

@@ -5,6 +5,7 @@ killed in between; it is removed at the next start, and its objects are screened
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -23,15 +24,23 @@ class Writer:
     """Collects rows and commits them as parts ``slices/RUN-00000.parquet`` and ``objects/RUN-00000.parquet``.
 
     constants: columns that are the same in every row of the run (bundle, fingerprint, run_id, threshold).
-    keep_uri: open mode; private mode writes no uri.
+    keep_uri: open mode; private mode writes no uri. before_commit raises if this run may write no more.
     """
 
-    def __init__(self, output: OutputFolder, settings: PartSettings, constants: Row, keep_uri: bool) -> None:
+    def __init__(
+        self,
+        output: OutputFolder,
+        settings: PartSettings,
+        constants: Row,
+        keep_uri: bool,
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> None:
         self.parts = 0
         self._output = output
         self._settings = settings
         self._constants = constants
         self._keep_uri = keep_uri
+        self._before_commit = before_commit
         self._slices: list[Row] = []
         self._objects: list[Row] = []
         self._oldest = 0.0
@@ -58,6 +67,7 @@ class Writer:
         """Write what is collected as one part; nothing to do without objects."""
         if not self._objects:
             return
+        self._before_commit()
         name = part_name(self._constants["run_id"], self.parts)
         if self._slices:
             self._output.write(f"slices/{name}", parquet_bytes(self._slices, SLICES))
