@@ -1,0 +1,51 @@
+"""What tests share: a home of their own, a real S3 server, and a detector bundle."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.s3server import S3Server
+
+ISOLATED = (
+    "S2SW_ID_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "AWS_REGION",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the tests a home without keys, caches or credentials of whoever runs them."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
+        # credentials are the environment's or none: the machine's own role is never asked for
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ISOLATED:
+            patch.delenv(name, raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Start SeaweedFS once for all tests."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """Let this test, and the processes it starts, reach the S3 server with the right keys."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    with s3_server.fresh_clients():
+        yield s3_server
+
+
+@pytest.fixture(scope="session")
+def bundle(home: Path) -> Path:
+    """Return the embedded detector's bundle, built once in the tests' own cache."""
+    from pipeline.job import resolve_bundle
+
+    return resolve_bundle("embedded")

