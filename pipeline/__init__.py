@@ -6,5 +6,7 @@ import os
 # address outside should a report be tried all the same
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
+# its C++ parts write to stderr what is no matter for a user; set it to debug
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 # workers without a GPU of their own must not see the others'
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -1,16 +1,15 @@
 """The detect stage: rows with pixels in, rows with scores, token maps and masks out. Pixels end here."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from model import load_detector
 from pipeline.masks import SliceMaps, measure
 from pipeline.tiles import boxes_of
 from pipeline.wire import DETECTED, END, table_of
@@ -19,13 +18,33 @@ from schemas.outcomes import Reason
 Row = dict[str, Any]
 
 
+class Scores(Protocol):
+    """What a detector says of B views: scores (B,), family scores (B, F), token maps (B, g, g), in 0..1."""
+
+    score: torch.Tensor
+    family_scores: torch.Tensor
+    token_map: torch.Tensor
+
+
+class Detector(Protocol):
+    """The part of a detector's face that the pipeline needs. image_size: side of its square input, pixels."""
+
+    image_size: int
+
+    def detect(self, images: NDArray[np.uint8]) -> Scores:
+        """Score uint8 (B, image_size, image_size, 3)."""
+        ...
+
+
 @dataclass(frozen=True)
 class DetectSettings:
-    """What an actor needs to know. batch_size counts views: whole slices and tiles alike."""
+    """What an actor needs to know.
 
-    bundle: Path
-    device: str
-    precision: str
+    load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
+    torch threads on a CPU; None leaves torch's own choice.
+    """
+
+    load: Callable[[], Detector]
     threshold: float
     batch_size: int
     threads: int | None = None
@@ -38,7 +57,7 @@ class DetectStage:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._settings = settings
-        self._detector = load_detector(settings.bundle, device=settings.device, precision=settings.precision)
+        self._detector = settings.load()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score the slices of a table; END rows pass through."""

@@ -1,5 +1,7 @@
 """The Ray Data graph of one pass: to-do list -> fetch and decode (tasks) -> detect (actors) -> driver."""
 
+import logging
+import warnings
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -32,7 +34,10 @@ def run_pass(
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    with ray.data.DataContext.current(context):
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    with ray.data.DataContext.current(context), warnings.catch_warnings():
+        # retries and restarts have no other place in the Ray that is pinned
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         dataset = _dataset(decode, detect, resources, task_retries, decode_memory)
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
 

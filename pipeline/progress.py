@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.collecting import FinishedObject
 from schemas.outcomes import Status
 
+TIMELINE_POINTS = 400
 PLAIN_SECONDS = 15.0  # without a terminal: a line that often
 
 
@@ -22,6 +23,7 @@ class Tally:
 
     total: int = 0
     slices: int = 0
+    views: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -34,8 +36,31 @@ class Tally:
         """Count one object."""
         self.statuses[finished.status] += 1
         self.slices += len(finished.slices)
+        self.views += sum(1 + len(row["tiles"]) // 4 for row in finished.slices)
         if finished.reason is not None:
             self.reasons[finished.reason.value] += 1
+
+
+class Timeline:
+    """Samples of the tally; thinned out as a run grows longer, so that their number stays bounded."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[float, int, int]] = []
+        self._started = 0.0
+        self._interval = 1.0
+
+    def start(self) -> None:
+        """Count seconds from now on."""
+        self._started = time.monotonic()
+
+    def add(self, objects: int, slices: int) -> None:
+        """Take a sample if the last one is old enough."""
+        seconds = time.monotonic() - self._started
+        if self.points and seconds - self.points[-1][0] < self._interval:
+            return
+        self.points.append((round(seconds, 1), objects, slices))
+        if len(self.points) > TIMELINE_POINTS:
+            self.points, self._interval = self.points[::2], 2 * self._interval
 
 
 class ProgressDisplay:

@@ -1,6 +1,7 @@
 """One screening run: list, subtract what is done, screen the rest, sweep what is missing, account for all."""
 
 import contextlib
+import functools
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from model import load_detector
 from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings
@@ -22,7 +24,7 @@ from pipeline.job import Job, listing
 from pipeline.lease import Lease
 from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.manifest import Todo, TodoReader, freeze
-from pipeline.progress import ProgressDisplay, Tally
+from pipeline.progress import ProgressDisplay, Tally, Timeline
 from pipeline.session import Resources, plan_resources, ray_session
 from pipeline.state import new_run_id, open_state
 from pipeline.summary import RunSummary
@@ -54,6 +56,7 @@ class ScreeningRun:
         self._config = job.config
         self._resources = resources
         self._tally = Tally()
+        self._timeline = Timeline()
         self._display = ProgressDisplay(self._tally, quiet)
         self._state = open_state(job.private_dir, job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
@@ -136,6 +139,7 @@ class ScreeningRun:
         self._display.phase("starting Ray and the detector")
         with self._session(), self._timed("screen"):
             self._display.start_clock()
+            self._timeline.start()
             try:
                 for number in range(1 + SWEEPS):
                     missing = self._pass(todo, number)
@@ -164,6 +168,7 @@ class ScreeningRun:
                     self._finish(replace(finished, attempts=number + 1), reader)
             self._writer.commit_if_due()
             self._display.update()
+            self._timeline.add(self._tally.objects, self._tally.slices)
             idle = idle + 1 if deferred_only and self._too_late() else 0
             if idle >= IDLE_TABLES and not collector.has_open:
                 break
@@ -181,9 +186,9 @@ class ScreeningRun:
             todo, self._job.info.image_size, config.tiles, config.decode, config.storage, self._job.deadline
         )
         detect = DetectSettings(
-            bundle=self._job.bundle,
-            device=resources.device,
-            precision=self._precision(),
+            load=functools.partial(
+                load_detector, self._job.bundle, device=resources.device, precision=self._precision()
+            ),
             threshold=config.threshold,
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
@@ -213,7 +218,8 @@ class ScreeningRun:
         summary.new = {status.value: self._tally.statuses[status] for status in Status}
         summary.new[Status.DEFERRED] = unfinished
         summary.reasons = dict(self._tally.reasons)
-        summary.slices = self._tally.slices
+        summary.slices, summary.views = self._tally.slices, self._tally.views
+        summary.timeline = self._timeline.points
 
     def _session(self) -> contextlib.AbstractContextManager[None]:
         if self._config.cluster.address:  # connected already

@@ -52,11 +52,25 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
     (folder / OWNER).write_text(json.dumps(process_mark()))
     try:
-        ray.init(**_local_options(settings, folder))
+        with _stderr_shut():
+            ray.init(**_local_options(settings, folder))
         yield
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _stderr_shut() -> Iterator[None]:
+    """Keep what Ray's C++ parts say while starting off the terminal; what goes wrong they raise."""
+    saved = os.dup(2)
+    with open(os.devnull, "w") as nothing:  # noqa: PTH123 (a device, not a path)
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _wipe_abandoned(parent: Path) -> None:

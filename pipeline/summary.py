@@ -18,7 +18,8 @@ class RunSummary:
     listed and by_status count the whole manifest under this fingerprint: listed is their sum. new counts what
     this run finished; already_done what earlier runs had. missing counts ids without a status, duplicates
     rows beyond the first of an id: both are 0 in every sound run. seconds are by phase; stage_seconds add up
-    over processes.
+    over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
+    objects, slices) at growing intervals.
     """
 
     run_id: str
@@ -33,12 +34,14 @@ class RunSummary:
     new: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     slices: int = 0
+    views: int = 0
     missing: int = 0
     duplicates: int = 0
     interrupted: bool = False
     orphans_removed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    timeline: list[tuple[float, int, int]] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
 
     @property
