@@ -35,6 +35,13 @@ def test_a_file_is_replaced_whole(output: OutputFolder) -> None:
     assert output.names("runs") == ["runs/x.json"]
 
 
+def test_only_the_first_creates_a_file(output: OutputFolder) -> None:
+    assert output.create("runs/lease-0", b"mine")
+    assert not output.create("runs/lease-0", b"theirs")
+    assert output.read("runs/lease-0") == b"mine"
+    assert output.names("runs") == ["runs/lease-0"]
+
+
 def test_a_missing_file_is_not_found(output: OutputFolder) -> None:
     with pytest.raises(FileNotFoundError):
         output.read("runs/none.json")
@@ -62,7 +69,7 @@ def test_asking_whether_one_may_write_leaves_no_object(s3: S3Server) -> None:
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     output = LocalOutput(tmp_path)
     (tmp_path / "slices/a.parquet").mkdir(parents=True)  # a folder in the way of the rename
-    with pytest.raises(OSError, match="a.parquet"):
+    with pytest.raises(OSError, match=r"a\.parquet"):
         output.write("slices/a.parquet", b"data")
     assert [p.name for p in (tmp_path / "slices").iterdir()] == ["a.parquet"]
     assert list((tmp_path / "slices/a.parquet").iterdir()) == []

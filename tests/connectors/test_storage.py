@@ -143,8 +143,8 @@ def test_output_links_and_pipes_are_not_listed(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "archive")
     folder.put("a.png", b"abc")
     folder.put("results/slices/part.parquet", b"x")
-    os.symlink(tmp_path / "archive", tmp_path / "archive/circle")
-    os.symlink("nowhere", tmp_path / "archive/dangling")
+    (tmp_path / "archive/circle").symlink_to(tmp_path / "archive")
+    (tmp_path / "archive/dangling").symlink_to("nowhere")
     os.mkfifo(tmp_path / "archive/pipe")
     found = listed(folder.root, skip=f"{folder.root}/results")
     assert [Path(o.uri).name for o in found] == ["a.png"]
@@ -160,7 +160,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_prefix_of_many_pages_is_listed_whole(s3: S3Server) -> None:
     bucket, client = s3.bucket(), s3.client()
     names = [f"{bucket}/many/{i:04}" for i in range(1003)]
-    client.pipe({name: b"" for name in names})
+    client.pipe(dict.fromkeys(names, b""))
     client.pipe_file(f"{bucket}/many-others", b"")
     client.touch(f"{bucket}/many/folder-marker/")
     assert [o.uri for o in listed(f"s3://{bucket}/many/")] == [f"s3://{name}" for name in names]

@@ -1,0 +1,94 @@
+"""A job file and options become one configuration; whatever is wrong is one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.configuration import ConfigurationError, build_config, is_configuration
+
+GOOD = "source: /archive\noutput: /results\n"
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> Path:
+    return tmp_path / "job.yaml"
+
+
+def refusal(file: Path | None, **options: object) -> str:
+    with pytest.raises(ConfigurationError) as error:
+        build_config(file, options)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_options_override_the_file(job_file: Path) -> None:
+    job_file.write_text(GOOD + "threshold: 0.3\ntiles: {size: 512, overlap: 64}\nlimit: 7\n")
+    config = build_config(job_file, {"threshold": 0.4, "tiles.size": 256, "source": None, "limit": None})
+    assert (config.source, config.threshold, config.limit) == ("/archive", 0.4, 7)
+    assert (config.tiles.size, config.tiles.overlap) == (256, 64)
+
+
+def test_options_alone_are_enough() -> None:
+    config = build_config(None, {"source": "/a", "output": "/o", "cluster.workers": 2, "mode": "open"})
+    assert (config.cluster.workers, config.mode, config.bundle) == (2, "open", "embedded")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("colour: red\n", ["unknown key 'colour'", "threshold", "tiles"]),
+        ("tiles: {sise: 3}\n", ["unknown key 'tiles.sise'", "size, overlap, max_tiles"]),
+        ("decode: {limits: {sides: 3}}\n", ["unknown key 'decode.limits.sides'", "side", "frame_bytes"]),
+        ("limit: many\n", ["'limit'", "'many'"]),
+        ("threshold: [1]\n", ["'threshold'", "[1]"]),
+        ("tiles: 512\n", ["'tiles'", "512"]),
+        ("tiles: {size: 8, overlap: 9}\n", ["'tiles'", "overlap (9) must be below size (8)"]),
+        ("mode: public\n", ["'mode'", "'private' or 'open'", "'public'"]),
+        ("limit: -1\nthreshold: 2\n", ["'limit'", "'threshold'"]),
+    ],
+)
+def test_what_is_wrong_is_named(job_file: Path, text: str, parts: list[str]) -> None:
+    job_file.write_text(GOOD + text)
+    message = refusal(job_file)
+    assert message.startswith(f"{job_file}: ")
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"source: [unclosed\n", "not valid YAML"),
+        (b"source: \xff\xfe\n", "not valid YAML"),
+        (b"source: a\x00b\n", "not valid YAML"),
+        (b"- a\n- b\n", "keys and values are expected"),
+        (b"", "keys and values are expected"),
+        (b"just words\n", "keys and values are expected"),
+        (b"source: /archive\n", "'output' is missing"),
+        (b"1: 2\nsource: a\noutput: b\n", "'1': Keys should be strings"),
+    ],
+)
+def test_files_that_are_no_configuration(job_file: Path, content: bytes, part: str) -> None:
+    job_file.write_bytes(content)
+    message = refusal(job_file)
+    assert message.startswith(f"{job_file}: ")
+    assert part in message
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "none.yaml")
+    assert "directory" in refusal(tmp_path)
+
+
+def test_an_option_below_a_value_is_refused(job_file: Path) -> None:
+    job_file.write_text(GOOD + "tiles: 5\n")
+    assert "tiles must hold keys and values" in refusal(job_file, **{"tiles.size": 3})
+
+
+def test_without_a_file_no_file_is_named() -> None:
+    assert refusal(None, source="/a").startswith("'output' is missing: folder or s3://")
+
+
+@pytest.mark.parametrize(("name", "is_file"), [("a.yaml", True), ("B.YML", True), ("s3://b/p", False)])
+def test_job_files_are_told_by_their_names(name: str, is_file: bool) -> None:
+    assert is_configuration(name) is is_file
