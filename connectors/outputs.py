@@ -41,7 +41,7 @@ class OutputFolder(ABC):
 
     @abstractmethod
     def names(self, folder: str) -> list[str]:
-        """Return the names of the whole files in a folder, sorted; [] where there is no such folder."""
+        """Return the names of the whole files below a folder, sorted; [] where there is no such folder."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -103,7 +103,8 @@ class LocalOutput(OutputFolder):
         base = self._root / folder
         if not base.is_dir():
             return []
-        return sorted(f"{folder}/{p.name}" for p in base.iterdir() if not p.name.startswith("."))
+        files = (path for path in base.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(path.relative_to(self._root).as_posix() for path in files)
 
     @override
     def delete(self, name: str) -> None:
@@ -111,7 +112,7 @@ class LocalOutput(OutputFolder):
 
     @override
     def clear_temporary(self, folder: str) -> None:
-        for path in (self._root / folder).glob(f"{TEMPORARY}*"):
+        for path in (self._root / folder).rglob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from schemas.tables import DEFERRED, MANIFEST
+
 MEMORY = "768MB"  # ten million ids and their statuses; beyond it DuckDB spills to the work folder
+STREAM_ROWS = 10_000
 DEFERRED_SHARE = 5  # one object in five comes from those deferred before, so that neither kind starves
 
 
@@ -32,12 +35,13 @@ class IdSets:
             self._one("SELECT count(*) FROM read_parquet($manifest) ANTI JOIN done USING (object_id)")[0]
         )
 
-    def open_objects(self, batch: int) -> pa.RecordBatchReader:
+    def open_objects(self) -> pa.RecordBatchReader:
         """Stream the manifest's rows that are not done, in the order in which to screen them.
 
         Newest first; of those deferred before, the longest waiting first, one to every four new ones.
         """
-        return self._run(
+        return self._stream(
+            MANIFEST,
             f"""
             WITH open AS (
                 SELECT m.*, d.since FROM read_parquet($manifest) m
@@ -50,16 +54,17 @@ class IdSets:
             SELECT object_id, uri, size, etag, modified FROM ranked
             ORDER BY place * (CASE WHEN since IS NULL
                 THEN {DEFERRED_SHARE}.0 / ({DEFERRED_SHARE} - 1) ELSE {DEFERRED_SHARE} END), uri
-            """  # noqa: S608 (a constant)
-        ).to_arrow_reader(batch)
+            """,  # noqa: S608 (a constant)
+        )
 
     def left(self, run_id: str) -> pa.RecordBatchReader:
         """Stream object_id and since of what is not done; since names the first run that deferred it."""
-        return self._run(
+        return self._stream(
+            DEFERRED,
             "SELECT object_id, coalesce(since, $run_id) AS since FROM read_parquet($manifest) "
             "ANTI JOIN done USING (object_id) LEFT JOIN deferred USING (object_id)",
             run_id=run_id,
-        ).to_arrow_reader(100_000)
+        )
 
     def statuses(self) -> dict[str, int]:
         """Count the manifest's done objects by status."""
@@ -77,9 +82,15 @@ class IdSets:
         """Free the memory and the spill files."""
         self._connection.close()
 
-    def _run(self, sql: str, **values: Any) -> duckdb.DuckDBPyConnection:
+    def _stream(self, schema: pa.Schema, sql: str, **values: Any) -> pa.RecordBatchReader:
+        found = self._run(sql, **values).to_arrow_reader(STREAM_ROWS)
+        # DuckDB makes every column nullable
+        batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in found)
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def _run(self, sql: str, **values: Any) -> duckdb.DuckDBPyRelation:
         parameters = {**values, **({"manifest": self._manifest} if "$manifest" in sql else {})}
-        return self._connection.execute(sql, parameters)
+        return self._connection.sql(sql, params=parameters)
 
     def _one(self, sql: str) -> tuple[Any, ...]:
         row = self._run(sql).fetchone()

@@ -1,17 +1,14 @@
 """What is done: read from the committed objects parts. There is no second bookkeeping."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.outputs import OutputFolder
-
-DEFERRED = pa.schema(
-    [pa.field("object_id", pa.string(), nullable=False), pa.field("since", pa.string(), nullable=False)]
-)
-"""What the last run left for the next: since is the id of the run that first deferred the object."""
+from schemas.tables import DEFERRED
 
 DEFERRED_FILE = "runs/deferred.parquet"
 _COLUMNS = ["object_id", "status", "reason"]
@@ -26,7 +23,7 @@ def done_objects(output: OutputFolder, fingerprint: str, run_id: str | None = No
 
     def batches() -> Iterator[pa.RecordBatch]:
         for name in output.names("objects"):
-            if run_id is not None and not name.startswith(f"objects/{run_id}-"):
+            if run_id is not None and not PurePosixPath(name).name.startswith(f"{run_id}-"):
                 continue
             table = pq.read_table(
                 pa.BufferReader(output.read(name)), columns=[*_COLUMNS, "fingerprint"]

@@ -129,7 +129,7 @@ class ScreeningRun:
             count = self._sets.count_open()
             self.summary.already_done = self.summary.listed - count
             folder = self._state.crosswalk(0)
-            return Todo.write(folder, self._sets.open_objects(10_000), _group_size(count))
+            return Todo.write(folder, self._sets.open_objects(), _group_size(count))
 
     def _screen(self, todo: Todo) -> None:
         """Run the main pass, then sweeps over what is missing, and commit the rest."""

@@ -68,7 +68,7 @@ class Writer:
         if not self._objects:
             return
         self._before_commit()
-        name = part_name(self._constants["run_id"], self.parts)
+        name = part_name(self._constants["run_id"], self.parts, self._settings)
         if self._slices:
             self._output.write(f"slices/{name}", parquet_bytes(self._slices, SLICES))
         for row in self._objects:
@@ -95,9 +95,11 @@ class Writer:
         }
 
 
-def part_name(run_id: str, number: int) -> str:
-    """Return the file name of a run's part."""
-    return f"{run_id}-{number:05}.parquet"
+def part_name(run_id: str, number: int, settings: PartSettings) -> str:
+    """Return the name of a run's part: the file, below Hive folders where partitioning is asked for."""
+    site = f"site={settings.site}/" if settings.site else ""
+    date = f"date={run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/" if settings.by_date else ""
+    return f"{site}{date}{run_id}-{number:05}.parquet"
 
 
 def parquet_bytes(rows: list[Row], schema: pa.Schema) -> bytes:

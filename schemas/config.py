@@ -51,6 +51,10 @@ class PartSettings(Strict):
 
     rows: Count = Field(20_000, description="slices in a part at most, whole objects apart")
     seconds: float = Field(30, gt=0, description="age at which finished objects are committed")
+    by_date: bool = Field(False, description="put parts into folders date=YYYY-MM-DD of the run's start, UTC")
+    site: str = Field(
+        "", pattern=r"^[a-z0-9-]*$", description="put parts into a folder site=NAME; an alias, not a person"
+    )
 
 
 class ScreenConfig(Strict):

@@ -70,3 +70,8 @@ OBJECTS = pa.schema(
     ]
 )
 """One row an object that reached a terminal status. ``uri`` is null in private mode."""
+
+DEFERRED = pa.schema(
+    [pa.field("object_id", pa.string(), nullable=False), pa.field("since", pa.string(), nullable=False)]
+)
+"""What the last run left for the next: since is the id of the run that first deferred the object."""
