@@ -3,20 +3,19 @@
 import struct
 from dataclasses import dataclass
 
-from connectors.dicom_codecs import J2K_SYNTAXES, JPEG_SYNTAXES
-from connectors.dicom_header import ImageHeader
-from connectors.preflight import check_ratio
-from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
 
 _START_OF_FRAME = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC),
                              *range(0xCD, 0xD0), 0xF7))  # fmt: skip
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+_START_OF_SCAN = b"\xff\xda"
+MAX_SCAN_PIXELS = 1 << 32
+"""Pixels x scans of one JPEG: every scan of a progressive one passes over all of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """Geometry that a codestream declares."""
+    """Geometry that a codestream declares; precision in bits of a sample."""
 
     rows: int
     cols: int
@@ -24,10 +23,10 @@ class Codestream:
     precision: int
 
 
-def jpeg_header(data: bytes | memoryview) -> Codestream | None:
+def jpeg_header(data: bytes) -> Codestream | None:
     """Return the frame header of a JPEG or JPEG-LS stream (T.81 B.2.2, T.87 C.2.2); None if there is none."""
     offset, end = 2, len(data)
-    if bytes(data[:2]) != b"\xff\xd8":
+    if data[:2] != b"\xff\xd8":
         return None
     while offset + 9 < end and data[offset] == 0xFF:
         marker = data[offset + 1]
@@ -42,28 +41,8 @@ def jpeg_header(data: bytes | memoryview) -> Codestream | None:
     return None
 
 
-def j2k_header(data: bytes | memoryview) -> Codestream | None:
-    """Return the image size of a JPEG 2000 codestream, bare or in a JP2 box (T.800 A.5.1), or None."""
-    at = bytes(data[:4096]).find(b"\xff\x4f\xff\x51")
-    if at < 0 or len(data) < at + 43:
-        return None
-    x1, y1, x0, y0 = struct.unpack_from(">4I", data, at + 8)
-    components, depth = struct.unpack_from(">HB", data, at + 40)
-    return Codestream(y1 - y0, x1 - x0, components, (depth & 0x7F) + 1)
-
-
-def check_codestream(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> None:
-    """Refuse a frame whose own header contradicts the object's. Raises MALFORMED, BOMB, TOO_LARGE."""
-    if syntax in JPEG_SYNTAXES:
-        found = jpeg_header(frame)
-    elif syntax in J2K_SYNTAXES:
-        found = j2k_header(frame)
-    else:
-        return
-    if found is None:
-        raise ScreeningError(Reason.MALFORMED, "frame without a codestream header")
-    declared = (header.rows, header.cols, header.samples)
-    if (found.rows, found.cols, found.components) != declared:
-        raise ScreeningError(Reason.MALFORMED, "codestream and object disagree on the size of a frame")
-    size = header.rows * header.cols * header.samples * (found.precision + 7) // 8
-    check_ratio(size, len(frame), limits)
+def check_scans(data: bytes, pixels: int) -> None:
+    """Refuse a JPEG of so many scans that decoding takes minutes. Raises BOMB."""
+    scans = data.count(_START_OF_SCAN)
+    if scans * pixels > MAX_SCAN_PIXELS and scans > 1:
+        raise ScreeningError(Reason.BOMB, f"{scans} scans over {pixels} pixels")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from connectors.dicom import decode_dicom
 from connectors.formats import CONTAINERS, Format, sniff, unwrapped
 from connectors.guard import guarded
-from connectors.nifti import decode_nifti, decode_nifti_gz
+from connectors.nifti import decode_nifti, decode_nifti_gz, decode_nifti_pair
 from connectors.preflight import check_object, inflate
 from connectors.raster import READERS, decode_raster
 from connectors.slices import Slice
@@ -16,20 +16,26 @@ __all__ = ["Format", "decode", "sniff"]
 
 
 def decode(
-    data: bytes, settings: DecodeSettings, *, target: int | None = None
+    data: bytes, settings: DecodeSettings, *, target: int | None = None, companion: bytes | None = None
 ) -> tuple[str, Iterator[Slice]]:
     """Return the decoder's name (``png``, ``dicom``, ``nifti``, ...) and the slices of one object, lazily.
 
     Slices are decoded one at a time; what an object turns out to be lacking half way is raised then.
     ``target``: the side that slices will be resized to; decoders that can decode at a fraction of the size
     then do, with both sides still at least ``2 * target``. None decodes at full size.
+    ``companion``: the bytes of the ``.img`` half if ``data`` is the ``.hdr`` half of a NIfTI pair
+    (``pairs.samples_name`` names it); without it a pair is refused as UNSUPPORTED.
     Raises ScreeningError and nothing else, at once or from the iterator; a container (``CONTAINERS``) is
     refused as UNSUPPORTED because its members are objects of their own (``containers.members``).
     """
     check_object(data, settings.limits)
     form = sniff(data)
+    if form is Format.NIFTI_PAIR and companion is not None:
+        return form.value, guarded(_pair(data, companion, settings))
     if form is Format.GZIP:
         inner = unwrapped(data)
+        if inner is Format.NIFTI_PAIR and companion is not None:
+            return inner.value, guarded(_pair(inflate(data, settings.limits), companion, settings))
         if inner is Format.NIFTI:
             return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings))
         if inner in CONTAINERS or inner is Format.GZIP:
@@ -39,9 +45,15 @@ def decode(
 
 
 def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
-    plain = inflate(data, 31, settings.limits, settings.limits.object_bytes)
+    plain = inflate(data, settings.limits)
     check_object(plain, settings.limits)
     yield from _slices(plain, sniff(plain), settings, target)
+
+
+def _pair(header: bytes, samples: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+    check_object(samples, settings.limits)
+    plain = inflate(samples, settings.limits) if sniff(samples) is Format.GZIP else samples
+    return decode_nifti_pair(header, plain, settings)
 
 
 def _slices(data: bytes, form: Format, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:

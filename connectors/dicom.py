@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut
 
 from connectors.dicom_classes import check_class, check_syntax
 from connectors.dicom_frames import available_frames, frames
@@ -13,6 +11,7 @@ from connectors.dicom_grey import GreyPipeline
 from connectors.dicom_groups import frame_groups
 from connectors.dicom_header import ImageHeader, image_header, read_header, text
 from connectors.dicom_layout import UNDEFINED, Layout, scan
+from connectors.dicom_palette import Palette, read_palette
 from connectors.grey import Frame
 from connectors.preflight import check_frames, check_geometry
 from connectors.slices import Slice
@@ -24,7 +23,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     """Yield the frames of a DICOM object, displayed as its attributes ask. Raises ScreeningError."""
     layout = scan(data, settings.limits)
     dataset = read_header(layout)
-    sop_class = str(dataset.get("SOPClassUID", ""))
+    sop_class = str(dataset.get("SOPClassUID", "")) or layout.media_class
     check_class(sop_class, layout.pixel_tag != 0, layout.truncated, settings.derived_objects)
     check_syntax(layout.transfer_syntax)
     header = image_header(dataset, layout)
@@ -32,12 +31,13 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     grey = GreyPipeline(header, dataset, layout.little, settings)
     plane = "image" if header.frames == 1 else "frame"
     shown = 0
-    for index, (samples, photometric) in enumerate(frames(layout, header, dataset, settings.limits)):
-        groups = frame_groups(dataset, index)
-        if samples.ndim == 3 or photometric == "PALETTE COLOR":
-            views = [("", *_colour(samples, photometric, header, dataset))]
+    indexed = header.photometric == "PALETTE COLOR"
+    palette = read_palette(dataset, layout.little, header.signed) if indexed else None
+    for index, samples in enumerate(frames(layout, header, dataset, settings.limits)):
+        if samples.ndim == 3 or indexed:
+            views = [("", *_colour(samples, header, palette))]
         else:
-            views = grey(samples, groups)
+            views = grey(samples, frame_groups(dataset, index))
         for view, pixels, applied in views:
             yield Slice(
                 pixels,
@@ -73,19 +73,15 @@ def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: L
     return tuple(noted)
 
 
-def _colour(
-    samples: Frame, photometric: str, header: ImageHeader, dataset: Dataset
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return RGB at 8 bits and what was applied. ``samples``: RGB, or indices of a palette."""
-    applied: list[str] = []
-    bits = header.bits_stored
-    if photometric == "PALETTE COLOR":
-        samples = apply_color_lut(samples, dataset)[..., :3]
-        applied.append("palette")
-        bits = 16 if samples.dtype.itemsize == 2 and samples.max(initial=0) > 255 else 8
-    elif header.photometric != photometric:
-        applied.append("ybr")
-    if bits == 8:
-        return samples.astype(np.uint8), tuple(applied)
-    scaled = np.rint(samples.astype(np.float32) * (255.0 / ((1 << bits) - 1)))
-    return np.clip(scaled, 0, 255).astype(np.uint8), (*applied, f"bits_{bits}")
+def _colour(samples: Frame, header: ImageHeader, palette: Palette | None) -> tuple[Frame, tuple[str, ...]]:
+    """Return uint8 (rows, cols, 3) and what was applied. ``samples``: RGB, or indices of the palette."""
+    if palette is not None:
+        return palette(samples), ("palette",)
+    applied = ("ybr",) if header.photometric.startswith("YBR") else ()
+    if header.bits_stored == 8:
+        return samples.astype(np.uint8, copy=False), applied
+    out = np.empty(samples.shape, dtype=np.uint8)
+    scale = 255.0 / ((1 << header.bits_stored) - 1)
+    for row, line in enumerate(samples):
+        out[row] = np.clip(np.rint(line * scale), 0, 255)
+    return out, (*applied, f"bits_{header.bits_stored}")

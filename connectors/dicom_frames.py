@@ -7,25 +7,29 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels.processing import convert_color_space
+from pydicom.uid import RLELossless
 
-from connectors.codestreams import check_codestream
-from connectors.dicom_codecs import codec, native
+from connectors.codestreams import check_scans, jpeg_header
+from connectors.dicom_codecs import J2K_SYNTAXES, JPEG_SYNTAXES, codec, native
 from connectors.dicom_header import ImageHeader
 from connectors.dicom_layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
 from connectors.grey import Frame
+from connectors.j2k import check_structure, j2k_header
+from connectors.preflight import check_ratio
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
 
 ENCAPSULATED_NATIVE = "1.2.840.10008.1.2.1.98"
+RLE_RATIO = 64
+ROWS = 256
 _END_OF_IMAGE = b"\xff\xd9"
 
 
-def frames(
-    layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits
-) -> Iterator[tuple[Frame, str]]:
-    """Yield (samples, photometric interpretation) of each frame, YBR already converted to RGB.
+def frames(layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits) -> Iterator[Frame]:
+    """Yield the samples of each frame, YBR already converted to RGB:
 
-    samples: (rows, cols) or (rows, cols, 3), of the object's own integer or float type.
+    (rows, cols) or (rows, cols, 3), of the object's own integer or float type.
     """
     if layout.pixel_length != UNDEFINED:
         yield from _native_frames(layout, header)
@@ -52,28 +56,64 @@ def available_frames(layout: Layout, header: ImageHeader) -> int:
     return layout.pixel_length * 8 // header.frame_bits
 
 
-def _native_frames(layout: Layout, header: ImageHeader) -> Iterator[tuple[Frame, str]]:
-    syntax = EXPLICIT_LITTLE if layout.little else EXPLICIT_BIG
+def _native_frames(layout: Layout, header: ImageHeader) -> Iterator[Frame]:
+    decoder = native(EXPLICIT_LITTLE if layout.little else EXPLICIT_BIG)
     pixels = memoryview(layout.data)[layout.pixel_offset : layout.pixel_offset + layout.pixel_length]
     options = _options(header) | {"pixel_vr": layout.pixel_vr, "view_only": True}
     options["number_of_frames"] = header.frames
     for index in range(header.frames):
-        array, properties = native(syntax).as_array(pixels, index=index, validate=False, **options)
-        yield array, str(properties["photometric_interpretation"])
+        yield _rgb(*decoder.as_array(pixels, index=index, validate=False, raw=True, **options))
 
 
-def _decode(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> tuple[Frame, str]:
+def _decode(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> Frame:
     if syntax == ENCAPSULATED_NATIVE:
-        array, properties = native(EXPLICIT_LITTLE).as_array(
-            frame, index=0, validate=False, **_options(header)
-        )
-        return array, str(properties["photometric_interpretation"])
-    check_codestream(frame, syntax, header, limits)
+        decoder = native(EXPLICIT_LITTLE)
+        return _rgb(*decoder.as_array(frame, index=0, validate=False, raw=True, **_options(header)))
+    check_frame(frame, syntax, header, limits)
     decoder, plugin = codec(syntax)
-    array, properties = decoder.as_array(
-        encapsulate([frame]), index=0, validate=False, decoding_plugin=plugin, **_options(header)
+    return _rgb(
+        *decoder.as_array(
+            encapsulate([frame]),
+            index=0,
+            validate=False,
+            raw=True,
+            decoding_plugin=plugin,
+            **_options(header),
+        )
     )
-    return array, str(properties["photometric_interpretation"])
+
+
+def _rgb(frame: Frame, properties: dict[str, Any]) -> Frame:
+    """Convert YBR to RGB as pydicom would, some rows at a time: it works in floats of four times the size."""
+    photometric = str(properties["photometric_interpretation"])
+    if photometric not in ("YBR_FULL", "YBR_FULL_422"):
+        return frame
+    out = np.empty_like(frame)
+    for start in range(0, frame.shape[0], ROWS):
+        out[start : start + ROWS] = convert_color_space(frame[start : start + ROWS], "YBR_FULL", "RGB")
+    return out
+
+
+def check_frame(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> None:
+    """Refuse a frame whose own header contradicts the object's, or that cannot hold it.
+
+    Raises MALFORMED, BOMB, TOO_LARGE.
+    """
+    if syntax == RLELossless:
+        # two bytes stand for at most 128 (PS3.5 annex G.3)
+        if header.frame_bits > 8 * RLE_RATIO * len(frame):
+            raise ScreeningError(Reason.BOMB, f"RLE frame of {len(frame)} bytes")
+        return
+    found = jpeg_header(frame) if syntax in JPEG_SYNTAXES else j2k_header(frame)
+    if found is None:
+        raise ScreeningError(Reason.MALFORMED, "frame without a codestream header")
+    if (found.rows, found.cols, found.components) != (header.rows, header.cols, header.samples):
+        raise ScreeningError(Reason.MALFORMED, "codestream and object disagree on the size of a frame")
+    check_ratio(header.frame_bits // 8, len(frame), limits)
+    if syntax in J2K_SYNTAXES:
+        check_structure(frame)
+    else:
+        check_scans(frame, header.rows * header.cols)
 
 
 def encoded_frames(layout: Layout, header: ImageHeader, dataset: Dataset) -> Iterator[bytes]:

@@ -29,14 +29,15 @@ _FRAGMENTS_PER_FRAME = 64
 class Layout:
     """Where the parts of one object lie in ``data`` (which differs from the file if that was deflated).
 
-    body: offset of the first element after the file meta group. implicit, little: how the body is written.
-    pixel_tag: 0 if there are no pixels. pixel_offset, pixel_length: their value; length UNDEFINED if
-    encapsulated, then ``fragments`` holds (offset, length) of each item, the offset table first.
-    forced: no preamble and prefix. truncated: the bytes end inside an element.
+    media_class: SOP class of the file meta group. body: offset of the first element after that group.
+    implicit, little: how the body is written. forced: there was no preamble and prefix. truncated: the bytes
+    end inside an element. pixel_tag: 0 if there are no pixels. pixel_offset, pixel_length: their value;
+    length UNDEFINED if encapsulated, then fragments holds (offset, length) of each item, offset table first.
     """
 
     data: bytes
     transfer_syntax: str = ""
+    media_class: str = ""
     body: int = 0
     implicit: bool = False
     little: bool = True
@@ -58,7 +59,7 @@ def scan(data: bytes, limits: Limits) -> Layout:
     layout = Layout(data, forced=data[128:132] != b"DICM")
     layout.body = _read_meta(layout, 0 if layout.forced else 132)
     if layout.transfer_syntax == DEFLATED:
-        plain = inflate(data[layout.body :], -15, limits, limits.object_bytes)
+        plain = inflate(memoryview(data)[layout.body :], limits, wbits=-15)
         layout.data, layout.body = plain, 0
     layout.little = layout.transfer_syntax != EXPLICIT_BIG
     if not layout.transfer_syntax:
@@ -88,8 +89,11 @@ def _read_meta(layout: Layout, offset: int) -> int:
             length, value = int.from_bytes(data[offset + 6 : offset + 8], "little"), offset + 8
         else:
             length, value = int.from_bytes(data[offset + 4 : offset + 8], "little"), offset + 8
-        if element == b"\x10\x00":
-            layout.transfer_syntax = data[value : value + length].rstrip(b"\x00 ").decode("ascii", "replace")
+        if element in (b"\x02\x00", b"\x10\x00"):
+            uid = data[value : value + min(length, 64)].rstrip(b"\x00 ").decode("ascii", "replace")
+            layout.media_class, layout.transfer_syntax = (
+                (uid, layout.transfer_syntax) if element == b"\x02\x00" else (layout.media_class, uid)
+            )
         offset = value + length
     return min(offset, len(data))
 

@@ -1,6 +1,5 @@
 """NIfTI volumes to slices, from plain bytes or straight out of a gzip stream, never a volume at a time."""
 
-import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,15 +7,14 @@ from numpy.typing import NDArray
 
 from connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
 from connectors.nifti_header import VolumeHeader, read_header
-from connectors.preflight import check_ratio
+from connectors.preflight import Inflater, check_ratio
 from connectors.slices import Slice
-from schemas.decoding import DecodeSettings
+from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
 
 HEADER_BYTES = 540
 BATCH_BYTES = 128 << 20
 """Where slices run across the stored order, so many bytes of them are gathered in one pass of the stream."""
-INPUT_BYTES = 1 << 16
 _COLOURS = 3
 
 Planes = Callable[[int], Iterator[Frame]]
@@ -37,10 +35,9 @@ def decode_nifti_pair(header_file: bytes, samples: bytes, settings: DecodeSettin
 
 def decode_nifti_gz(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     """Yield the slices of a ``.nii.gz`` file, inflating it as they come. Raises ScreeningError."""
-    start = next(_inflated(data, [HEADER_BYTES]), b"")
-    header = read_header(start, settings)
+    header = read_header(Inflater(data, settings.limits).read(HEADER_BYTES), settings)
     check_ratio(header.volume_bytes * header.volumes, len(data), settings.limits)
-    yield from _slices(header, _stream_planes(header, data), settings)
+    yield from _slices(header, _stream_planes(header, data, settings.limits), settings)
 
 
 def _plain_planes(header: VolumeHeader, data: bytes, offset: int) -> Planes:
@@ -58,28 +55,30 @@ def _plain_planes(header: VolumeHeader, data: bytes, offset: int) -> Planes:
     return planes
 
 
-def _stream_planes(header: VolumeHeader, data: bytes) -> Planes:
+def _stream_planes(header: VolumeHeader, data: bytes, limits: Limits) -> Planes:
     def planes(axis: int) -> Iterator[Frame]:
         if axis == 2:
-            yield from _slabs(header, data)
+            yield from _slabs(header, data, limits)
             return
         for volume in range(header.volumes):
-            yield from _across(header, data, axis, volume)
+            yield from _across(header, data, axis, volume, limits)
 
     return planes
 
 
-def _slabs(header: VolumeHeader, data: bytes) -> Iterator[Frame]:
+def _slabs(header: VolumeHeader, data: bytes, limits: Limits) -> Iterator[Frame]:
     """Yield the (nx, ny) planes of all volumes in stored order, inflating one at a time."""
     nx, ny, nz = header.shape
-    sizes = [header.offset] + [nx * ny * header.dtype.itemsize] * (nz * header.volumes)
-    parts = _inflated(data, sizes)
-    next(parts)
-    for part in parts:
+    stream, size = Inflater(data, limits), nx * ny * header.dtype.itemsize
+    stream.skip(header.offset)
+    for _ in range(nz * header.volumes):
+        part = stream.read(size)
+        if len(part) < size:
+            raise ScreeningError(Reason.TRUNCATED, "fewer samples than the header declares")
         yield np.frombuffer(part, header.dtype).reshape((nx, ny), order="F")
 
 
-def _across(header: VolumeHeader, data: bytes, axis: int, volume: int) -> Iterator[Frame]:
+def _across(header: VolumeHeader, data: bytes, axis: int, volume: int, limits: Limits) -> Iterator[Frame]:
     """Yield the planes across the first or second axis: pass after pass over the stream, a batch in each."""
     depth = header.shape[2]
     other = header.shape[1 - axis]
@@ -87,31 +86,13 @@ def _across(header: VolumeHeader, data: bytes, axis: int, volume: int) -> Iterat
     for start in range(0, header.shape[axis], batch):
         count = min(batch, header.shape[axis] - start)
         gathered = np.empty((count, other, depth), header.dtype)
-        for index, slab in enumerate(_slabs(header, data)):
+        for index, slab in enumerate(_slabs(header, data, limits)):
             if index >= (volume + 1) * depth:
                 break
             if index >= volume * depth:
                 part = slab[start : start + count] if axis == 0 else slab[:, start : start + count].T
                 gathered[:, :, index - volume * depth] = part
         yield from gathered
-
-
-def _inflated(data: bytes, sizes: list[int]) -> Iterator[bytes]:
-    """Yield consecutive parts of a gzip stream, of the given sizes in bytes. Raises TRUNCATED."""
-    stream, view, at, pending = zlib.decompressobj(wbits=31), memoryview(data), 0, b""
-    for size in sizes:
-        part = bytearray()
-        while len(part) < size:
-            if stream.eof:  # a gzip file may be several members in a row
-                pending, stream = stream.unused_data, zlib.decompressobj(wbits=31)
-            if not pending:
-                pending, at = bytes(view[at : at + INPUT_BYTES]), at + INPUT_BYTES
-            produced = stream.decompress(pending, size - len(part))
-            if not pending and not produced:
-                raise ScreeningError(Reason.TRUNCATED, "fewer samples than the header declares")
-            part += produced
-            pending = stream.unconsumed_tail
-        yield bytes(part)
 
 
 def _slices(header: VolumeHeader, planes: Planes, settings: DecodeSettings) -> Iterator[Slice]:

@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from connectors.codestreams import check_scans
 from connectors.formats import Format
 from connectors.grey import stretch
+from connectors.j2k import check_structure
 from connectors.preflight import check_frames, check_geometry, check_ratio
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings, Limits
@@ -60,6 +61,9 @@ def decode_raster(
     least twice this long. Raises ScreeningError, and whatever Pillow raises on malformed input.
     """
     picture = READERS[form](BytesIO(data))
+    if form is Format.JPEG:
+        check_scans(data, picture.width * picture.height)
+    most = check_structure(data) if form is Format.JPEG2000 else 0
     pages = _page_count(picture, settings.limits)
     plane = "image" if pages == 1 else "page"
     for page in range(pages):
@@ -67,11 +71,11 @@ def decode_raster(
             picture.seek(page)
         size = check_geometry(picture.height, picture.width, _BYTES_PER_PIXEL.get(picture.mode, 4),
                               settings.limits)  # fmt: skip
-        check_ratio(size, len(data), settings.limits)
-        if target is not None:
-            _reduce(picture, target)
+        check_ratio(size * pages, len(data), settings.limits)
+        full_size = (picture.height, picture.width)
+        reduced = target is not None and _reduce(picture, target, most)
         pixels, applied = to_pixels(picture, settings)
-        yield Slice(pixels, plane, applied=applied)
+        yield Slice(pixels, plane, applied=applied, full_size=_turned(full_size, pixels) if reduced else None)
 
 
 def _page_count(picture: ImageFile.ImageFile, limits: Limits) -> int:
@@ -133,10 +137,24 @@ def _over_white(picture: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(ground.convert("L" if grey else "RGB"))
 
 
-def _reduce(picture: Any, target: int) -> None:
-    """Ask the decoder for the smallest size it can give at no extra cost with both sides >= 2 x target."""
+def _reduce(picture: Image.Image, target: int, most: int) -> bool:
+    """Ask the decoder for the smallest size it gives with both sides >= 2 x target; tell if it will.
+
+    ``most``: times that a JPEG 2000 codestream can be halved.
+    """
     if isinstance(picture, JpegImagePlugin.JpegImageFile):
+        before = picture.size
         picture.draft(None, (2 * target, 2 * target))
-    elif isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
-        shorter = min(picture.size)
-        picture.reduce = max(0, (shorter // (2 * target)).bit_length() - 1)
+        return picture.size != before
+    if isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        levels = max(0, (min(picture.size) // (2 * target)).bit_length() - 1)
+        levels = min(levels, most)
+        picture.reduce = levels
+        return levels > 0
+    return False
+
+
+def _turned(size: tuple[int, int], pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return a size in the orientation of the upright pixels."""
+    rows, cols = pixels.shape[:2]
+    return size if (rows >= cols) == (size[0] >= size[1]) else size[::-1]

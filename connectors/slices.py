@@ -14,11 +14,13 @@ from schemas.decoding import DecodeSettings
 class Slice:
     """One two-dimensional picture of an object.
 
-    pixels: uint8, (rows, cols) for grey or (rows, cols, 3) for RGB, upright, ready to look at.
+    pixels: uint8, (rows, cols) for grey or (rows, cols, 3) for RGB, upright, ready to look at; may be
+        read-only.
     plane: what the slice is within its object: ``image``, ``page``, ``frame``, ``axial``, ``coronal``,
         ``sagittal``; a fixed CT window adds its name (``frame/lung``).
     modality, body_part: the object's own codes, not yet checked against the closed lists.
     applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
+    full_size: (rows, cols) of the object's own picture where it was decoded at a fraction of its size.
     """
 
     pixels: NDArray[np.uint8]
@@ -26,6 +28,7 @@ class Slice:
     modality: str = ""
     body_part: str = ""
     applied: tuple[str, ...] = field(default=())
+    full_size: tuple[int, int] | None = None
 
 
 class Decoder(Protocol):

@@ -23,7 +23,7 @@ class Limits(BaseModel):
     frames: Count = Field(20000, description="frames or slices of one object")
     inflated_bytes: Count = Field(4 << 30, description="bytes that a compressed object may unpack to in all")
     inflate_ratio: Count = Field(
-        256, description="unpacked bytes per stored byte, once beyond 64 MiB unpacked"
+        256, description="unpacked bytes per stored byte, once beyond 32 MiB unpacked"
     )
     nesting: Count = Field(32, description="depth of DICOM sequences")
     members: Count = Field(100_000, description="members of one zip or tar archive")

@@ -1,0 +1,94 @@
+"""Palette colour look-up tables, plain and segmented (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.9.2)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from connectors.grey import Frame
+from schemas.outcomes import Reason, ScreeningError
+
+MAX_ENTRIES = 1 << 16
+_COLOURS = ("Red", "Green", "Blue")
+_DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """A table of colours, uint8 (entries, 3); ``colours[0]`` is that of the stored value ``first``."""
+
+    first: int
+    colours: NDArray[np.uint8]
+
+    def __call__(self, frame: Frame) -> NDArray[np.uint8]:
+        """Return the colours of a frame (rows, cols) as (rows, cols, 3); indices outside take the ends."""
+        index = frame.astype(np.int64)
+        index -= self.first
+        return np.take(self.colours, np.clip(index, 0, len(self.colours) - 1, out=index), axis=0)
+
+
+def read_palette(dataset: Dataset, little: bool, signed: bool) -> Palette:
+    """Return the palette of a data set. Raises MALFORMED."""
+    descriptor = dataset.get("RedPaletteColorLookupTableDescriptor")
+    if descriptor is None or len(descriptor) != 3:
+        raise ScreeningError(Reason.MALFORMED, "no palette")
+    entries, first, bits = int(descriptor[0]) or MAX_ENTRIES, int(descriptor[1]), int(descriptor[2])
+    if signed and first >= 1 << 15:
+        first -= 1 << 16
+    if bits not in (8, 16) or not 0 < entries <= MAX_ENTRIES:
+        raise ScreeningError(Reason.MALFORMED, "palette descriptor")
+    order = "<" if little else ">"
+    columns = [_column(dataset, colour, entries, bits, order) for colour in _COLOURS]
+    shortest = min(len(column) for column in columns)
+    if not shortest:
+        raise ScreeningError(Reason.MALFORMED, "palette without entries")
+    colours: Frame = np.stack([column[:shortest] for column in columns], axis=-1)
+    if colours.max() > 255:  # 8-bit entries may lie in 16 bits; only those above are of 16 bits
+        colours = colours >> 8
+    return Palette(first, colours.astype(np.uint8))
+
+
+def _column(dataset: Dataset, colour: str, entries: int, bits: int, order: str) -> NDArray[np.uint16]:
+    plain = dataset.get(f"{colour}PaletteColorLookupTableData")
+    if isinstance(plain, bytes):
+        size = 1 if len(plain) < 2 * entries else 2
+        count = min(entries, len(plain) // size)
+        return np.frombuffer(plain, f"{order}u{size}", count=count).astype(np.uint16)
+    segmented = dataset.get(f"Segmented{colour}PaletteColorLookupTableData")
+    if not isinstance(segmented, bytes):
+        raise ScreeningError(Reason.MALFORMED, "palette without data")
+    size = bits // 8
+    words = np.frombuffer(segmented[: len(segmented) // size * size], f"{order}u{size}").tolist()
+    return np.asarray(_expand(words, size, entries), dtype=np.uint16)
+
+
+def _expand(words: list[int], size: int, entries: int) -> list[int]:
+    """Return the entries of a segmented table, never more than its descriptor declares."""
+    values: list[int] = []
+    at = 0
+    while at + 1 < len(words) and len(values) < entries:
+        if words[at] == _INDIRECT and at + 3 < len(words):
+            low, high = words[at + 2 : at + 4]
+            inner = (low | high << (8 * size)) // size
+            for _ in range(words[at + 1]):
+                if len(values) >= entries or inner + 1 >= len(words):
+                    break
+                inner = _segment(words, inner, values)
+            at += 4
+        else:
+            at = _segment(words, at, values)
+    return values[:entries]
+
+
+def _segment(words: list[int], at: int, values: list[int]) -> int:
+    """Append one discrete or linear segment to ``values``; return where the next begins."""
+    kind, length = words[at], words[at + 1]
+    if kind == _DISCRETE:
+        values.extend(words[at + 2 : at + 2 + length])
+        return at + 2 + length
+    if kind != _LINEAR or at + 2 >= len(words) or not values:
+        raise ScreeningError(Reason.MALFORMED, "palette segment")
+    start, end = values[-1], words[at + 2]
+    values.extend(round(start + (end - start) * step / length) for step in range(1, length + 1))
+    return at + 3
