@@ -3,15 +3,19 @@
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TypeVar
 
 from connectors.formats import CONTAINERS, Format, sniff, unwrapped
 from connectors.guard import guarded, reason_for
 from connectors.preflight import Inflater, check_object, check_ratio
-from connectors.tar import TarEntry, entries
+from connectors.tar import Read, TarEntry, entries
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
+
+T = TypeVar("T")
 
 CHUNK = 1 << 20
 _FILE_HEADER = b"PK\x01\x02"
@@ -44,14 +48,31 @@ def members(data: bytes, settings: DecodeSettings) -> Iterator[Member]:
     A member that cannot be read has a reason and the next one follows. Raises ScreeningError where the
     archive as a whole cannot be read on: TOO_LARGE, BOMB, MALFORMED, TRUNCATED, UNSUPPORTED (no archive).
     """
-    check_object(data, settings.limits)
-    form, limits = sniff(data), settings.limits
+    return _walk(data, settings.limits, _zip_members, _tar_members)
+
+
+def list_members(data: bytes, settings: DecodeSettings) -> Iterator[tuple[str, int]]:
+    """Yield name and unpacked size of what ``members`` yields, in the same order; zip is not unpacked.
+
+    Raises ScreeningError as ``members`` does.
+    """
+    return _walk(data, settings.limits, _zip_names, _tar_names)
+
+
+def _walk(
+    data: bytes,
+    limits: Limits,
+    of_zip: Callable[[bytes, Limits], Iterator[T]],
+    of_tar: Callable[[Read, int, Limits], Iterator[T]],
+) -> Iterator[T]:
+    check_object(data, limits)
+    form = sniff(data)
     if form is Format.ZIP:
-        return guarded(_zip_members(data, limits))
+        return guarded(of_zip(data, limits))
     if form is Format.TAR:
-        return guarded(_tar_members(BytesIO(data).read, limits))
+        return guarded(of_tar(BytesIO(data).read, len(data), limits))
     if form is Format.GZIP and unwrapped(data) is Format.TAR:
-        return guarded(_tar_members(Inflater(data, limits).read, limits))
+        return guarded(of_tar(Inflater(data, limits).read, len(data), limits))
     raise ScreeningError(Reason.UNSUPPORTED, f"{form} is no archive")
 
 
@@ -61,11 +82,22 @@ def is_safe(name: str) -> bool:
     return bool(name) and "\x00" not in name and parts[0] != "" and ".." not in parts and ":" not in parts[0]
 
 
-def _zip_members(data: bytes, limits: Limits) -> Iterator[Member]:
+@contextmanager
+def _open_zip(data: bytes, limits: Limits) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
     _check_directory(data, limits)
     with zipfile.ZipFile(BytesIO(data)) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
         _check_zip(infos, len(data), limits)
+        yield archive, infos
+
+
+def _zip_names(data: bytes, limits: Limits) -> Iterator[tuple[str, int]]:
+    with _open_zip(data, limits) as (_, infos):
+        yield from ((info.filename, info.file_size) for info in infos)
+
+
+def _zip_members(data: bytes, limits: Limits) -> Iterator[Member]:
+    with _open_zip(data, limits) as (archive, infos):
         for info in infos:
             try:
                 yield Member(info.filename, _zip_member(archive, info, limits))
@@ -109,10 +141,20 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits)
         return b"".join(iter(lambda: stream.read(CHUNK), b""))
 
 
-def _tar_members(read: Callable[[int], bytes], limits: Limits) -> Iterator[Member]:
-    for count, (entry, content) in enumerate(entries(read, limits), 1):
+def _tar_entries(read: Read, stored: int, limits: Limits) -> Iterator[tuple[TarEntry, Callable[[], bytes]]]:
+    for count, entry in enumerate(entries(read, limits), 1):
         if count > limits.members:
             raise ScreeningError(Reason.TOO_LARGE, f"more than {limits.members} members")
+        check_ratio(entry[0].size, stored, limits)
+        yield entry
+
+
+def _tar_names(read: Read, stored: int, limits: Limits) -> Iterator[tuple[str, int]]:
+    yield from ((entry.name, entry.size) for entry, _ in _tar_entries(read, stored, limits))
+
+
+def _tar_members(read: Read, stored: int, limits: Limits) -> Iterator[Member]:
+    for entry, content in _tar_entries(read, stored, limits):
         reason = _tar_refusal(entry)
         yield Member(entry.name, reason=reason) if reason else Member(entry.name, content())
 

@@ -40,6 +40,8 @@ def decode(
             return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings))
         if inner in CONTAINERS or inner is Format.GZIP:
             raise ScreeningError(Reason.UNSUPPORTED, f"gzip around {inner}: read its members")
+        if inner is Format.UNKNOWN or inner is Format.FOREIGN:
+            raise _refusal(inner)
         return inner.value, guarded(_gunzipped(data, settings, target))
     return form.value, guarded(_slices(data, form, settings, target))
 

@@ -22,7 +22,9 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_FORM = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV",
                         b"UC", b"UN", b"UR", b"UT", b"UV"))  # fmt: skip
 _MAX_ELEMENTS = 5_000_000
-_FRAGMENTS_PER_FRAME = 64
+_FREE_FRAGMENTS = 4096
+_MIN_FRAGMENT_BYTES = 64
+"""On average, once there are more than ``_FREE_FRAGMENTS`` of them."""
 
 
 @dataclass(slots=True)
@@ -156,17 +158,18 @@ def _note_pixels(layout: Layout, tag: int, vr: bytes, offset: int, length: int, 
     if length != UNDEFINED:
         return offset + length
     data, end = layout.data, len(layout.data)
-    most = limits.frames * _FRAGMENTS_PER_FRAME
-    order = "little" if layout.little else "big"
+    first, fragments = offset, layout.fragments
     while end - offset >= 8:
         tag_bytes = data[offset : offset + 4]
         length = int.from_bytes(data[offset + 4 : offset + 8], "little" if layout.little else "big")
         offset += 8
         if tag_bytes == b"\xfe\xff\xdd\xe0":
             return offset
-        if tag_bytes != b"\xfe\xff\x00\xe0" or length == UNDEFINED or len(layout.fragments) > most:
-            raise ScreeningError(Reason.MALFORMED, f"bad item among the pixel data ({order} endian)")
-        layout.fragments.append((offset, min(length, end - offset)))
+        if tag_bytes != b"\xfe\xff\x00\xe0" or length == UNDEFINED:
+            raise ScreeningError(Reason.MALFORMED, "bad item among the pixel data")
+        if len(fragments) > _FREE_FRAGMENTS and offset - first < _MIN_FRAGMENT_BYTES * len(fragments):
+            raise ScreeningError(Reason.MALFORMED, f"{len(fragments)} all but empty fragments")
+        fragments.append((offset, min(length, end - offset)))
         if length > end - offset:
             raise _End
         offset += length

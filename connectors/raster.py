@@ -23,6 +23,7 @@ from connectors.grey import stretch
 from connectors.j2k import check_structure
 from connectors.preflight import check_frames, check_geometry, check_ratio
 from connectors.slices import Slice
+from connectors.tiff import count_pages
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
 
@@ -64,7 +65,7 @@ def decode_raster(
     if form is Format.JPEG:
         check_scans(data, picture.width * picture.height)
     most = check_structure(data) if form is Format.JPEG2000 else 0
-    pages = _page_count(picture, settings.limits)
+    pages = _page_count(data, form, picture, settings.limits)
     plane = "image" if pages == 1 else "page"
     for page in range(pages):
         if page:
@@ -78,9 +79,9 @@ def decode_raster(
         yield Slice(pixels, plane, applied=applied, full_size=_turned(full_size, pixels) if reduced else None)
 
 
-def _page_count(picture: ImageFile.ImageFile, limits: Limits) -> int:
-    # n_frames of a TIFF walks all directories; of animations it is in the header
-    pages = int(getattr(picture, "n_frames", 1))
+def _page_count(data: bytes, form: Format, picture: ImageFile.ImageFile, limits: Limits) -> int:
+    # Pillow would parse every directory of a TIFF to count them; animations have a count in their header
+    pages = count_pages(data, limits) if form is Format.TIFF else int(getattr(picture, "n_frames", 1))
     check_frames(pages, limits)
     return max(1, pages)
 
