@@ -33,13 +33,21 @@ class StoredObject:
     """One listed object.
 
     etag: the store's own version mark; for local files the modification time (ns) and the size in hex.
-    modified: seconds since the epoch, UTC.
+    modified: seconds since the epoch, UTC. member, place: name and position of a file in the archive at
+    ``uri``; size is then the file's, and etag the archive's.
     """
 
     uri: str
     size: int
     etag: str
     modified: float
+    member: str = ""
+    place: int = 0
+
+    @property
+    def address(self) -> str:
+        """The uri, with the member's name behind an exclamation mark."""
+        return f"{self.uri}!{self.member}" if self.member else self.uri
 
 
 def is_s3(uri: str) -> bool:
@@ -170,6 +178,17 @@ def _list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
         if not page.get("IsTruncated"):
             return
         token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def stat_object(uri: str, settings: StorageSettings) -> StoredObject:
+    """Return what listing would say of one object. Raises ScreeningError (``not_found``, ...)."""
+    if not is_s3(uri):
+        return with_retries(lambda: _local_object(Path(uri)), settings.tries)
+    bucket, key = split_s3(uri)
+    client = s3_filesystem(settings)
+    head = with_retries(lambda: client.call_s3("head_object", Bucket=bucket, Key=key), settings.tries)
+    modified = head["LastModified"].timestamp()
+    return StoredObject(uri, head["ContentLength"], head["ETag"].strip('"'), modified)
 
 
 def read_object(stored: StoredObject, settings: StorageSettings, max_bytes: int) -> bytes:

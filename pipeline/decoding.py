@@ -4,16 +4,18 @@ import faulthandler
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from connectors.archives import is_archive, refuse_archive
+from connectors.containers import is_container
 from connectors.decode import decode
 from connectors.slices import Slice
-from connectors.storage import StoredObject, read_object
+from connectors.storage import StoredObject
+from pipeline.fetching import Fetcher, Get
 from pipeline.manifest import Todo
 from pipeline.tiles import tile_boxes, views
 from pipeline.wire import DECODED, END, table_of
@@ -24,8 +26,6 @@ from schemas.outcomes import Reason, ScreeningError, Status, status_of
 from schemas.storage import StorageSettings
 
 BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
-READ_AHEAD = 4  # objects fetched while one is decoded
-READ_AHEAD_BYTES = 64 << 20  # larger objects are fetched only when their turn comes
 
 Row = dict[str, Any]
 
@@ -35,8 +35,7 @@ class DecodeStage:
     """A function for Ray Data: the numbers of groups in a table to tables of schema DECODED.
 
     It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
-    epoch after which objects are deferred instead of read. object_seconds: a decoder that works longer on
-    one slice is stopped together with its process, which the run notices.
+    epoch after which objects are deferred instead of read.
     """
 
     todo: Todo
@@ -45,7 +44,6 @@ class DecodeStage:
     decode: DecodeSettings
     storage: StorageSettings
     deadline: float | None = None
-    object_seconds: float = 600
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         """Decode every object of the groups."""
@@ -62,35 +60,25 @@ class DecodeStage:
             yield table_of(pending, DECODED)
 
     def _rows(self, group: list[tuple[int, StoredObject]]) -> Iterator[Row]:
-        with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="fetch") as pool:
-            ahead: list[Future[bytes] | None] = []
-            for place, (number, stored) in enumerate(group):
-                while len(ahead) <= min(place + READ_AHEAD, len(group) - 1):
-                    ahead.append(self._fetch_early(pool, group[len(ahead)][1]))
-                fetched, ahead[place] = ahead[place], None  # drop the bytes after use
-                for row in self._object_rows(stored, fetched):
-                    yield {"object": number, **row}
-
-    def _fetch_early(self, pool: ThreadPoolExecutor, stored: StoredObject) -> Future[bytes] | None:
-        if stored.size > READ_AHEAD_BYTES or self._too_late():
-            return None
-        return pool.submit(self._fetch, stored)
-
-    def _fetch(self, stored: StoredObject) -> bytes:
-        return read_object(stored, self.storage, self.decode.limits.object_bytes)
+        fetcher = Fetcher(self.storage, self.decode, self._too_late)
+        payloads = fetcher.payloads([stored for _, stored in group])
+        for (number, stored), get in zip(group, payloads, strict=True):
+            for row in self._object_rows(stored, get):
+                yield {"object": number, **row}
 
     def _too_late(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
 
-    def _object_rows(self, stored: StoredObject, fetched: Future[bytes] | None) -> Iterator[Row]:
+    def _object_rows(self, stored: StoredObject, get: Get) -> Iterator[Row]:
         """Yield the rows of one object: its slices, then its END row."""
         started = time.monotonic()
         count, decoder, reason = 0, "", None
         try:
-            if self._too_late():
-                raise ScreeningError(Reason.TIME_WINDOW)
-            data = fetched.result() if fetched else self._fetch(stored)
-            decoder, slices = decode(data, self.decode)
+            payload = get()
+            if is_archive(stored.uri) and is_container(payload.data):
+                raise refuse_archive(payload.data, self.decode)
+            target = self.side if self.decode.scaled and not self.tiles.size else None
+            decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
             for count, picture in enumerate(self._guarded(slices), start=1):
                 yield self._slice_row(count - 1, picture)
             if count == 0:
@@ -118,7 +106,7 @@ class DecodeStage:
         """
         with open(os.devnull, "w") as silent:  # noqa: PTH123 (a device, not a path)
             while True:
-                faulthandler.dump_traceback_later(self.object_seconds, exit=True, file=silent)
+                faulthandler.dump_traceback_later(self.decode.limits.seconds, exit=True, file=silent)
                 try:
                     picture = next(slices, None)
                 finally:
@@ -128,7 +116,7 @@ class DecodeStage:
                 yield picture
 
     def _slice_row(self, index: int, picture: Slice) -> Row:
-        rows, cols = picture.pixels.shape[:2]
+        rows, cols = picture.full_size or picture.pixels.shape[:2]
         boxes = tile_boxes(rows, cols, self.tiles)
         return {
             "slice_index": index,

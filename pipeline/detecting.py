@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from model.kinds import Detection
 from pipeline.masks import SliceMaps, measure
 from pipeline.tiles import boxes_of
 from pipeline.wire import DETECTED, END, table_of
@@ -18,22 +19,19 @@ from schemas.outcomes import Reason
 Row = dict[str, Any]
 
 
-class Scores(Protocol):
-    """What a detector says of B views: scores (B,), family scores (B, F), token maps (B, g, g), in 0..1."""
-
-    score: torch.Tensor
-    family_scores: torch.Tensor
-    token_map: torch.Tensor
-
-
 class Detector(Protocol):
-    """The part of a detector's face that the pipeline needs. image_size: side of its square input, pixels."""
+    """The part of a detector's face that the pipeline needs."""
 
-    image_size: int
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, pixels."""
 
-    def detect(self, images: NDArray[np.uint8]) -> Scores:
+    @property
+    def smooth(self) -> bool:
+        """Whether the full map takes the Gaussian."""
+
+    def detect(self, images: NDArray[np.uint8]) -> Detection:
         """Score uint8 (B, image_size, image_size, 3)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class DetectStage:
             return {"reason": Reason.NOT_FINITE_SCORE}
         detector = self._detector
         maps = SliceMaps(
-            token_maps, detector.image_size, True, row["rows"], row["cols"], boxes_of(row["tiles"])
+            token_maps, detector.image_size, detector.smooth, row["rows"], row["cols"], boxes_of(row["tiles"])
         )
         mask = measure(maps, self._settings.threshold)
         return {

@@ -48,12 +48,12 @@ class IdSets:
                 ANTI JOIN done USING (object_id) LEFT JOIN deferred d USING (object_id)
             ), ranked AS (
                 SELECT *, row_number() OVER (
-                    PARTITION BY since IS NULL ORDER BY since, modified DESC, uri
-                ) AS place FROM open
+                    PARTITION BY since IS NULL ORDER BY since, modified DESC, uri, place
+                ) AS turn FROM open
             )
-            SELECT object_id, uri, size, etag, modified FROM ranked
-            ORDER BY place * (CASE WHEN since IS NULL
-                THEN {DEFERRED_SHARE}.0 / ({DEFERRED_SHARE} - 1) ELSE {DEFERRED_SHARE} END), uri
+            SELECT object_id, uri, size, etag, modified, member, place FROM ranked
+            ORDER BY turn * (CASE WHEN since IS NULL
+                THEN {DEFERRED_SHARE}.0 / ({DEFERRED_SHARE} - 1) ELSE {DEFERRED_SHARE} END), uri, place
             """,  # noqa: S608 (a constant)
         )
 
@@ -93,6 +93,5 @@ class IdSets:
         return self._connection.sql(sql, params=parameters)
 
     def _one(self, sql: str) -> tuple[Any, ...]:
-        row = self._run(sql).fetchone()
-        assert row is not None
-        return row
+        (row,) = self._run(sql).fetchall()
+        return tuple(row)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from model.bundle import BundleInfo, read_info
-from model.embedded import embedded_bundle
-
-from connectors.outputs import OutputFolder, open_output
+from connectors.archives import expand_archives
+from connectors.outputs import LocalOutput, OutputFolder, open_output
 from connectors.storage import StoredObject, is_s3, list_objects
+from model.embedded import embedded_bundle
 from model.errors import BundleError
+from model.record import BundleRecord, read_record
 from pipeline.window import parse_until
 from schemas.config import ScreenConfig
 from schemas.outcomes import Reason, ScreeningError
@@ -29,7 +29,7 @@ class Job:
 
     config: ScreenConfig
     bundle: Path
-    info: BundleInfo
+    record: BundleRecord
     output: OutputFolder
     private_dir: Path
     deadline: float | None
@@ -43,7 +43,7 @@ def prepare(config: ScreenConfig) -> Job:
     _check_source(config)
     bundle = resolve_bundle(config.bundle)
     try:
-        info = read_info(bundle)
+        record = read_record(bundle)
     except BundleError as error:
         raise UsageError(f"bundle: {error}") from error
     output = open_output(config.output, config.storage)
@@ -56,13 +56,15 @@ def prepare(config: ScreenConfig) -> Job:
         raise UsageError(
             f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
         ) from error
+    _check_metrics_file(config.metrics_file)
     private = Path(config.private_dir).expanduser() if config.private_dir else Path.home() / ".s2sw"
-    return Job(config, bundle, info, output, private, deadline)
+    return Job(config, bundle, record, output, private, deadline)
 
 
 def listing(config: ScreenConfig) -> "itertools.islice[StoredObject]":
-    """List the source, up to the configured limit, leaving out the run's own output."""
-    return itertools.islice(list_objects(config.source, config.storage, skip=config.output), config.limit)
+    """List the source, archives by their members, up to the limit, without the run's own output."""
+    found = list_objects(config.source, config.storage, skip=config.output)
+    return itertools.islice(expand_archives(found, config.storage, config.decode), config.limit)
 
 
 def resolve_bundle(bundle: str) -> Path:
@@ -82,13 +84,25 @@ def _check_source(config: ScreenConfig) -> None:
     if not is_s3(config.source) and "://" in config.source:
         raise UsageError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
     try:
-        first = next(listing(config), None)
+        first = next(list_objects(config.source, config.storage, skip=config.output), None)
     except ScreeningError as error:
         raise UsageError(
             f"source: cannot list {config.source} ({_storage_problem(error, config)})"
         ) from error
     if first is None:
         raise UsageError(f"source: {config.source} holds no files; nothing to screen")
+
+
+def _check_metrics_file(metrics_file: str | None) -> None:
+    if metrics_file is None:
+        return
+    path = Path(metrics_file).expanduser()
+    if path.is_dir():
+        raise UsageError(f"metrics_file: {path} is a folder; name a file in it, such as {path / 's2sw.prom'}")
+    try:
+        LocalOutput(path.parent).check_writable()
+    except ScreeningError as error:
+        raise UsageError(f"metrics_file: cannot write {path} ({error.detail})") from error
 
 
 def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:

@@ -32,7 +32,10 @@ def freeze(
     count = 0
     with pq.ParquetWriter(path, MANIFEST, compression="zstd") as writer:
         for batch in itertools.chain([first], batches):
-            rows = [(object_id(o.uri, o.etag), o.uri, o.size, o.etag, o.modified) for o in batch]
+            rows = [
+                (object_id(o.address, o.etag), o.uri, o.size, o.etag, o.modified, o.member, o.place)
+                for o in batch
+            ]
             columns = zip(*rows, strict=True) if rows else [[]] * len(MANIFEST)
             arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST, strict=True)]
             writer.write_table(pa.table(arrays, schema=MANIFEST))
@@ -112,4 +115,4 @@ class TodoReader:
 
 
 def _stored(row: dict[str, Any]) -> StoredObject:
-    return StoredObject(row["uri"], row["size"], row["etag"], row["modified"])
+    return StoredObject(**{key: value for key, value in row.items() if key != "object_id"})

@@ -62,7 +62,7 @@ class SliceMaps:
                 place = np.s_[first - top : last - top, box[0] : box[2]]
                 total[place] += self._part(view, box, first, last)
                 weight[place] += 1
-        return total / np.maximum(weight, 1)
+        return np.asarray(total / np.maximum(weight, 1), np.float32)
 
     def _part(self, view: int, box: Box, top: int, bottom: int) -> NDArray[np.float32]:
         """Return the rows top..bottom (of the slice) of one view's map, over the columns of its box."""

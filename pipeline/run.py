@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from model import load_detector
+from model.kinds import Precision
+from model.record import BundleRecord
 from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings
@@ -24,6 +27,7 @@ from pipeline.job import Job, listing
 from pipeline.lease import Lease
 from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.manifest import Todo, TodoReader, freeze
+from pipeline.metrics import MetricsFile
 from pipeline.progress import ProgressDisplay, Tally, Timeline
 from pipeline.session import Resources, plan_resources, ray_session
 from pipeline.state import new_run_id, open_state
@@ -63,17 +67,19 @@ class ScreeningRun:
         precision = self._precision()
         self.summary = RunSummary(
             run_id=self._state.run_id,
-            fingerprint=run_fingerprint(job.config, job.info.fingerprint, precision),
-            bundle=asdict(job.info),
+            fingerprint=run_fingerprint(job.config, job.record.fingerprint, precision),
+            bundle=_describe(job.record),
             started=_now(),
             resources=asdict(resources) | {"precision": precision},
+            max_quarantined=job.config.max_quarantined,
         )
+        self._metrics = MetricsFile(job.config.metrics_file, self.summary, self._tally)
         self._lease = Lease(job.output, self._state.run_id)
         self._writer = Writer(
             job.output,
             job.config.parts,
             {
-                "bundle": job.info.fingerprint,
+                "bundle": job.record.fingerprint,
                 "fingerprint": self.summary.fingerprint,
                 "run_id": self._state.run_id,
                 "threshold": job.config.threshold,
@@ -85,7 +91,7 @@ class ScreeningRun:
     def execute(self) -> RunSummary:
         """Make all steps. Raises LeaseHeldError if another run works on the output."""
         try:
-            with self._lease, self._recorded(), self._display, self._timed("total"):
+            with self._lease, self._metrics, self._recorded(), self._display, self._timed("total"):
                 todo = self._list()
                 self._screen(todo)
                 self._account()
@@ -108,7 +114,7 @@ class ScreeningRun:
             document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True)
             self._job.output.write(f"runs/{self.summary.run_id}.json", document.encode())
 
-    def _precision(self) -> str:
+    def _precision(self) -> Precision:
         if self._config.precision != "auto":
             return self._config.precision
         return "bf16" if self._resources.device == "cuda" else "fp32"
@@ -168,6 +174,7 @@ class ScreeningRun:
                     self._finish(replace(finished, attempts=number + 1), reader)
             self._writer.commit_if_due()
             self._display.update()
+            self._metrics.update()
             self._timeline.add(self._tally.objects, self._tally.slices)
             idle = idle + 1 if deferred_only and self._too_late() else 0
             if idle >= IDLE_TABLES and not collector.has_open:
@@ -183,7 +190,7 @@ class ScreeningRun:
     def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         config, resources = self._config, self._resources
         decode = DecodeStage(
-            todo, self._job.info.image_size, config.tiles, config.decode, config.storage, self._job.deadline
+            todo, self._job.record.image_size, config.tiles, config.decode, config.storage, self._job.deadline
         )
         detect = DetectSettings(
             load=functools.partial(
@@ -254,6 +261,12 @@ def _narrow(todo: Todo, numbers: list[int], folder: Path) -> Todo:
     reader = TodoReader(todo)
     batches = (reader.batch(part) for part in np.array_split(numbers, max(1, len(numbers) // 10_000)))
     return Todo.write(folder, batches, group_size=1)
+
+
+def _describe(record: BundleRecord) -> dict[str, Any]:
+    """Return what a summary says of the detector."""
+    names = {"detector", "prompts", "trained", "fingerprint", "image_size", "grid", "family_names"}
+    return record.model_dump(mode="json", include=names)
 
 
 def _now() -> str:

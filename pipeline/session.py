@@ -123,5 +123,5 @@ def plan_resources(settings: ClusterSettings, device: str) -> Resources:
 
 def _gpus() -> float:
     if ray.is_initialized():
-        return float(ray.cluster_resources().get("GPU", 0))
+        return float(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
     return torch.cuda.device_count()

@@ -18,7 +18,8 @@ class RunSummary:
     listed and by_status count the whole manifest under this fingerprint: listed is their sum. new counts what
     this run finished; already_done what earlier runs had. missing counts ids without a status, duplicates
     rows beyond the first of an id: both are 0 in every sound run. seconds are by phase; stage_seconds add up
-    over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
+    over processes. views are slices and tiles scored. max_quarantined is
+    the configured share of listed objects up to which quarantine is a success. timeline holds (seconds since screening began,
     objects, slices) at growing intervals.
     """
 
@@ -38,6 +39,7 @@ class RunSummary:
     missing: int = 0
     duplicates: int = 0
     interrupted: bool = False
+    max_quarantined: float = 1.0
     orphans_removed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -46,20 +48,18 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 all accounted for, 1 failed, 3 deferred work remains; 4 is decided by the configured limit."""
+        """0 all accounted for, 1 failed, 3 deferred work remains, 4 more quarantined than allowed."""
         if self.missing or self.duplicates or self.outcome == "failed":
             return 1
-        return 3 if self.by_status.get(Status.DEFERRED) else 0
-
-    def over_quarantine_limit(self, share: float) -> bool:
-        """Tell whether more than this share of the listed objects is quarantined."""
-        return self.by_status.get(Status.QUARANTINED, 0) > share * self.listed
+        if self.by_status.get(Status.DEFERRED):
+            return 3
+        return 4 if self.by_status.get(Status.QUARANTINED, 0) > self.max_quarantined * self.listed else 0
 
     def as_json(self, config: ScreenConfig) -> dict[str, Any]:
         """Return what ``runs/RUN.json`` holds. In private mode no address is part of it."""
         described = config.model_dump()
         if config.mode == "private":
-            for key in ("source", "output", "bundle", "private_dir"):
+            for key in ("source", "output", "bundle", "private_dir", "metrics_file"):
                 described[key] = None
             described["storage"]["endpoint_url"] = None
             described["cluster"]["address"] = described["cluster"]["temp_dir"] = None

@@ -91,7 +91,7 @@ class Writer:
             "attempts": finished.attempts,
             "fingerprint": self._constants["fingerprint"],
             "run_id": self._constants["run_id"],
-            "uri": stored.uri if self._keep_uri else None,
+            "uri": stored.address if self._keep_uri else None,
         }
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.decoding import DECODE_VERSION, DecodeSettings
 from schemas.storage import StorageSettings
@@ -77,11 +77,21 @@ class ScreenConfig(Strict):
     max_quarantined: float = Field(
         1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
     )
+    metrics_file: str | None = Field(
+        None, description="local file kept up to date with figures in Prometheus' text format"
+    )
     tiles: TileSettings = TileSettings()
     decode: DecodeSettings = DecodeSettings()
     storage: StorageSettings = StorageSettings()
     cluster: ClusterSettings = ClusterSettings()
     parts: PartSettings = PartSettings()
+
+    @field_validator("metrics_file")
+    @classmethod
+    def _local(cls, path: str | None) -> str | None:
+        if path is not None and ("://" in path or not path.strip()):
+            raise ValueError("must be a local path; collectors read it from this machine")
+        return path
 
 
 def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: str) -> str:

@@ -26,6 +26,11 @@ class Limits(BaseModel):
         256, description="unpacked bytes per stored byte, once beyond 32 MiB unpacked"
     )
     nesting: Count = Field(32, description="depth of DICOM sequences")
+    seconds: float = Field(
+        120,
+        gt=0,
+        description="seconds to decode one slice; then its process is ended, and the object tried alone",
+    )
     members: Count = Field(100_000, description="members of one zip or tar archive")
 
 
@@ -46,5 +51,8 @@ class DecodeSettings(BaseModel):
     nifti_volumes: Literal["first", "all"] = Field("first", description="which volumes of a 4-D file")
     derived_objects: bool = Field(
         False, description="screen segmentations, dose grids and parametric maps too"
+    )
+    scaled: bool = Field(
+        False, description="decode large JPEG and JPEG 2000 at a fraction of their size: faster, not exact"
     )
     limits: Limits = Limits()

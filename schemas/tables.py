@@ -12,6 +12,9 @@ MANIFEST = pa.schema(
         pa.field("size", pa.int64(), nullable=False),
         pa.field("etag", pa.string(), nullable=False),
         pa.field("modified", pa.float64(), nullable=False),
+        # of a file in a zip or tar archive: its name and its position; "" and 0 for an object of its own
+        pa.field("member", pa.string(), nullable=False),
+        pa.field("place", pa.int32(), nullable=False),
     ]
 )
 """One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
