@@ -1,0 +1,73 @@
+"""Ids are stable, keyed in private mode, and their key is its owner's only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.identity import KEY_ENV, KeyFileError, key_id, load_or_create_key, object_ids
+
+KEY = bytes(range(32))
+
+
+def test_an_id_is_26_safe_characters_and_stable() -> None:
+    made = object_ids(KEY)("/archive/ä.png", "etag")
+    assert re.fullmatch("[a-z2-7]{26}", made)
+    assert made == object_ids(KEY)("/archive/ä.png", "etag")
+    # HMAC-SHA256 (RFC 2104) as OpenSSL computes it, in base32
+    assert object_ids(KEY)("a", "b") == "oiopvrbmemliavccrenypmggxh"
+
+
+def test_uri_etag_and_key_all_count() -> None:
+    ids = {object_ids(key)(uri, etag) for key in (KEY, KEY[::-1], None) for uri in "ab" for etag in "cd"}
+    assert len(ids) == 12
+
+
+def test_the_fields_do_not_run_into_each_other() -> None:
+    assert object_ids(KEY)("ab", "c") != object_ids(KEY)("a", "bc")
+
+
+def test_names_that_are_no_utf8_have_ids() -> None:
+    assert object_ids(KEY)("/archive/\udcff.png", "e") != object_ids(KEY)("/archive/\udcfe.png", "e")
+
+
+def test_the_key_is_made_once_and_is_its_owners_only(tmp_path: Path) -> None:
+    key = load_or_create_key(tmp_path)
+    assert len(key) == 32
+    assert load_or_create_key(tmp_path) == key
+    assert [p.name for p in tmp_path.iterdir()] == ["id.key"]
+    assert (tmp_path / "id.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "other").mkdir()
+    assert load_or_create_key(tmp_path / "other") != key
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    load_or_create_key(tmp_path)
+    (tmp_path / "id.key").chmod(0o640)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        load_or_create_key(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "problem"), [("zz" * 32, "no hexadecimal"), ("ab" * 31, "31 bytes")])
+def test_a_key_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "id.key"
+    path.touch(mode=0o600)
+    path.write_text(text)
+    with pytest.raises(KeyFileError, match=problem) as refusal:
+        load_or_create_key(tmp_path)
+    assert text not in str(refusal.value)
+
+
+def test_the_environment_can_bring_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_ENV, KEY.hex())
+    assert load_or_create_key(tmp_path) == KEY
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv(KEY_ENV, "")
+    with pytest.raises(KeyFileError, match=f"{KEY_ENV} holds 0 bytes"):
+        load_or_create_key(tmp_path)
+
+
+def test_the_name_of_a_key_tells_keys_apart() -> None:
+    assert re.fullmatch("[0-9a-f]{8}", key_id(KEY))
+    assert key_id(KEY) != key_id(KEY[::-1])
+    assert key_id(KEY) not in KEY.hex()
