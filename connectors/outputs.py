@@ -5,14 +5,19 @@ import errno
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from typing_extensions import override
 
 from connectors.storage import is_s3, list_objects, s3_filesystem, split_s3, with_retries
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
+
+T = TypeVar("T")
 
 TEMPORARY = ".tmp-"
 """Prefix of files not yet whole; readers of Parquet folders skip names that start with a dot."""
@@ -38,6 +43,10 @@ class OutputFolder(ABC):
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Return a file's bytes. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def read_columns(self, name: str, columns: list[str]) -> pa.Table:
+        """Return columns of a Parquet file, reading little more of it. Raises FileNotFoundError."""
 
     @abstractmethod
     def names(self, folder: str) -> list[str]:
@@ -99,6 +108,11 @@ class LocalOutput(OutputFolder):
         return (self._root / name).read_bytes()
 
     @override
+    def read_columns(self, name: str, columns: list[str]) -> pa.Table:
+        with (self._root / name).open("rb") as file:
+            return columns_of(file, columns)
+
+    @override
     def names(self, folder: str) -> list[str]:
         base = self._root / folder
         if not base.is_dir():
@@ -141,6 +155,11 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def columns_of(file: BinaryIO, columns: list[str]) -> pa.Table:
+    """Return columns of an open Parquet file; of the rest only the footer is read."""
+    return pq.ParquetFile(file, pre_buffer=True).read(columns=columns, use_threads=False)
 
 
 class S3Output(OutputFolder):
@@ -196,10 +215,28 @@ class S3Output(OutputFolder):
                 return None
             return data
 
-        data = with_retries(get, self._settings.tries)
-        if data is None:
+        return self._found(name, get)
+
+    @override
+    def read_columns(self, name: str, columns: list[str]) -> pa.Table:
+        client = s3_filesystem(self._settings)
+
+        def get() -> pa.Table | None:
+            try:
+                # each read of the Parquet reader is one request for just its range
+                with client.open(f"{self._bucket}/{self._key(name)}", "rb", cache_type="none") as file:
+                    return columns_of(file, columns)
+            except FileNotFoundError:
+                return None
+
+        return self._found(name, get)
+
+    def _found(self, name: str, get: Callable[[], T | None]) -> T:
+        """Try until there is an answer; None says that there is no such file."""
+        found = with_retries(get, self._settings.tries)
+        if found is None:
             raise FileNotFoundError(f"{self.root}/{name}")
-        return data
+        return found
 
     @override
     def names(self, folder: str) -> list[str]:

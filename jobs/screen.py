@@ -10,8 +10,6 @@ import typer
 from jobs.configuration import ConfigurationError, build_config, is_configuration
 from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
 
-EXIT_QUARANTINED = 4
-
 
 def command(
     source: Annotated[
@@ -58,6 +56,10 @@ def command(
         str | None,
         typer.Option(help="Folder of the id key and the crosswalk id -> address.  [default: ~/.s2sw]"),
     ] = None,
+    metrics_file: Annotated[
+        str | None,
+        typer.Option(help="Keep figures for Prometheus in this file (docs/report.md).  [default: none]"),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> None:
     """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
@@ -90,6 +92,7 @@ def command(
         "threshold": threshold,
         "precision": precision,
         "private_dir": private_dir,
+        "metrics_file": metrics_file,
         "tiles.size": tile,
         "storage.endpoint_url": endpoint_url,
         "cluster.address": address,
@@ -124,6 +127,4 @@ def run(config: Any, quiet: bool = False) -> int:
         )
     if not quiet:
         print_summary(summary, config)
-    if summary.exit_code == 0 and summary.over_quarantine_limit(config.max_quarantined):
-        return EXIT_QUARANTINED
     return summary.exit_code

@@ -36,7 +36,8 @@ class Family:
         yield f"# TYPE {self.name} {self.kind}"
         for labels, value in self.samples:
             inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-            yield f"{self.name}{{{inner}}} {value}" if inner else f"{self.name} {value}"
+            # plus turns a truth value into a number
+            yield f"{self.name}{{{inner}}} {+value}" if inner else f"{self.name} {+value}"
 
 
 def metrics_text(summary: RunSummary) -> str:
@@ -50,7 +51,7 @@ def metrics_text(summary: RunSummary) -> str:
 
 
 class MetricsFile:
-    """Keeps a text file up to date while a run works, replacing it in one step; without a path it does nothing.
+    """Keeps a text file up to date while a run works, replacing it in one step; does nothing without a path.
 
     A file that cannot be written is reported once and ends no run.
     """
@@ -85,9 +86,7 @@ class MetricsFile:
             LocalOutput(self._path.parent).write(self._path.name, text.encode())
         except OSError as error:
             if not self._failed:
-                _log.warning(
-                    "metrics_file: cannot write %s (%s); the run goes on", self._path, error.strerror
-                )
+                _log.warning("metrics_file: cannot write %s (%s)", self._path, error.strerror)
             self._failed = True
 
 
@@ -110,12 +109,10 @@ def _identity(summary: RunSummary) -> list[Family]:
         "trained": "true" if summary.bundle.get("trained") else "false",
         "version": _own_version(),
     }
-    started = _timestamp(summary.started)
+    running, started = summary.outcome == "running", _timestamp(summary.started)
     return [
         _gauge("s2sw_run_info", "The latest run: its id, settings, detector and program.", (labels, 1)),
-        _gauge(
-            "s2sw_run_in_progress", "1 while the run works, 0 after its end.", summary.outcome == "running"
-        ),
+        _gauge("s2sw_run_in_progress", "1 while the run works, 0 after its end.", running),
         _gauge("s2sw_run_started_timestamp_seconds", "Unix time of the run's start.", started),
     ]
 
@@ -158,26 +155,22 @@ def _account(summary: RunSummary) -> list[Family]:
     return [
         _gauge("s2sw_listed_objects", "Objects in the listing.", summary.listed),
         Family("s2sw_listed_objects_by_status", "gauge", "The listing's objects by status.", by_status),
-        _gauge("s2sw_missing_objects", "Listed objects without a status; 0 in a sound run.", summary.missing),
-        _gauge(
-            "s2sw_duplicate_objects", "Rows beyond an object's first; 0 in a sound run.", summary.duplicates
-        ),
+        _gauge("s2sw_missing_objects", "Listed objects without a status: 0 if sound.", summary.missing),
+        _gauge("s2sw_duplicate_objects", "Rows beyond an object's first: 0 if sound.", summary.duplicates),
     ]
 
 
 def _end(summary: RunSummary) -> list[Family]:
     finished = _timestamp(summary.finished)
     return [
-        _gauge(
-            "s2sw_run_exit_code", "0 sound, 1 failed, 3 work deferred, 4 over the limit.", summary.exit_code
-        ),
+        _gauge("s2sw_run_exit_code", "Exit code of s2sw screen.", summary.exit_code),
         _gauge("s2sw_last_run_timestamp_seconds", "Unix time of the latest run's end.", finished),
     ]
 
 
 def _gauge(name: str, text: str, value: float | tuple[dict[str, str], float]) -> Family:
     sample = value if isinstance(value, tuple) else ({}, value)
-    return Family(name, "gauge", text, [(sample[0], float(sample[1]) if sample[1] % 1 else int(sample[1]))])
+    return Family(name, "gauge", text, [sample])
 
 
 def _by(label: str, values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:

@@ -18,9 +18,8 @@ class RunSummary:
     listed and by_status count the whole manifest under this fingerprint: listed is their sum. new counts what
     this run finished; already_done what earlier runs had. missing counts ids without a status, duplicates
     rows beyond the first of an id: both are 0 in every sound run. seconds are by phase; stage_seconds add up
-    over processes. views are slices and tiles scored. max_quarantined is
-    the configured share of listed objects up to which quarantine is a success. timeline holds (seconds since screening began,
-    objects, slices) at growing intervals.
+    over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
+    objects, slices) at growing intervals. max_quarantined is the configured share of listed objects.
     """
 
     run_id: str

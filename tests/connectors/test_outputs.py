@@ -1,10 +1,14 @@
 """A results folder: a file is there whole or not at all, locally and on a real S3 server."""
 
+import io
+import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs import TEMPORARY, LocalOutput, OutputFolder, open_output
+from connectors.outputs import TEMPORARY, LocalOutput, OutputFolder, columns_of, open_output
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 from tests.s3server import S3Server
@@ -26,6 +30,36 @@ def test_files_come_back_by_name(output: OutputFolder) -> None:
     output.write("slices-of-another/c.parquet", b"c")
     assert output.names("slices") == ["slices/a.parquet", "slices/b.parquet"]
     assert output.read("slices/b.parquet") == b"bb"
+
+
+def test_columns_are_read_alone(output: OutputFolder) -> None:
+    table = pa.table({"score": [0.25, 0.5], "mask": [b"a", b"b"], "run_id": ["r", "r"]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    output.write("slices/a.parquet", bytes(sink.getvalue()))
+    columns = ["run_id", "score"]
+    assert output.read_columns("slices/a.parquet", columns) == table.select(columns)
+    with pytest.raises(FileNotFoundError):
+        output.read_columns("slices/none.parquet", ["score"])
+
+
+def test_other_columns_stay_unread(tmp_path: Path) -> None:
+    table = pa.table({"score": [0.5] * 100, "mask": [os.urandom(10_000)] * 50 + [os.urandom(10_000)] * 50})
+    pq.write_table(table, tmp_path / "a.parquet", use_dictionary=False, compression="none")
+    with CountingFile(tmp_path / "a.parquet") as file:
+        assert columns_of(file, ["score"]).num_rows == 100
+        assert file.count < 0.2 * (tmp_path / "a.parquet").stat().st_size
+
+
+class CountingFile(io.FileIO):
+    """Counts the bytes read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size) or b""
+        self.count += len(data)
+        return data
 
 
 def test_a_file_is_replaced_whole(output: OutputFolder) -> None:
