@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TOP = 8
 OVERLAYS = 4
+NAMED = 16
 MARKER = ".s2sw-demo"
 
 QUERY = """
@@ -95,7 +96,8 @@ def _quarantine(console: Console, results: "Results", archive: Path) -> None:
         "SELECT uri, reason FROM objects WHERE status = 'quarantined' ORDER BY reason, uri"
     ).fetchall()
     names = [f"{Path(uri).relative_to(archive.absolute())} ({reason})" for uri, reason in rows]
-    console.print(f"Quarantined: {', '.join(names) or 'nothing'}", soft_wrap=True)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    console.print(f"Quarantined: {', '.join(names[:NAMED]) or 'nothing'}{more}", soft_wrap=True)
 
 
 def _write_overlays(rows: list[dict[str, Any]], folder: Path, archive: Path) -> list[Path]:

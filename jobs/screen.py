@@ -9,6 +9,7 @@ import typer
 
 from jobs.configuration import ConfigurationError, build_config, is_configuration
 from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
+from schemas.outcomes import ScreeningError
 
 
 def command(
@@ -113,18 +114,16 @@ def run(config: Any, quiet: bool = False) -> int:
         from pipeline.job import prepare
 
         job = prepare(config)
-    from pipeline.run import screen
+    from pipeline.run import RunFailedError, screen
     from pipeline.summary_text import print_summary
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop commits what is whole
     try:
         with one_line_errors():
             summary = screen(job, quiet)
-    except OSError as error:
-        fail(
-            f"the run failed: {error.strerror or type(error).__name__}; the same command continues",
-            EXIT_FAILED,
-        )
+    except (OSError, RunFailedError, ScreeningError) as error:
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        fail(f"the run failed: {problem}; the same command continues", EXIT_FAILED)
     if not quiet:
         print_summary(summary, config)
     return summary.exit_code

@@ -56,6 +56,9 @@ class DetectStage:
             torch.set_num_threads(settings.threads)
         self._settings = settings
         self._detector = settings.load()
+        # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
+        side = self._detector.image_size
+        self._detector.detect(np.zeros((1, side, side, 3), np.uint8))
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score the slices of a table; END rows pass through."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import ray
 
 from model import load_detector
 from model.kinds import Precision
@@ -42,6 +43,10 @@ MAIN_TASK_RETRIES = 1
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
 GROUP_OBJECTS = 64  # objects of one decode task, at most, up to a million objects
 MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
+
+
+class RunFailedError(Exception):
+    """The run cannot go on; what is whole is committed, and the same command continues."""
 
 
 def screen(job: Job, quiet: bool = False) -> RunSummary:
@@ -156,6 +161,9 @@ class ScreeningRun:
                         todo = _narrow(todo, missing, self._state.crosswalk(number + 1))
             except KeyboardInterrupt:
                 self.summary.interrupted = True
+            except ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None) or error
+                raise RunFailedError(f"Ray gave up ({type(cause).__name__})") from error
             finally:
                 self._writer.commit()
 
