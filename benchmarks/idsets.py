@@ -53,12 +53,13 @@ def done(manifest: Path) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def subtract(folder: Path) -> None:
+def subtract(folder: Path, fresh: bool) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     manifest = folder / "manifest.parquet"
     sets = IdSets(manifest, folder)
     started = time.monotonic()
-    sets.load("done", done(manifest))
+    finished = done(manifest)
+    sets.load("done", finished.schema.empty_table().to_reader() if fresh else finished)
     loaded = time.monotonic()
     sets.load("deferred", DEFERRED.empty_table().to_reader())
     todo = Todo.write(folder / "todo", sets.open_objects(), 64)
@@ -72,15 +73,17 @@ def subtract(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000_000)
+    parser.add_argument("--fresh", action="store_true", help="nothing is done: the first run's case")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.folder:
-        subtract(arguments.folder)
+        subtract(arguments.folder, arguments.fresh)
         return
     with tempfile.TemporaryDirectory() as folder:
         write_manifest(Path(folder) / "manifest.parquet", arguments.objects)
+        command = [sys.executable, "-m", "benchmarks.idsets", "--folder", folder]
         # another process, so that its peak memory is its own
-        subprocess.run([sys.executable, "-m", "benchmarks.idsets", "--folder", folder], check=True)
+        subprocess.run([*command, *(["--fresh"] if arguments.fresh else [])], check=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.tables import DEFERRED, MANIFEST
 
-MEMORY = "768MB"  # ten million ids and their statuses; beyond it DuckDB spills to the work folder
+MEMORY = "300MB"  # for DuckDB's own pages; what is larger goes to files in the work folder
 STREAM_ROWS = 10_000
 DEFERRED_SHARE = 5  # one object in five comes from those deferred before, so that neither kind starves
 
@@ -19,7 +19,8 @@ class IdSets:
     def __init__(self, manifest: Path, work: Path) -> None:
         self._manifest = str(manifest)
         self._connection = duckdb.connect(
-            config={"memory_limit": MEMORY, "temp_directory": str(work / "spill"), "threads": 2}
+            work / "ids.duckdb",
+            config={"memory_limit": MEMORY, "temp_directory": str(work / "spill"), "threads": 2},
         )
         self._connection.execute("SET preserve_insertion_order = false")
 
