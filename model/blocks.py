@@ -1,0 +1,88 @@
+"""One transformer block of CLIP, with attention that can also read values against values."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Activation = Literal["quick_gelu", "gelu"]
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Apply CLIP's non-linearity: x * sigmoid(1.702 x) in OpenAI's weights, the exact GELU in later ones."""
+    if activation == "gelu":
+        return functional.gelu(x)
+    return x * torch.sigmoid(1.702 * x)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one packed projection, as CLIP stores it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * width))
+        self.out_proj = nn.Linear(width, width)
+
+    def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return q, k, v, each (B, heads, N, width / heads), of normed tokens h (B, N, width)."""
+        batch, tokens, width = h.shape
+        packed = functional.linear(h, self.in_proj_weight, self.in_proj_bias)
+        packed = packed.view(batch, tokens, 3, self.heads, width // self.heads)
+        q, k, v = packed.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return out_proj(softmax(q k^T / sqrt(d)) v) as (B, rows of q, width)."""
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class Mlp(nn.Module):
+    """The two linear layers of a block, four times as wide in between."""
+
+    def __init__(self, width: int, activation: Activation) -> None:
+        super().__init__()
+        self.c_fc = nn.Linear(width, 4 * width)
+        self.c_proj = nn.Linear(4 * width, width)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (..., width) to (..., width)."""
+        return self.c_proj(activate(self.c_fc(x), self.activation))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """x + A(LN1 x), then x + M(LN2 x). Parameter names are those of CLIP's state dict."""
+
+    def __init__(self, width: int, heads: int, activation: Activation) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width, activation)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map tokens (B, N, width) to (B, N, width); mask is added to the attention's logits."""
+        q, k, v = self.attn.project(self.ln_1(x))
+        return self.feed(x + self.attn.attend(q, k, v, mask))
+
+    def feed(self, x: Tensor) -> Tensor:
+        """Apply the second half of the block: x + M(LN2 x)."""
+        return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
+
+
+class Blocks(nn.Module):
+    """The stack, under the name that CLIP's state dict gives it."""
+
+    def __init__(self, width: int, heads: int, layers: int, activation: Activation) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(width, heads, activation) for _ in range(layers))
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.resblocks)
+
+    def __len__(self) -> int:
+        return len(self.resblocks)

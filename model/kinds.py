@@ -1,0 +1,106 @@
+"""What every detector of the family offers, and what a bundle needs to know about a kind of detector."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.preprocess import Pictures
+from model.record import BundleRecord
+from model.weights import ClipWeights
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a batch of pictures gives, float32 on the CPU.
+
+    score: (B,), 0..1. family_scores: (B, families), 0..1, in the order of family_names.
+    token_map: (B, g, g), 0..1, before any upsampling or smoothing.
+    """
+
+    score: Tensor
+    family_scores: Tensor
+    token_map: Tensor
+
+
+class Detector(Protocol):
+    """The face of every detector. A row of a result depends on its own picture alone."""
+
+    @property
+    def name(self) -> str:
+        """The kind of detector, as bundle.json names it."""
+
+    @property
+    def image_size(self) -> int:
+        """Side S of the square input, pixels."""
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side of the token map, g."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all of the bundle that changes results."""
+
+    @property
+    def prompts(self) -> str:
+        """Which prompts the class vectors were made from."""
+
+    @property
+    def trained(self) -> bool:
+        """False where the weights are random, so that scores mean nothing."""
+
+    @property
+    def family_names(self) -> tuple[str, ...]:
+        """The columns of family_scores; may be empty."""
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the published full map takes the Gaussian of sigma 4."""
+
+    def detect(self, images: Pictures) -> Detection:
+        """Score uint8 RGB pictures (B, H, W, 3) of any size."""
+
+    def detect_normalized(self, x: Tensor) -> Detection:
+        """Score normalised pictures, float (B, 3, S, S)."""
+
+    @overload
+    def full_map(self, token_map: Tensor, size: tuple[int, int] | None = None) -> Tensor: ...
+    @overload
+    def full_map(
+        self, token_map: NDArray[np.floating], size: tuple[int, int] | None = None
+    ) -> NDArray[np.float32]: ...
+    def full_map(self, token_map, size=None):  # type: ignore[no-untyped-def]
+        """Return full maps (B, rows, cols), 0..1, of token maps (B, g, g)."""
+
+    def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return raw image features (B, C) and raw patch features, a list of (B, N, C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a kind of detector adds to a bundle beside the visual tower.
+
+    tensors: computed once from the text side (names without ``visual.``). settings: for bundle.json.
+    """
+
+    tensors: dict[str, Tensor]
+    settings: dict[str, Any]
+    family_names: tuple[str, ...]
+    prompts: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorKind:
+    """build: (clip, image_size, options) to Built; unknown options are an error of its own.
+
+    load: (record, visual and own tensors, device, precision) to a detector.
+    """
+
+    build: Callable[[ClipWeights, int, Mapping[str, Any]], Built]
+    load: Callable[[BundleRecord, dict[str, Tensor], str, Precision], Detector]
