@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs import bundle, demo, screen
+from jobs import bundle, demo, report, screen
 
 app = typer.Typer(
     name="s2sw",
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 app.command("screen")(screen.command)
 app.command("demo")(demo.command)
+app.command("report")(report.command)
 app.add_typer(bundle.app, name="bundle")
 
 

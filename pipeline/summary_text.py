@@ -1,6 +1,7 @@
 """The closing summary on the terminal: what was listed, how it ended, how fast it went."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.summary import RunSummary
@@ -13,24 +14,26 @@ EXPLANATIONS = {
     Status.QUARANTINED: "could not be screened",
     Status.DEFERRED: "left for the next run",
 }
+UNTRAINED = "its scores show that the pipeline works, and nothing more"
 
 
 def print_summary(summary: RunSummary, config: ScreenConfig, console: Console | None = None) -> None:
     """Print the counts, which add up, the reasons, the speed and where the results are."""
     console = console or Console(highlight=False)
-    console.print(_counts(summary))
+    console.print(counts_table(summary))
     if summary.reasons:
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(summary.reasons.items()))
         console.print(f"Reasons in this run: {reasons}")
-    console.print(_accounting(summary))
-    console.print(_speed(summary))
+    console.print(accounting_line(summary))
+    console.print(speed_line(summary))
     console.print(detector_line(summary.bundle))
     console.print(
         f"Results: {config.output}  (slices/, objects/, runs/{summary.run_id}.json)", soft_wrap=True
     )
 
 
-def _counts(summary: RunSummary) -> Table:
+def counts_table(summary: RunSummary) -> Table:
+    """Return the counts by status: of the whole listing, and of this run."""
     table = Table(title=f"Run {summary.run_id}", title_justify="left")
     table.add_column("objects")
     table.add_column("all", justify="right")
@@ -44,7 +47,10 @@ def _counts(summary: RunSummary) -> Table:
     return table
 
 
-def _accounting(summary: RunSummary) -> str:
+def accounting_line(summary: RunSummary) -> str:
+    """Say whether every listed object has one status, in rich markup."""
+    if not summary.by_status:
+        return "[bold red]NOT accounted for: the run ended before it compared what is committed[/]"
     parts = " + ".join(str(summary.by_status.get(status, 0)) for status in Status)
     if summary.missing or summary.duplicates:
         return (
@@ -54,7 +60,8 @@ def _accounting(summary: RunSummary) -> str:
     return f"Accounted for by id: {summary.listed} listed = {parts}"
 
 
-def _speed(summary: RunSummary) -> str:
+def speed_line(summary: RunSummary) -> str:
+    """Say how fast the run was."""
     screening = summary.seconds.get("screen", 0.0)
     if not screening:
         return f"Nothing was left to do ({summary.seconds.get('total', 0.0):.1f} s)"
@@ -66,7 +73,7 @@ def _speed(summary: RunSummary) -> str:
 
 def detector_line(bundle: dict[str, object]) -> str:
     """Say which detector made the scores, and plainly if it was never trained."""
-    line = f"Detector: {bundle['detector']}, prompts: {bundle['prompts']}"
+    line = escape(f"Detector: {bundle['detector']}, prompts: {bundle['prompts']}")
     if not bundle["trained"]:
-        line += "\n[bold yellow]UNTRAINED: its scores show that the pipeline works, and nothing more[/]"
+        line += f"\n[bold yellow]UNTRAINED: {UNTRAINED}[/]"
     return line

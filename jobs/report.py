@@ -1,0 +1,79 @@
+"""``s2sw report``: what a run did, on the terminal and as a page."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from jobs.errors import EXIT_USAGE, fail
+
+if TYPE_CHECKING:
+    from connectors.outputs import OutputFolder
+    from pipeline.run_records import RunRecord
+
+
+def command(
+    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    run: Annotated[str | None, typer.Option(help="Id of the run.  [default: the latest]")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page, too.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="One line a run instead.")] = False,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+    ] = None,
+) -> None:
+    """Show what a run did: the account of all objects, scores, quarantine, speed.
+
+    The page holds the same with charts, versions and configuration. It needs no network and no script, and
+    names no object. Scores are shown of this run, and of all runs under the same settings.
+
+    Examples:
+
+    `s2sw report /results`
+
+    `s2sw report s3://lake-results --html report.html`
+
+    `s2sw report /results --all`
+    """
+    if every and (run or html):
+        fail("--all shows every run on the terminal; leave out --run and --html", EXIT_USAGE)
+    from pipeline.report import open_existing, readable
+    from pipeline.report_text import print_runs
+    from pipeline.run_records import ReportError, all_runs, choose_run
+    from schemas.storage import StorageSettings
+
+    console = Console(highlight=False)
+    try:
+        folder = open_existing(output, StorageSettings(endpoint_url=endpoint_url))
+        with readable(folder):
+            if every:
+                print_runs(all_runs(folder), console)
+            else:
+                _report(folder, choose_run(folder, run), html, console)
+    except ReportError as error:
+        fail(str(error), EXIT_USAGE)
+
+
+def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console: Console) -> None:
+    from pipeline.report import gather
+    from pipeline.report_html import report_page
+    from pipeline.report_text import print_report
+
+    report = gather(folder, run)
+    print_report(report, console)
+    if html is not None:
+        _write(html, report_page(report), run.private)
+        console.print(f"Page: {html}", soft_wrap=True, markup=False)
+
+
+def _write(path: Path, page: str, private: bool) -> None:
+    """Write the page in one step; that of a private run is readable by its owner only."""
+    from connectors.outputs import LocalOutput
+
+    if private:
+        os.umask(0o077)
+    try:
+        LocalOutput(path.parent).write(path.name, page.encode())
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}", EXIT_USAGE)
