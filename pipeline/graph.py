@@ -3,12 +3,13 @@
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Protocol
 
 import pyarrow as pa
 import ray
 
-from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings, DetectStage
+from pipeline.manifest import Todo
 from pipeline.session import Resources
 
 # measured on Ray 2.60: with these a task or actor that dies costs its block and no more. max_restarts must
@@ -17,8 +18,19 @@ ACTOR_RESTARTS = -1
 ACTOR_TASK_RETRIES = 2
 
 
+class DecodeStep(Protocol):
+    """What ``DecodeStage`` is for the graph."""
+
+    @property
+    def todo(self) -> Todo:
+        """The objects of the pass."""
+
+    def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
+        """Turn numbers of groups into tables of schema DECODED."""
+
+
 def run_pass(
-    decode: DecodeStage,
+    decode: DecodeStep,
     detect: DetectSettings,
     resources: Resources,
     task_retries: int,
@@ -43,7 +55,7 @@ def run_pass(
 
 
 def _dataset(
-    decode: DecodeStage,
+    decode: DecodeStep,
     detect: DetectSettings,
     resources: Resources,
     task_retries: int,

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +62,7 @@ def prepare(config: ScreenConfig) -> Job:
     return Job(config, bundle, record, output, private, deadline)
 
 
-def listing(config: ScreenConfig) -> "itertools.islice[StoredObject]":
+def listing(config: ScreenConfig) -> Iterator[StoredObject]:
     """List the source, archives by their members, up to the limit, without the run's own output."""
     found = list_objects(config.source, config.storage, skip=config.output)
     return itertools.islice(expand_archives(found, config.storage, config.decode), config.limit)

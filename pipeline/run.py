@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from connectors.storage import StoredObject
 from model import load_detector
 from model.kinds import Precision
 from model.record import BundleRecord
@@ -130,7 +131,7 @@ class ScreeningRun:
         private = self._config.mode == "private"
         ids = object_ids(load_or_create_key(self._job.private_dir) if private else None)
         with self._timed("list"):
-            self.summary.listed = freeze(listing(self._config), ids, self._state.manifest)
+            self.summary.listed = freeze(self._objects(), ids, self._state.manifest)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             # with force nothing counts as done but what this run itself commits
@@ -141,6 +142,9 @@ class ScreeningRun:
             self.summary.already_done = self.summary.listed - count
             folder = self._state.crosswalk(0)
             return Todo.write(folder, self._sets.open_objects(), _group_size(count))
+
+    def _objects(self) -> Iterator[StoredObject]:
+        return listing(self._config)
 
     def _screen(self, todo: Todo) -> None:
         """Run the main pass, then sweeps over what is missing, and commit the rest."""

@@ -1,0 +1,132 @@
+"""What the pipeline adds to its parts, as ratios within one run.
+
+    .venv/bin/python -m benchmarks.pipeline_efficiency
+
+1. With the embedded detector: images/s from files to Parquet against the bare detector over the same images,
+   decoded beforehand. 2. With a detector that does nothing: against a plain thread pool that reads, decodes and
+   resizes the same files on the same cores.
+
+A rate is the number of further images over the further time of a larger run, so that the fixed cost of starting
+Ray is not in it; the fixed cost is printed by itself. The parts are measured before and after, and averaged.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import elpv_dataset
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.stages import NullDetector
+from connectors.decode import decode
+from model import load_detector
+from pipeline.decoding import DecodeStage
+from pipeline.detecting import DetectSettings
+from pipeline.graph import run_pass
+from pipeline.job import prepare
+from pipeline.manifest import Todo
+from pipeline.run import ScreeningRun
+from pipeline.session import plan_resources
+from pipeline.tiles import views
+from schemas.config import ScreenConfig
+from schemas.decoding import DecodeSettings
+
+BATCH = 8
+CORES = os.cpu_count() or 1
+
+
+class NullDetectRun(ScreeningRun):
+    """A run whose detector takes pictures of the same size and does nothing with them."""
+
+    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+        record, config = self._job.record, self._config
+        decoding = DecodeStage(todo, record.image_size, config.tiles, config.decode, config.storage)
+        load = partial(NullDetector, record.image_size, record.grid)
+        detect = DetectSettings(load=load, threshold=0.5, batch_size=BATCH)
+        return run_pass(decoding, detect, self._resources, 0)
+
+
+def archive(folder: Path, count: int) -> Path:
+    cells = sorted((Path(elpv_dataset.__file__).parent / "data" / "images").glob("*.png"))
+    folder.mkdir()
+    for number in range(count):
+        shutil.copyfile(cells[number % len(cells)], folder / f"{number:06}.png")
+    return folder
+
+
+def picture(path: Path, side: int) -> NDArray[np.uint8]:
+    _, slices = decode(path.read_bytes(), DecodeSettings())
+    return next(views(next(slices).pixels, side, []))
+
+
+def screen_seconds(run: type[ScreeningRun], folder: Path, count: int) -> float:
+    with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
+        config = ScreenConfig(
+            source=str(folder), output=f"{scratch}/out", private_dir=f"{scratch}/private", limit=count
+        )
+        started = time.monotonic()
+        summary = run(prepare(config), plan_resources(config.cluster, "cpu"), quiet=True).execute()
+        assert summary.by_status["screened"] == count
+        return time.monotonic() - started
+
+
+def pipeline_rate(run: type[ScreeningRun], folder: Path, few: int, many: int) -> tuple[float, float]:
+    """Return images/s beyond the first few, and the fixed cost in seconds."""
+    short, long = screen_seconds(run, folder, few), screen_seconds(run, folder, many)
+    rate = (many - few) / (long - short)
+    return rate, short - few / rate
+
+
+def detector_rate(folder: Path, count: int) -> float:
+    torch.set_num_threads(CORES)
+    job = prepare(ScreenConfig(source=str(folder), output="unused"))
+    detector = load_detector(job.bundle)
+    images = np.stack([picture(path, detector.image_size) for path in sorted(folder.iterdir())[:count]])
+    detector.detect(images[:BATCH])
+    started = time.monotonic()
+    for first in range(0, count, BATCH):
+        detector.detect(images[first : first + BATCH])
+    return count / (time.monotonic() - started)
+
+
+def decode_rate(folder: Path, count: int, side: int) -> float:
+    paths = sorted(folder.iterdir())[:count]
+    started = time.monotonic()
+    with ThreadPoolExecutor(CORES) as pool:
+        for _ in pool.map(partial(picture, side=side), paths):
+            pass
+    return count / (time.monotonic() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--few", type=int, default=200)
+    parser.add_argument("--many", type=int, default=1000)
+    arguments = parser.parse_args()
+    few, many = arguments.few, arguments.many
+    with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
+        folder = archive(Path(scratch) / "archive", 10 * many)
+        before = detector_rate(folder, few)
+        rate, fixed = pipeline_rate(ScreeningRun, folder, few, many)
+        bare = (before + detector_rate(folder, few)) / 2
+        print(f"detector alone {bare:.1f} images/s, pipeline {rate:.1f} images/s: {rate / bare:.2f} x")
+        print(f"fixed cost of a run: {fixed:.1f} s", flush=True)
+        before = decode_rate(folder, 10 * few, 240)
+        rate, fixed = pipeline_rate(NullDetectRun, folder, 10 * few, 10 * many)
+        pool = (before + decode_rate(folder, 10 * few, 240)) / 2
+        print(
+            f"thread pool {pool:.0f} images/s, pipeline with a null detector {rate:.0f} images/s: {rate / pool:.2f} x"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Cost per object and memory against the number of objects, with stages that do nothing.
+
+    .venv/bin/python -m benchmarks.pipeline_scaling --objects 1000 10000 100000 1000000
+    .venv/bin/python -m benchmarks.pipeline_scaling --objects 10 --slices 20000
+
+Listing, subtraction, Ray Data, collecting and writing are the real ones; decode and detect are null. The cost
+per object is the slope between two sizes; the fixed cost is what is left.
+"""
+
+import argparse
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks.stages import MemoryWatch, NullDecode, NullDetector
+from connectors.storage import StoredObject
+from pipeline.detecting import DetectSettings
+from pipeline.graph import run_pass
+from pipeline.job import prepare
+from pipeline.manifest import Todo
+from pipeline.run import ScreeningRun
+from pipeline.session import plan_resources
+from pipeline.summary import RunSummary
+from schemas.config import ScreenConfig
+
+
+class NullRun(ScreeningRun):
+    """A run over objects that exist in the listing only."""
+
+    objects = 0
+    slices = 1
+
+    def _objects(self) -> Iterator[StoredObject]:
+        return (StoredObject(f"s3://null/{i:012}", 1, f"{i:x}", float(i)) for i in range(self.objects))
+
+    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+        detect = DetectSettings(load=NullDetector, threshold=0.5, batch_size=64)
+        return run_pass(NullDecode(todo, self.slices), detect, self._resources, 1)
+
+
+def measure(objects: int, slices: int, folder: Path) -> RunSummary:
+    source = folder / "source"
+    source.mkdir(parents=True)
+    (source / "one").touch()
+    config = ScreenConfig(source=str(source), output=str(folder / "out"), private_dir=str(folder / "private"))
+    run = NullRun(prepare(config), plan_resources(config.cluster, "cpu"), quiet=True)
+    run.objects, run.slices = objects, slices
+    with MemoryWatch() as watch:
+        summary = run.execute()
+    assert summary.by_status["screened"] == objects
+    assert summary.missing == summary.duplicates == 0
+    seconds = summary.seconds
+    print(
+        f"{objects:>9} objects x {slices} slices: list {seconds['list']:.1f} s, "
+        f"subtract {seconds['subtract']:.1f} s, screen {seconds['screen']:.1f} s, "
+        f"in all {seconds['total']:.1f} s; {watch}",
+        flush=True,
+    )
+    return summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--slices", type=int, default=1)
+    arguments = parser.parse_args()
+    found = []
+    for objects in arguments.objects:
+        with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as folder:
+            found.append((objects, measure(objects, arguments.slices, Path(folder)).seconds["total"]))
+    for (few, short), (many, long) in itertools.pairwise(found):
+        print(f"{few} to {many} objects: {1e3 * (long - short) / (many - few):.3f} ms an object")
+
+
+if __name__ == "__main__":
+    main()

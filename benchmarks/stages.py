@@ -1,0 +1,104 @@
+"""Stages that cost nothing, to see what the pipeline around them costs, and a watch over memory."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from model.kinds import Detection
+from pipeline.manifest import Todo
+from pipeline.wire import DECODED, END, table_of
+
+SIDE, GRID, FAMILIES = 16, 4, 4
+BLOCK_ROWS = 512
+
+
+class NullDetector:
+    """Scores every picture 0.5."""
+
+    smooth = True
+
+    def __init__(self, side: int = SIDE, grid: int = GRID) -> None:
+        self.image_size, self.grid = side, grid
+
+    def detect(self, images: NDArray[np.uint8]) -> Detection:
+        count = len(images)
+        half = torch.full((count,), 0.5)
+        maps = half[:, None, None].expand(-1, self.grid, self.grid)
+        return Detection(half, half[:, None].expand(-1, FAMILIES), maps)
+
+
+@dataclass(frozen=True)
+class NullDecode:
+    """Gives every object some slices of SIDE x SIDE without reading anything."""
+
+    todo: Todo
+    slices: int = 1
+
+    def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
+        for group in groups.column("id").to_pylist():
+            rows = (row for number, _ in self.todo.objects_of(group) for row in self._rows(number))
+            while block := list(itertools.islice(rows, BLOCK_ROWS)):
+                yield table_of(block, DECODED)
+
+    def _rows(self, number: int) -> Iterator[dict[str, Any]]:
+        place = {"plane": "image", "rows": SIDE, "cols": SIDE, "pixels": bytes(3 * SIDE * SIDE)}
+        codes = {"tiles": [], "modality": "", "body_part": "", "applied": ""}
+        for index in range(self.slices):
+            yield {"object": number, "slice_index": index, **place, **codes}
+        end = {"status": "screened", "n_slices": self.slices, "decoder": "null", "attempts": 1}
+        yield {"object": number, "slice_index": END, **end, "decode_seconds": 0.0}
+
+
+class MemoryWatch:
+    """Samples the resident memory of this process and of everything it started."""
+
+    def __init__(self, seconds: float = 0.5) -> None:
+        self.driver = self.largest_worker = self.shared = 0
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "MemoryWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __str__(self) -> str:
+        mib = 2**20
+        return (
+            f"driver {self.driver / mib:.0f} MiB, largest worker {self.largest_worker / mib:.0f} MiB, "
+            f"object store {self.shared / mib:.0f} MiB"
+        )
+
+    def _watch(self) -> None:
+        me = psutil.Process()
+        while not self._stop.wait(self._seconds):
+            self.driver = max(self.driver, _own(me))
+            for process in me.children(recursive=True):
+                try:
+                    if "raylet" in process.name():
+                        self.shared = max(self.shared, process.memory_info().shared)
+                    elif process.name().startswith("ray::"):
+                        self.largest_worker = max(self.largest_worker, _own(process))
+                except psutil.NoSuchProcess:
+                    continue
+
+
+def _own(process: psutil.Process) -> int:
+    """Return resident bytes that are not shared: what lies in the object store is counted once, there."""
+    info = process.memory_info()
+    return int(info.rss - info.shared)
