@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from pydicom.dataset import Dataset
 
-from connectors.dicom_classes import check_class, check_syntax
+from connectors.dicom_classes import check_class, check_pixels, check_syntax
 from connectors.dicom_frames import available_frames, frames
 from connectors.dicom_grey import GreyPipeline
 from connectors.dicom_groups import frame_groups
@@ -24,8 +24,9 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     layout = scan(data, settings.limits)
     dataset = read_header(layout)
     sop_class = str(dataset.get("SOPClassUID", "")) or layout.media_class
-    check_class(sop_class, layout.pixel_tag != 0, layout.truncated, settings.derived_objects)
+    check_class(sop_class, settings.derived_objects)
     check_syntax(layout.transfer_syntax)
+    check_pixels(sop_class, layout.pixel_tag != 0, layout.truncated)
     header = image_header(dataset, layout)
     noted = _check_size(layout, header, dataset, settings.limits)
     grey = GreyPipeline(header, dataset, layout.little, settings)

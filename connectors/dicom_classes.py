@@ -3,6 +3,7 @@
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
+from connectors.dicom_codecs import CODECS, PLAIN_SYNTAXES
 from schemas.outcomes import Reason, ScreeningError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -28,22 +29,34 @@ def is_image_class(sop_class: str) -> bool:
     return "Image Storage" in UID(sop_class).name if sop_class in UID_dictionary else False
 
 
-def check_class(sop_class: str, has_pixels: bool, truncated: bool, derived_wanted: bool) -> None:
-    """Refuse objects that carry no photograph. Raises NOT_AN_IMAGE, DERIVED_LABELS, TRUNCATED.
+def check_class(sop_class: str, derived_wanted: bool) -> None:
+    """Refuse objects that are no photograph by their class. Raises NOT_AN_IMAGE, DERIVED_LABELS.
 
-    An image class without pixels is truncated: pydicom reads a file cut within its last element as one that
-    never had that element. Private and unknown classes count as images if they have pixels.
+    Private and unknown classes may be images.
     """
     if sop_class in _DERIVED and not derived_wanted:
         raise ScreeningError(Reason.DERIVED_LABELS)
     if sop_class in UID_dictionary and not is_image_class(sop_class):
         raise ScreeningError(Reason.NOT_AN_IMAGE)
+
+
+def check_pixels(sop_class: str, has_pixels: bool, truncated: bool) -> None:
+    """Refuse objects without pixels. Raises TRUNCATED, NOT_AN_IMAGE.
+
+    An image class without pixels is truncated: a file cut within its last element, the pixels, reads as one
+    that never had them.
+    """
     if not has_pixels:
         lost = truncated or is_image_class(sop_class)
         raise ScreeningError(Reason.TRUNCATED if lost else Reason.NOT_AN_IMAGE, "no pixel data")
 
 
 def check_syntax(transfer_syntax: str) -> None:
-    """Refuse video, whose frames are no pictures of their own. Raises UNSUPPORTED."""
+    """Refuse video, pixels that lie elsewhere (JPIP) and syntaxes without a decoder. Raises UNSUPPORTED.
+
+    An object without a transfer syntax counts as plain samples.
+    """
     if transfer_syntax.startswith((_VIDEO, _ST2110)):
         raise ScreeningError(Reason.UNSUPPORTED, "video")
+    if transfer_syntax and transfer_syntax not in PLAIN_SYNTAXES and transfer_syntax not in CODECS:
+        raise ScreeningError(Reason.UNSUPPORTED, "transfer syntax")

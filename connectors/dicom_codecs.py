@@ -32,6 +32,13 @@ CODECS: dict[str, tuple[str, str, str]] = {
     uid.HTJ2K: OPENJPEG,
     uid.RLELossless: RLE,
 }
+ENCAPSULATED_NATIVE = "1.2.840.10008.1.2.1.98"
+DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
+PLAIN_SYNTAXES = frozenset((
+    uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.20", ENCAPSULATED_NATIVE, DEFLATED_FRAME,
+))  # fmt: skip
+"""Frames are plain samples, at most deflated; 1.2.840.10008.1.20 is Papyrus 3."""
 JPEG_SYNTAXES = frozenset((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1,
                            uid.JPEGLSLossless, uid.JPEGLSNearLossless))  # fmt: skip
 J2K_SYNTAXES = frozenset(uid.JPEG2000TransferSyntaxes)

@@ -8,19 +8,25 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGLSTransferSyntaxes, RLELossless
 
 from connectors.codestreams import check_scans, jpeg_header
-from connectors.dicom_codecs import J2K_SYNTAXES, JPEG_SYNTAXES, codec, native
+from connectors.dicom_codecs import (
+    DEFLATED_FRAME,
+    J2K_SYNTAXES,
+    JPEG_SYNTAXES,
+    PLAIN_SYNTAXES,
+    codec,
+    native,
+)
 from connectors.dicom_header import ImageHeader
 from connectors.dicom_layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
 from connectors.grey import Frame
 from connectors.j2k import check_structure, j2k_header
-from connectors.preflight import check_ratio
+from connectors.preflight import check_ratio, inflate
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
 
-ENCAPSULATED_NATIVE = "1.2.840.10008.1.2.1.98"
 RLE_RATIO = 64
 ROWS = 256
 _END_OF_IMAGE = b"\xff\xd9"
@@ -66,10 +72,13 @@ def _native_frames(layout: Layout, header: ImageHeader) -> Iterator[Frame]:
 
 
 def _decode(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> Frame:
-    if syntax == ENCAPSULATED_NATIVE:
+    if syntax in PLAIN_SYNTAXES:
         decoder = native(EXPLICIT_LITTLE)
+        frame = inflate(frame, limits, wbits=-15) if syntax == DEFLATED_FRAME else frame
         return _rgb(*decoder.as_array(frame, index=0, validate=False, raw=True, **_options(header)))
     check_frame(frame, syntax, header, limits)
+    if syntax in JPEGLSTransferSyntaxes:
+        frame = _closed(frame)
     decoder, plugin = codec(syntax)
     return _rgb(
         *decoder.as_array(
@@ -92,6 +101,17 @@ def _rgb(frame: Frame, properties: dict[str, Any]) -> Frame:
     for start in range(0, frame.shape[0], ROWS):
         out[start : start + ROWS] = convert_color_space(frame[start : start + ROWS], "YBR_FULL", "RGB")
     return out
+
+
+def _closed(frame: bytes) -> bytes:
+    """Return a JPEG-LS frame up to its end-of-image marker. Raises TRUNCATED if it has none.
+
+    Without that marker CharLS may count zero bits beyond the end of the data for half a minute.
+    """
+    end = frame.rfind(_END_OF_IMAGE)
+    if end < 0:
+        raise ScreeningError(Reason.TRUNCATED, "JPEG-LS frame without its end")
+    return frame[: end + 2]
 
 
 def check_frame(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> None:

@@ -45,9 +45,15 @@ def histogram(frame: Frame, keep: NDArray[np.bool_] | None = None) -> tuple[Leve
         occurring = np.flatnonzero(counts)
         return (occurring + limits[0]).astype(np.float64), counts[occurring]
     step = max(1, samples.size // SAMPLES)
-    values = samples[::step].astype(np.float64)
+    values = as_levels(samples[::step])
     levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     return levels, counts.astype(np.int64)
+
+
+def as_levels(samples: Frame) -> Levels:
+    """Return samples as float64; signalling NaNs, which come with damaged files, need no warning."""
+    with np.errstate(invalid="ignore"):
+        return samples.astype(np.float64)
 
 
 def _count(samples: Frame, limits: tuple[int, int]) -> NDArray[np.int64]:
@@ -97,7 +103,7 @@ def render(frame: Frame, transfer: Transfer) -> Grey:
     flat = frame.reshape(-1)
     out = np.empty(flat.size, dtype=np.uint8)
     for start in range(0, flat.size, CHUNK):
-        out[start : start + CHUNK] = transfer(flat[start : start + CHUNK].astype(np.float64))
+        out[start : start + CHUNK] = transfer(as_levels(flat[start : start + CHUNK]))
     return out.reshape(frame.shape)
 
 
@@ -134,9 +140,9 @@ class Tally:
         """Count one slab, of any shape."""
         flat = slab.reshape(-1, order="A")
         if self._table:
-            self._counts += np.bincount(flat.astype(np.int64) - self._low, minlength=self._counts.size)
+            self._counts += _count(flat, (self._low, self._low + self._counts.size - 1))
         else:
-            self._samples.append(flat[:: self._step].astype(np.float64))
+            self._samples.append(as_levels(flat[:: self._step]))
 
     def levels(self) -> tuple[Levels, NDArray[np.int64]]:
         """Return the levels that occurred, ascending, and how often; non-finite ones are left out."""

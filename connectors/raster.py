@@ -1,6 +1,8 @@
 """PNG, JPEG, TIFF, BMP, WebP and JPEG 2000 files to slices, with Pillow's reader of exactly that format."""
 
+import logging
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from io import BytesIO
 
@@ -26,6 +28,10 @@ from connectors.slices import Slice
 from connectors.tiff import count_pages
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
+
+# Pillow's warnings and log records may quote tags of the file
+warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
 
 Reader = Callable[[BytesIO], ImageFile.ImageFile]
 
