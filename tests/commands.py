@@ -1,0 +1,65 @@
+"""The command line as users meet it: a process of its own, or the application within this one."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.results import Results, Row, open_results
+
+COMMAND = Path(sys.executable).with_name("s2sw")
+SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished ``s2sw screen`` and where it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+    output: str
+    private: Path
+
+    @property
+    def results(self) -> Results:
+        """What lies in the output now."""
+        return open_results(self.output)
+
+    def objects(self) -> list[Row]:
+        """All rows of the table of objects."""
+        rows: list[Row] = self.results.objects().to_pylist()
+        return rows
+
+    def slices(self) -> list[Row]:
+        """All rows of the table of slices."""
+        rows: list[Row] = self.results.slices().to_pylist()
+        return rows
+
+
+def s2sw(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command away from the source tree."""
+    command = [str(COMMAND), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+def screen(folder: Path, source: str | Path, output: str, *options: str, **job: Any) -> Run:
+    """Screen with two cores; keys of a job file come by name, a private folder lies in ``folder``."""
+    private = folder / "private"
+    values = {
+        "source": str(source),
+        "output": output,
+        "private_dir": str(private),
+        "batch_size": 4,
+        "cluster": {"workers": 2, "object_store": 200 << 20},
+    }
+    path = folder / "job.yaml"
+    path.write_text(yaml.safe_dump(values | job))
+    done = s2sw("screen", path, *options, cwd=folder)
+    return Run(done.returncode, done.stdout, done.stderr, output, private)
