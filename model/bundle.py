@@ -9,9 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.blocks import Activation
 from model.errors import BundleError
-from model.hints import Hints
+from model.hints import Hints, known_activation
 from model.kinds import Detector, Precision
 from model.openclip import find_clip
 from model.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
@@ -25,14 +24,15 @@ def build_bundle(
     *,
     image_size: int = 518,
     detector: str = "s2swclip",
-    activation: Activation | None = None,
+    activation: str | None = None,
     trained: bool = True,
     **options: Any,
 ) -> Path:
     """Build a bundle: the visual weights, the text side computed once, and bundle.json. Returns its folder.
 
     clip: an open_clip name ("ViT-L-14-336/openai"), a weights file (OpenAI .pt, open_clip or Hugging Face
-        safetensors) or weights in memory. activation: overrides what the file or its configuration says.
+        safetensors) or weights in memory. activation: "quick_gelu" or "gelu", over what the file's own
+        configuration says.
     image_size: side of the square input, pixels. trained: False marks weights that are random.
     options: the detector's own; for s2swclip prompts (file or "handwritten"), mix, taps, tap_blocks and
         two_stream_from. See the detector's ``build``.
@@ -42,7 +42,7 @@ def build_bundle(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BundleError(f"{out}: exists and is not empty; give a new folder")
     kind = detector_kind(detector)
-    weights = clip if isinstance(clip, ClipWeights) else find_clip(clip, Hints(activation))
+    weights = clip if isinstance(clip, ClipWeights) else find_clip(clip, Hints(known_activation(activation)))
     grid = image_size // weights.vision.patch
     if grid < 1:
         raise BundleError(f"image_size: {image_size} is below one patch of {weights.vision.patch} px")

@@ -88,9 +88,8 @@ class TowerDetector(ABC):
 
         Raises ValueError for any other dtype or shape.
         """
-        batch = as_batch(images).to(self.device, non_blocking=True)
-        mean, std = self.record.mean, self.record.std
-        return self.detect_normalized(normalize(squash(batch, self.image_size), mean, std))
+        batch = squash(as_batch(images), self.image_size).to(self.device, non_blocking=True)
+        return self.detect_normalized(normalize(batch, self.record.mean, self.record.std))
 
     @torch.inference_mode()
     def detect_normalized(self, x: Tensor) -> Detection:

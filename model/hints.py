@@ -72,3 +72,11 @@ def _huggingface(config: dict[str, Any]) -> Hints:
     if activation not in ("quick_gelu", "gelu"):
         raise ValueError(f"hidden_act is {activation!r}, where quick_gelu or gelu is supported")
     return Hints(activation, vision.get("num_attention_heads", 12), text.get("num_attention_heads", 8))
+
+
+def known_activation(name: str | None) -> Activation | None:
+    """Return the activation of this name, None for None; raises BundleError for an unknown one."""
+    found: dict[str | None, Activation | None] = {None: None, "quick_gelu": "quick_gelu", "gelu": "gelu"}
+    if name in found:
+        return found[name]
+    raise BundleError(f"activation: {name!r} given; 'quick_gelu' or 'gelu' is needed")

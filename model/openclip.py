@@ -32,7 +32,9 @@ def read_pretrained(model: str, tag: str, hints: Hints) -> ClipWeights:
         raise BundleError(f"clip: open_clip knows no {model}/{tag}; tags of {model}: {tags}")
     if "timm_model_name" in config["vision_cfg"] or isinstance(config["vision_cfg"].get("layers"), list):
         raise BundleError(f"clip: {model} has no plain ViT image tower; give a ViT of the CLIP family")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(
+        logging.ERROR
+    )  # it retries aloud; the error below says it once
     try:
         path = open_clip.download_pretrained(pretrained)
     except (OSError, ValueError, RuntimeError) as error:
