@@ -1,10 +1,11 @@
 """The report as one self-contained HTML page: no script, nothing fetched, everything from data escaped."""
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.charts import Bar, rate_chart, score_chart
@@ -19,17 +20,9 @@ BARS = 50
 
 def report_page(report: RunReport) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=PackageLoader("pipeline"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
     summary = report.run.summary
     bars = _bars(report)
-    return environment.get_template("report.html").render(
+    return _template().render(
         report=report,
         run=report.run,
         summary=summary,
@@ -50,6 +43,19 @@ def report_page(report: RunReport) -> str:
         config=_flat(report.run.config),
         resources=_flat(summary.resources),
     )
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("pipeline"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:,}"
+    return environment.get_template("report.html")
 
 
 def _notes(report: RunReport) -> Iterator[str]:
