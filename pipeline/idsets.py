@@ -14,7 +14,7 @@ DEFERRED_SHARE = 5  # one object in five comes from those deferred before, so th
 
 
 class IdSets:
-    """Tables ``done`` (object_id, status, reason), ``deferred`` (object_id, since), and a manifest file."""
+    """Tables ``done`` (rows of ``done_objects``) and ``deferred`` (object_id, since), and a manifest."""
 
     def __init__(self, manifest: Path, work: Path) -> None:
         self._manifest = str(manifest)
@@ -68,16 +68,21 @@ class IdSets:
         )
 
     def statuses(self) -> dict[str, int]:
-        """Count the manifest's done objects by status."""
+        """Count the manifest's done objects by their status, which is that of the newest run."""
         rows = self._run(
-            "SELECT status, count(DISTINCT object_id) FROM read_parquet($manifest) "
-            "JOIN done USING (object_id) GROUP BY status"
+            "SELECT status, count(*) FROM (SELECT arg_max(status, run_id) AS status FROM done "
+            "SEMI JOIN read_parquet($manifest) USING (object_id) GROUP BY object_id) GROUP BY status"
         ).fetchall()
         return {str(status): int(count) for status, count in rows}
 
     def duplicates(self) -> int:
-        """Count rows of ``done`` beyond the first of an object."""
-        return int(self._one("SELECT count(*) - count(DISTINCT object_id) FROM done")[0])
+        """Count rows of ``done`` beyond the first of an object in a run; a forced run makes rows anew."""
+        return int(
+            self._one(
+                "SELECT coalesce(sum(rows - 1), 0) FROM "
+                "(SELECT count(*) AS rows FROM done GROUP BY object_id, run_id HAVING count(*) > 1)"
+            )[0]
+        )
 
     def close(self) -> None:
         """Free the memory and the spill files."""

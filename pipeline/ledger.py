@@ -11,12 +11,12 @@ from connectors.outputs import OutputFolder
 from schemas.tables import DEFERRED
 
 DEFERRED_FILE = "runs/deferred.parquet"
-_COLUMNS = ["object_id", "status", "reason"]
+_COLUMNS = ["object_id", "status", "reason", "run_id"]
 _DONE = pa.schema([(name, pa.string()) for name in _COLUMNS])
 
 
 def done_objects(output: OutputFolder, fingerprint: str, run_id: str | None = None) -> pa.RecordBatchReader:
-    """Stream object_id, status and reason of the objects committed under this fingerprint.
+    """Stream object_id, status, reason and run_id of the objects committed under this fingerprint.
 
     run_id: only those that this run committed.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -21,19 +22,21 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Results:
-    """The committed results of one output folder."""
+    """The committed results of one output folder: of each object under each fingerprint the newest run's."""
 
     output: OutputFolder
 
     def objects(self) -> pa.Table:
         """Return the table of objects (schema OBJECTS)."""
-        return self._read("objects", self.output.names("objects"), OBJECTS)
+        table = self._read("objects", self.output.names("objects"), OBJECTS)
+        return table.filter(pc.is_in(_version(table), value_set=_newest(table)))
 
     def slices(self) -> pa.Table:
         """Return the table of slices (schema SLICES); parts that no objects part commits are left out."""
         committed = {name.removeprefix("objects/") for name in self.output.names("objects")}
         names = [n for n in self.output.names("slices") if n.removeprefix("slices/") in committed]
-        return self._read("slices", names, SLICES)
+        table = self._read("slices", names, SLICES)
+        return table.filter(pc.is_in(_version(table), value_set=_version(self.objects())))
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Run a DuckDB query over the tables ``slices`` and ``objects``."""
@@ -48,6 +51,16 @@ class Results:
                 yield pq.read_table(pa.BufferReader(self.output.read(name))).cast(schema)
 
         return pa.concat_tables(tables()) if names else schema.empty_table()
+
+
+def _version(table: pa.Table) -> pa.ChunkedArray:
+    """Return what names the screening of an object that a row belongs to."""
+    return pc.binary_join_element_wise(table["object_id"], table["fingerprint"], table["run_id"], "/")
+
+
+def _newest(objects: pa.Table) -> pa.ChunkedArray:
+    newest = objects.group_by(["object_id", "fingerprint"]).aggregate([("run_id", "max")])
+    return _version(newest.rename_columns({"run_id_max": "run_id"}))
 
 
 def open_results(output: str, storage: StorageSettings | None = None) -> Results:

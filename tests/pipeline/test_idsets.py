@@ -11,7 +11,7 @@ from pipeline.manifest import Todo, freeze
 from schemas.tables import DEFERRED
 from tests.pipeline.rows import stored
 
-DONE = pa.schema([(name, pa.string()) for name in ("object_id", "status", "reason")])
+DONE = pa.schema([(name, pa.string()) for name in ("object_id", "status", "reason", "run_id")])
 Make = Callable[..., IdSets]
 
 
@@ -37,8 +37,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
         one.close()
 
 
-def done(*numbers: int, status: str = "screened") -> list[tuple[str, ...]]:
-    return [(str(n), status, "") for n in numbers]
+def done(*numbers: int, status: str = "screened", run: str = "run-1") -> list[tuple[str, ...]]:
+    return [(str(n), status, "", run) for n in numbers]
 
 
 def order(sets: IdSets) -> list[int]:
@@ -86,9 +86,15 @@ def test_statuses_count_only_what_is_listed(make: Make) -> None:
     assert sets.statuses() == {"screened": 2, "quarantined": 1}
 
 
-def test_duplicates_are_rows_beyond_the_first(make: Make) -> None:
-    assert make(4, done(0, 1)).duplicates() == 0
-    assert make(4, done(0, 1, 1, 1, 0)).duplicates() == 3
+@pytest.mark.parametrize(("numbers", "extra"), [((0, 1), 0), ((0, 1, 1, 1, 0), 3)])
+def test_duplicates_are_rows_beyond_the_first(make: Make, numbers: tuple[int, ...], extra: int) -> None:
+    assert make(4, done(*numbers)).duplicates() == extra
+
+
+def test_a_forced_run_makes_no_duplicates_and_its_status_counts(make: Make) -> None:
+    sets = make(4, done(0, 1) + done(1, status="quarantined", run="run-2"))
+    assert sets.duplicates() == 0
+    assert sets.statuses() == {"screened": 1, "quarantined": 1}
 
 
 def test_a_table_can_be_loaded_again(make: Make) -> None:

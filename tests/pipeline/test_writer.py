@@ -130,3 +130,23 @@ def test_slices_without_a_commit_are_not_read_and_are_swept(tmp_path: Path) -> N
     files = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert files == ["objects/run-00000.parquet", "slices/run-00000.parquet"]
     assert sweep_orphans(LocalOutput(tmp_path)) == []
+
+
+def test_of_an_object_screened_again_the_newest_rows_are_read(tmp_path: Path) -> None:
+    for run_id, score in (("run-1", 0.25), ("run-2", 0.75)):
+        constants = CONSTANTS | {"run_id": run_id}
+        w = Writer(LocalOutput(tmp_path), PartSettings(), constants, keep_uri=False)
+        w.add(screened(0, score, score), "id-0", stored(0))
+        if run_id == "run-1":
+            w.add(screened(1, 0.5), "id-1", stored(1))
+        w.commit()
+    results = open_results(str(tmp_path))
+    assert [(row["object_id"], row["max_score"]) for row in results.objects().to_pylist()] == [
+        ("id-1", 0.5),
+        ("id-0", 0.75),
+    ]
+    assert [(row["object_id"], row["image_score"]) for row in results.slices().to_pylist()] == [
+        ("id-1", 0.5),
+        ("id-0", 0.75),
+        ("id-0", 0.75),
+    ]
