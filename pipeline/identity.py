@@ -12,6 +12,7 @@ from pathlib import Path
 ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32
 KEY_ENV = "S2SW_ID_KEY"
+KEY_FILE = "id.key"
 
 
 class KeyFileError(ValueError):
@@ -45,11 +46,21 @@ def load_or_create_key(private_dir: Path) -> bytes:
     The file is made on first use, readable by its owner only. Raises KeyFileError if the key is too
     short or the file is readable by others.
     """
+    key = existing_key(private_dir)
+    if key is None:
+        _create_key(private_dir / KEY_FILE)
+        key = existing_key(private_dir)
+        assert key is not None
+    return key
+
+
+def existing_key(private_dir: Path) -> bytes | None:
+    """Return the id key if there is one. Raises KeyFileError as ``load_or_create_key`` does."""
     if KEY_ENV in os.environ:
         return _parse_key(os.environ[KEY_ENV], f"environment variable {KEY_ENV}")
-    path = private_dir / "id.key"
+    path = private_dir / KEY_FILE
     if not path.exists():
-        _create_key(path)
+        return None
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyFileError(f"{path} can be read by others: chmod 600 {path}")
     return _parse_key(path.read_text(), str(path))

@@ -13,6 +13,7 @@ from connectors.storage import StoredObject, is_s3, list_objects
 from model.embedded import embedded_bundle
 from model.errors import BundleError
 from model.record import BundleRecord, read_record
+from pipeline.identity import existing_key
 from pipeline.window import parse_until
 from schemas.config import ScreenConfig
 from schemas.outcomes import Reason, ScreeningError
@@ -37,9 +38,9 @@ class Job:
 
 
 def prepare(config: ScreenConfig) -> Job:
-    """Check source, bundle, output and window, in this order, without writing anything.
+    """Check source, bundle, output, window and private folder, in this order, without writing anything.
 
-    Raises UsageError.
+    Raises UsageError, or KeyFileError for an id key that cannot be used.
     """
     _check_source(config)
     bundle = resolve_bundle(config.bundle)
@@ -58,8 +59,7 @@ def prepare(config: ScreenConfig) -> Job:
             f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
         ) from error
     _check_metrics_file(config.metrics_file)
-    private = Path(config.private_dir).expanduser() if config.private_dir else Path.home() / ".s2sw"
-    return Job(config, bundle, record, output, private, deadline)
+    return Job(config, bundle, record, output, _private_folder(config), deadline)
 
 
 def listing(config: ScreenConfig) -> Iterator[StoredObject]:
@@ -79,6 +79,17 @@ def resolve_bundle(bundle: str) -> Path:
         raise UsageError(
             f"bundle: cannot keep the embedded bundle in {cache} ({error.strerror}); set XDG_CACHE_HOME"
         ) from error
+
+
+def _private_folder(config: ScreenConfig) -> Path:
+    folder = Path(config.private_dir).expanduser() if config.private_dir else Path.home() / ".s2sw"
+    try:
+        LocalOutput(folder).check_writable()
+    except ScreeningError as error:
+        raise UsageError(f"private_dir: cannot write to {folder} ({error.detail})") from error
+    if config.mode == "private":
+        existing_key(folder)
+    return folder
 
 
 def _check_source(config: ScreenConfig) -> None:

@@ -151,6 +151,8 @@ class ScreeningRun:
         if not todo.objects:
             return
         self._tally.total = todo.objects
+        if self._too_late():
+            return
         self._display.phase("starting Ray and the detector")
         with self._session(), self._timed("screen"):
             self._display.start_clock()

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import torch
 
+from pipeline.job import UsageError
 from pipeline.process_mark import is_dead, process_mark
 from schemas.config import ClusterSettings
 
@@ -102,14 +103,14 @@ def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
 def plan_resources(settings: ClusterSettings, device: str) -> Resources:
     """Fill in what the configuration leaves open, from the connected cluster or this machine.
 
-    device: ``auto``, ``cpu`` or ``cuda``. Raises ValueError if GPUs are asked for and the cluster has none.
+    device: ``auto``, ``cpu`` or ``cuda``. Raises UsageError if GPUs are asked for and the cluster has none.
     """
     gpus = _gpus()
     if device == "auto":
         device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
     if device == "cuda":
         if not gpus:
-            raise ValueError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
+            raise UsageError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
         share = settings.gpus_per_actor or 1.0
         actors = settings.actors or max(1, int(gpus / share))
         return Resources(

@@ -104,13 +104,13 @@ def test_masks_have_the_size_of_their_slice_and_follow_their_map(private_run: Ru
 
 def test_codes_of_medical_slices_are_kept(private_run: Run, names: dict[str, str]) -> None:
     kinds = {names[row["object_id"]]: (row["modality"], row["plane"]) for row in private_run.slices()}
-    assert kinds["doe^jane/ct.dcm"] == ("CT", "frame")
+    assert kinds["doe^jane/ct.dcm"] == ("CT", "image")
     assert kinds["doe^jane/head.nii"] == ("", "axial")
     assert kinds["pictures/colour.png"] == ("", "image")
 
 
 def test_the_run_file_adds_up(private_run: Run, archive: Archive) -> None:
-    (path,) = Path(private_run.output, "runs").glob("*.json")
+    path = min(Path(private_run.output, "runs").glob("*.json"))
     run = json.loads(path.read_text())
     assert run["listed"] == len(archive.expected) == sum(run["by_status"].values())
     assert run["by_status"] == run["new"]
