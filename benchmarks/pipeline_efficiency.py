@@ -3,11 +3,11 @@
     .venv/bin/python -m benchmarks.pipeline_efficiency
 
 1. With the embedded detector: images/s from files to Parquet against the bare detector over the same images,
-   decoded beforehand. 2. With a detector that does nothing: against a plain thread pool that reads, decodes and
-   resizes the same files on the same cores.
+   decoded beforehand. 2. With a detector that does nothing: against a plain thread pool that reads, decodes
+   and resizes the same files on the same cores.
 
-A rate is the number of further images over the further time of a larger run, so that the fixed cost of starting
-Ray is not in it; the fixed cost is printed by itself. The parts are measured before and after, and averaged.
+A rate is the number of further images over the further time of a larger run, so that the fixed cost of
+starting Ray is not in it; the fixed cost is printed by itself. The parts are measured before and after.
 """
 
 import argparse
@@ -124,7 +124,8 @@ def main() -> None:
         rate, fixed = pipeline_rate(NullDetectRun, folder, 10 * few, 10 * many)
         pool = (before + decode_rate(folder, 10 * few, 240)) / 2
         print(
-            f"thread pool {pool:.0f} images/s, pipeline with a null detector {rate:.0f} images/s: {rate / pool:.2f} x"
+            f"thread pool {pool:.0f} images/s, pipeline with a null detector {rate:.0f} images/s: "
+            f"{rate / pool:.2f} x"
         )
 
 

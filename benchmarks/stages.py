@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.kinds import Detection
 from pipeline.manifest import Todo
-from pipeline.wire import DECODED, END, table_of
+from pipeline.wire import END, decoded_table
 
 SIDE, GRID, FAMILIES = 16, 4, 4
 BLOCK_ROWS = 512
@@ -47,10 +47,15 @@ class NullDecode:
         for group in groups.column("id").to_pylist():
             rows = (row for number, _ in self.todo.objects_of(group) for row in self._rows(number))
             while block := list(itertools.islice(rows, BLOCK_ROWS)):
-                yield table_of(block, DECODED)
+                yield decoded_table(block)
 
     def _rows(self, number: int) -> Iterator[dict[str, Any]]:
-        place = {"plane": "image", "rows": SIDE, "cols": SIDE, "pixels": bytes(3 * SIDE * SIDE)}
+        place = {
+            "plane": "image",
+            "rows": SIDE,
+            "cols": SIDE,
+            "pixels": np.zeros((1, SIDE, SIDE, 3), np.uint8),
+        }
         codes = {"tiles": [], "modality": "", "body_part": "", "applied": ""}
         for index in range(self.slices):
             yield {"object": number, "slice_index": index, **place, **codes}

@@ -18,7 +18,7 @@ from connectors.storage import StoredObject
 from pipeline.fetching import Fetcher, Get
 from pipeline.manifest import Todo
 from pipeline.tiles import tile_boxes, views
-from pipeline.wire import DECODED, END, table_of
+from pipeline.wire import END, decoded_table
 from schemas.codes import BODY_PARTS, MODALITIES, allowed
 from schemas.config import TileSettings
 from schemas.decoding import DecodeSettings
@@ -52,12 +52,12 @@ class DecodeStage:
         for group in groups.column("id").to_pylist():
             for row in self._rows(self.todo.objects_of(group)):
                 pending.append(row)
-                size += len(row.get("pixels", b""))
+                size += row["pixels"].size if "pixels" in row else 0
                 if size >= BLOCK_BYTES:
-                    yield table_of(pending, DECODED)
+                    yield decoded_table(pending)
                     pending, size = [], 0
         if pending:
-            yield table_of(pending, DECODED)
+            yield decoded_table(pending)
 
     def _rows(self, group: list[tuple[int, StoredObject]]) -> Iterator[Row]:
         fetcher = Fetcher(self.storage, self.decode, self._too_late)
@@ -127,7 +127,7 @@ class DecodeStage:
             "modality": allowed(picture.modality, MODALITIES),
             "body_part": allowed(picture.body_part, BODY_PARTS),
             "applied": " ".join(picture.applied),
-            "pixels": np.stack(list(views(picture.pixels, self.side, boxes))).tobytes(),
+            "pixels": np.stack(list(views(picture.pixels, self.side, boxes))),
         }
 
 

@@ -1,6 +1,11 @@
 """What travels between the stages through Ray: row numbers and pixels, never a uri or a name."""
 
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
+
+_NO_PIXELS = np.empty(0, np.uint8)
 
 END = -1
 """slice_index of the row that ends an object; the rows of its slices may arrive before or after it."""
@@ -47,6 +52,20 @@ DECODED = pa.schema([*_OBJECT, *_SLICE, *_END, pa.field("pixels", pa.large_binar
 
 DETECTED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SCORES])
 """Out of the detect stage: no pixels any more; END rows pass through, slices that fail carry a reason."""
+
+
+def decoded_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Return the rows as a table of schema DECODED; "pixels" are uint8 arrays, absent from END rows.
+
+    The pixels are joined in one copy: through Python objects it would cost more than decoding.
+    """
+    pixels = [row.pop("pixels", _NO_PIXELS) for row in rows]
+    offsets = np.cumsum([0, *(array.size for array in pixels)], dtype=np.int64)
+    joined = np.concatenate([array.reshape(-1) for array in pixels])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(joined)]
+    column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(rows), buffers)
+    others = pa.schema([field for field in DECODED if field.name != "pixels"])
+    return table_of(rows, others).append_column(DECODED.field("pixels"), column)
 
 
 def table_of(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
