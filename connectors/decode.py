@@ -21,8 +21,8 @@ def decode(
     """Return the decoder's name (``png``, ``dicom``, ``nifti``, ...) and the slices of one object, lazily.
 
     Slices are decoded one at a time; what an object turns out to be lacking half way is raised then.
-    ``target``: the side that slices will be resized to; decoders that can decode at a fraction of the size
-    then do, with both sides still at least ``2 * target``. None decodes at full size.
+    ``target``: the side that slices will be resized to; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its size
+    with both sides still at least ``2 * target``. None decodes at full size.
     ``companion``: the bytes of the ``.img`` half if ``data`` is the ``.hdr`` half of a NIfTI pair
     (``pairs.samples_name`` names it); without it a pair is refused as UNSUPPORTED.
     Raises ScreeningError and nothing else, at once or from the iterator; a container (``CONTAINERS``) is

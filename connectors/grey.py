@@ -1,6 +1,7 @@
 """Grey values of any depth to 8 bits: histograms, percentiles, linear ranges, look-up tables."""
 
 from collections.abc import Callable
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,7 @@ def histogram(frame: Frame, keep: NDArray[np.bool_] | None = None) -> tuple[Leve
         counts = _count(samples, limits)
         occurring = np.flatnonzero(counts)
         return (occurring + limits[0]).astype(np.float64), counts[occurring]
-    step = max(1, samples.size // SAMPLES)
-    values = as_levels(samples[::step])
+    values = as_levels(samples[:: stride(samples.size, frame.shape[-1])])
     levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     return levels, counts.astype(np.int64)
 
@@ -96,6 +96,8 @@ def linear(values: Levels, low: float, high: float) -> Grey:
 
 def render(frame: Frame, transfer: Transfer) -> Grey:
     """Apply a transfer to a frame of any shape: through a table where the levels allow, else in chunks."""
+    if frame.ndim == 2 and frame.flags.f_contiguous and not frame.flags.c_contiguous:
+        return render(frame.T, transfer).T  # numpy is slow where index and output differ in order
     limits = span(frame)
     if limits is not None:
         table = transfer(np.arange(limits[0], limits[1] + 1, dtype=np.float64))
@@ -125,28 +127,25 @@ def stretch(frame: Frame, percentiles: tuple[float, float]) -> Grey:
 
 
 class Tally:
-    """Grey levels of a volume, slab by slab: exact up to 16-bit integers, else of evenly spaced samples."""
+    """Grey levels of a volume, slab by slab, from at most about ``SAMPLES`` evenly spaced samples."""
 
-    def __init__(self, dtype: np.dtype[Any], total: int) -> None:
+    def __init__(self, total: int) -> None:
         """``total``: samples of the whole volume, which decides how many of them are looked at."""
-        self._table = dtype.kind in "iu" and dtype.itemsize <= 2
-        info = np.iinfo(dtype) if self._table else np.iinfo(np.uint8)
-        self._low = int(info.min)
-        self._counts = np.zeros(int(info.max) - self._low + 1, dtype=np.int64)
-        self._step = max(1, total // SAMPLES)
-        self._samples: list[Levels] = []
+        self._total = total
+        self._samples: list[Frame] = []
 
     def add(self, slab: Frame) -> None:
-        """Count one slab, of any shape."""
-        flat = slab.reshape(-1, order="A")
-        if self._table:
-            self._counts += _count(flat, (self._low, self._low + self._counts.size - 1))
-        else:
-            self._samples.append(as_levels(flat[:: self._step]))
+        """Take the samples of one slab, of any shape."""
+        self._samples.append(slab.reshape(-1, order="A")[:: stride(self._total, slab.shape[0])].copy())
 
     def levels(self) -> tuple[Levels, NDArray[np.int64]]:
         """Return the levels that occurred, ascending, and how often; non-finite ones are left out."""
-        if self._table:
-            occurring = np.flatnonzero(self._counts)
-            return (occurring + self._low).astype(np.float64), self._counts[occurring]
-        return histogram(np.concatenate(self._samples or [np.zeros(0)]))
+        return histogram(np.concatenate(self._samples))
+
+
+def stride(total: int, width: int) -> int:
+    """Return the distance of samples that leaves about ``SAMPLES``, such that all columns get their share."""
+    step = max(1, total // SAMPLES)
+    while gcd(step, width) > 1:
+        step += 1
+    return step

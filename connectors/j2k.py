@@ -38,10 +38,9 @@ def j2k_header(data: bytes) -> Codestream | None:
     return Codestream(size.rows, size.cols, size.components, size.precision) if size else None
 
 
-def check_structure(data: bytes) -> int:
-    """Return how often the picture can be halved when decoding: its decomposition levels.
+def check_structure(data: bytes) -> None:
+    """Refuse a codestream whose tiles, precincts or layers would take far more memory than its picture.
 
-    Refuses a codestream whose tiles, precincts or layers would take far more memory than its picture.
     Raises BOMB, MALFORMED (no main header).
     """
     start = data.find(START)
@@ -50,16 +49,14 @@ def check_structure(data: bytes) -> int:
         raise ScreeningError(Reason.MALFORMED, "JPEG 2000 without an image size")
     if size.tiles * (6 + size.components) > MAX_TILE_RECORDS:
         raise ScreeningError(Reason.BOMB, f"{size.tiles} tiles")
-    halvings = 0
     at = start + 4 + struct.unpack_from(">H", data, start + 4)[0]
     while at + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, at)
         if marker == _SOT or marker < 0xFF00 or length < 2:
-            break
+            return
         if marker == _COD:
-            halvings = _check_coding(size, data[at + 4 : at + 2 + length])
+            _check_coding(size, data[at + 4 : at + 2 + length])
         at += 2 + length
-    return halvings
 
 
 def _size(data: bytes, start: int) -> _Size | None:
@@ -72,8 +69,8 @@ def _size(data: bytes, start: int) -> _Size | None:
     return _Size(x1 - x0, y1 - y0, min(tx, x1 - x0), min(ty, y1 - y0), tiles, components, (depth & 0x7F) + 1)
 
 
-def _check_coding(size: _Size, segment: bytes) -> int:
-    """Check a coding style default (T.800 A.6.1) against one tile; return its decomposition levels."""
+def _check_coding(size: _Size, segment: bytes) -> None:
+    """Check a coding style default (T.800 A.6.1) against the size of one tile."""
     if len(segment) < 10:
         raise ScreeningError(Reason.MALFORMED, "JPEG 2000 coding style")
     style, _, layers, _, levels, block_x, block_y = struct.unpack_from(">BBHBBBB", segment)
@@ -95,4 +92,3 @@ def _check_coding(size: _Size, segment: bytes) -> int:
     samples = size.tile_cols * size.tile_rows
     if blocks * size.components > FREE_BLOCKS and blocks * MIN_BLOCK_SAMPLES > samples:
         raise ScreeningError(Reason.BOMB, f"{blocks} code blocks in a tile of {samples} samples")
-    return int(levels)

@@ -117,7 +117,7 @@ def _transfer(
         low, high = header.window
         applied += ("window",)
     else:
-        tally = Tally(header.dtype, header.samples)
+        tally = Tally(header.samples)
         for plane in planes(2):
             tally.add(_real(plane))
         levels, counts = tally.levels()

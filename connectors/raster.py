@@ -64,13 +64,14 @@ def decode_raster(
 ) -> Iterator[Slice]:
     """Yield the pages of an image file, upright.
 
-    ``target``: where the format can decode at a fraction of its size, do so as long as both sides stay at
-    least twice this long. Raises ScreeningError, and whatever Pillow raises on malformed input.
+    ``target``: a JPEG decodes at a fraction of its size as long as both sides stay at least twice this long.
+    Raises ScreeningError, and whatever Pillow raises on malformed input.
     """
     picture = READERS[form](BytesIO(data))
     if form is Format.JPEG:
         check_scans(data, picture.width * picture.height)
-    most = check_structure(data) if form is Format.JPEG2000 else 0
+    elif form is Format.JPEG2000:
+        check_structure(data)
     pages = _page_count(data, form, picture, settings.limits)
     plane = "image" if pages == 1 else "page"
     for page in range(pages):
@@ -80,7 +81,7 @@ def decode_raster(
                               settings.limits)  # fmt: skip
         check_ratio(size * pages, len(data), settings.limits)
         full_size = (picture.height, picture.width)
-        reduced = target is not None and _reduce(picture, target, most)
+        reduced = target is not None and _reduce(picture, target)
         pixels, applied = to_pixels(picture, settings)
         yield Slice(pixels, plane, applied=applied, full_size=_turned(full_size, pixels) if reduced else None)
 
@@ -144,21 +145,16 @@ def _over_white(picture: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(ground.convert("L" if grey else "RGB"))
 
 
-def _reduce(picture: Image.Image, target: int, most: int) -> bool:
-    """Ask the decoder for the smallest size it gives with both sides >= 2 x target; tell if it will.
+def _reduce(picture: Image.Image, target: int) -> bool:
+    """Ask for the smallest size that a JPEG decodes to with both sides >= 2 x target; tell if it is smaller.
 
-    ``most``: times that a JPEG 2000 codestream can be halved.
+    Only JPEG: its smaller sizes are means of whole blocks, while those of JPEG 2000 lie half a pixel aside.
     """
-    if isinstance(picture, JpegImagePlugin.JpegImageFile):
-        before = picture.size
-        picture.draft(None, (2 * target, 2 * target))
-        return picture.size != before
-    if isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
-        levels = max(0, (min(picture.size) // (2 * target)).bit_length() - 1)
-        levels = min(levels, most)
-        picture.reduce = levels
-        return levels > 0
-    return False
+    if not isinstance(picture, JpegImagePlugin.JpegImageFile):
+        return False
+    before = picture.size
+    picture.draft(None, (2 * target, 2 * target))
+    return picture.size != before
 
 
 def _turned(size: tuple[int, int], pixels: NDArray[np.uint8]) -> tuple[int, int]:

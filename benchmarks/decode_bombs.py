@@ -1,0 +1,78 @@
+"""What refusing a bomb costs: milliseconds and growth of peak memory for each; and honest giants.
+
+``python -m benchmarks.decode_bombs``
+"""
+
+import argparse
+import resource
+import struct
+import sys
+import time
+
+import numpy as np
+
+from connectors.containers import members
+from connectors.decode import decode
+from schemas.decoding import DecodeSettings
+from schemas.outcomes import ScreeningError
+from tests.connectors.bombs import ARCHIVES, DECODED, HARMLESS
+from tests.connectors.writing import RLE, SECONDARY, dicom, encapsulated, image_module, native
+
+SETTINGS = DecodeSettings()
+SIDE = 16384
+
+
+def peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def refuse(data: bytes, archive: bool) -> tuple[str, float]:
+    """Return how the object ended and the milliseconds until then."""
+    started = time.perf_counter()
+    try:
+        for _ in members(data, SETTINGS) if archive else decode(data, SETTINGS)[1]:
+            pass
+        ended = "decoded"
+    except ScreeningError as refusal:
+        ended = refusal.reason.value
+    return ended, (time.perf_counter() - started) * 1000
+
+
+def honest(name: str) -> bytes:
+    """A DICOM frame of 16384 x 16384 bytes that is what it says."""
+    if name == "native":
+        return native(
+            np.arange(SIDE, dtype=np.uint8)[None].repeat(SIDE, 0), sop_class=SECONDARY, modality="OT"
+        )
+    frame = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x40\x81\x90" * (SIDE * SIDE // 256)
+    return dicom(image_module(SIDE, SIDE, 8), encapsulated(frame), RLE, SECONDARY)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peak", action="store_true", help="print only the peak memory of all, MiB")
+    parser.add_argument(
+        "--honest", choices=("native", "rle"), help="decode an honest frame of 268 MB instead"
+    )
+    options = parser.parse_args()
+    if options.honest:
+        (only,) = decode(honest(options.honest), SETTINGS)[1]
+        print(*only.pixels.shape, peak_mib())
+        return 0
+    refuse(DECODED["dicom: 65535 x 65535"][0](), archive=False)  # imports and first calls are not the bomb's
+    cases = [(name, make, False) for name, (make, _) in DECODED.items()]
+    cases += [(name, make, False) for name, make in HARMLESS.items()]
+    cases += [(name, make, True) for name, (make, _) in ARCHIVES.items()]
+    for name, make, archive in cases:
+        data = make()
+        before = peak_mib()
+        ended, milliseconds = refuse(data, archive)
+        if not options.peak:
+            growth = peak_mib() - before
+            print(f"{name:45s} {len(data):10d} B {milliseconds:8.1f} ms  +{growth:3d} MiB  {ended}")
+    print("peak MiB", peak_mib())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
