@@ -52,7 +52,7 @@ class NullDetectRun(ScreeningRun):
         decoding = DecodeStage(todo, record.image_size, config.tiles, config.decode, config.storage)
         load = partial(NullDetector, record.image_size, record.grid)
         detect = DetectSettings(load=load, threshold=0.5, batch_size=BATCH)
-        return run_pass(decoding, detect, self._resources, 0)
+        return run_pass(decoding, detect, self._resources, config.cluster, 0)
 
 
 def archive(folder: Path, count: int) -> Path:

@@ -38,7 +38,7 @@ class NullRun(ScreeningRun):
 
     def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         detect = DetectSettings(load=NullDetector, threshold=0.5, batch_size=64)
-        return run_pass(NullDecode(todo, self.slices), detect, self._resources, 1)
+        return run_pass(NullDecode(todo, self.slices), detect, self._resources, self._config.cluster, 1)
 
 
 def measure(objects: int, slices: int, folder: Path) -> RunSummary:

@@ -62,8 +62,11 @@ def score_chart(bars: list[Bar], markers: list[tuple[str, float]], title: str, t
             if count:
                 _bar(svg, axes, bar, math.log10(count), kind, hint)
     _axis_x(svg, axes, "image score")
-    for row, (name, value) in enumerate(markers):
-        _marker(svg, axes, value, f"{name} {value:.4f}", 14 + MARKER_ROWS * (row % 4))
+    rows = [14 + MARKER_ROWS * (place % 4) for place in range(len(markers))]
+    for (_, value), row in zip(markers, rows, strict=True):
+        _line(svg, "marker", (axes.at_x(value), row + 3), (axes.at_x(value), axes.bottom))
+    for (name, value), row in zip(markers, rows, strict=True):  # above all lines
+        _marker_label(svg, axes.at_x(value), row, f"{name} {value:.4f}")
     return _markup(svg)
 
 
@@ -120,9 +123,7 @@ def _bar(svg: Element, axes: Axes, bar: Bar, height: float, kind: str, hint: str
     SubElement(rect, "title").text = hint
 
 
-def _marker(svg: Element, axes: Axes, value: float, text: str, row: int) -> None:
-    x = axes.at_x(value)
-    _line(svg, "marker", (x, row + 3), (x, axes.bottom))
+def _marker_label(svg: Element, x: float, row: int, text: str) -> None:
     room = x < WIDTH - 110
     _label(svg, text, x + (4 if room else -4), row, "start" if room else "end")
 

@@ -11,6 +11,7 @@ import ray
 from pipeline.detecting import DetectSettings, DetectStage
 from pipeline.manifest import Todo
 from pipeline.session import Resources
+from schemas.config import ClusterSettings
 
 # measured on Ray 2.60: with these a task or actor that dies costs its block and no more. max_restarts must
 # be unlimited: a pool whose last actor is gone makes Ray Data wait for ever.
@@ -33,8 +34,8 @@ def run_pass(
     decode: DecodeStep,
     detect: DetectSettings,
     resources: Resources,
+    cluster: ClusterSettings,
     task_retries: int,
-    decode_memory: int | None = None,
 ) -> Iterator[pa.Table]:
     """Yield result tables (schema DETECTED) of all objects of ``decode.todo`` in any order.
 
@@ -50,7 +51,7 @@ def run_pass(
     with ray.data.DataContext.current(context), warnings.catch_warnings():
         # retries and restarts have no other place in the Ray that is pinned
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-        dataset = _dataset(decode, detect, resources, task_retries, decode_memory)
+        dataset = _dataset(decode, detect, resources, cluster, task_retries)
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
 
 
@@ -58,8 +59,8 @@ def _dataset(
     decode: DecodeStep,
     detect: DetectSettings,
     resources: Resources,
+    cluster: ClusterSettings,
     task_retries: int,
-    decode_memory: int | None,
 ) -> "ray.data.Dataset":
     groups = decode.todo.groups
     return (
@@ -70,9 +71,10 @@ def _dataset(
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            compute=ray.data.TaskPoolStrategy(),
-            num_cpus=1,
-            memory=decode_memory,
+            compute=ray.data.TaskPoolStrategy(cluster.decode_tasks),
+            num_cpus=cluster.decode_cpus,
+            # a Ray of this machine's own has no other tenants to keep memory from
+            memory=cluster.decode_memory if cluster.address else None,
             max_retries=task_retries,
         )
         .map_batches(

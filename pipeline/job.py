@@ -121,6 +121,8 @@ def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:
     """Say what is wrong with a place and what to do."""
     where = config.storage.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or "AWS"
     s3 = is_s3(config.source) or is_s3(config.output)
+    if error.reason is Reason.DENIED and "locate credentials" in error.detail:
+        return "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"
     if error.reason is Reason.DENIED and s3:
         return f"{where} refused the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     advice = {

@@ -18,7 +18,7 @@ from schemas.outcomes import Reason, ScreeningError, Status
 from schemas.storage import StorageSettings
 
 THREADS = 8  # parts read at once: on S3 a part is a few small requests
-PARTS_AHEAD = 64
+PARTS_AHEAD = 16
 
 
 @dataclass

@@ -31,7 +31,7 @@ from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.manifest import Todo, TodoReader, freeze
 from pipeline.metrics import MetricsFile
 from pipeline.progress import ProgressDisplay, Tally, Timeline
-from pipeline.session import Resources, plan_resources, ray_session
+from pipeline.session import Resources, check_shared, plan_resources, ray_session
 from pipeline.state import new_run_id, open_state
 from pipeline.summary import RunSummary
 from pipeline.writer import Writer, sweep_orphans, table_bytes
@@ -214,8 +214,7 @@ class ScreeningRun:
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
         )
-        memory = config.cluster.decode_memory if config.cluster.address else None
-        return run_pass(decode, detect, resources, MAIN_TASK_RETRIES if number == 0 else 0, memory)
+        return run_pass(decode, detect, resources, config.cluster, MAIN_TASK_RETRIES if number == 0 else 0)
 
     def _finish(self, finished: FinishedObject, reader: TodoReader) -> None:
         self._tally.add(finished)
@@ -244,6 +243,10 @@ class ScreeningRun:
 
     def _session(self) -> contextlib.AbstractContextManager[None]:
         if self._config.cluster.address:  # connected already
+            try:
+                check_shared([self._job.bundle, self._state.crosswalk(0)])
+            except ValueError as error:
+                raise RunFailedError(str(error)) from error
             return contextlib.nullcontext()
         return ray_session(self._config.cluster)
 

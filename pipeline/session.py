@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.job import UsageError
 from pipeline.process_mark import is_dead, process_mark
@@ -120,6 +121,26 @@ def plan_resources(settings: ClusterSettings, device: str) -> Resources:
     cores = settings.workers or os.cpu_count() or 1
     threads = max(1, cores // actors)
     return Resources("cpu", actors, settings.max_actors or actors, 0, settings.cpus_per_actor or 1.0, threads)
+
+
+def check_shared(paths: list[Path]) -> None:
+    """Raise ValueError, naming node and path, unless every node of the cluster sees these paths."""
+    # Ray's annotations do not know functions with options
+    remote: Any = ray.remote(num_cpus=0)(_absent)
+    names = [str(path.absolute()) for path in paths]
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            missing = ray.get(remote.options(scheduling_strategy=there).remote(names))
+            if missing:
+                raise ValueError(
+                    f"node {node['NodeManagerAddress']} of the cluster does not see {missing[0]}: "
+                    "bundle and private_dir must lie on storage that all nodes share"
+                )
+
+
+def _absent(names: list[str]) -> list[str]:
+    return [name for name in names if not Path(name).exists()]
 
 
 def _gpus() -> float:

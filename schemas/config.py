@@ -41,6 +41,8 @@ class ClusterSettings(Strict):
     max_actors: Count | None = Field(None, description="grow the actor pool up to this many where free")
     gpus_per_actor: float | None = Field(None, ge=0, description="GPUs of an actor, fractions allowed")
     cpus_per_actor: float | None = Field(None, gt=0, description="CPUs reserved for an actor")
+    decode_tasks: Count | None = Field(None, description="decode tasks at once; default: as many as fit")
+    decode_cpus: float = Field(1, gt=0, description="CPUs reserved for a decode task")
     decode_memory: Count = Field(2 << 30, description="bytes reserved for one decode task on a cluster")
     object_store: Count | None = Field(None, description="bytes of the local object store")
     temp_dir: str | None = Field(None, description="folder for Ray's session and spill files")
