@@ -9,6 +9,9 @@ import pytest
 from tests.archives import Expected, mixed_archive
 from tests.commands import Run, screen
 
+METRICS = "s2sw.prom"
+"""Name of the metrics file of the private run, in the folder that holds its results."""
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -32,7 +35,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def private_run(archive: Archive, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Screen the mixed archive in private mode, once. Its output must not be changed by a test."""
     folder = tmp_path_factory.mktemp("private-run")
-    return screen(folder, archive.folder, str(folder / "results"))
+    results = folder / "results"
+    return screen(folder, archive.folder, str(results), metrics_file=str(folder / METRICS))
 
 
 @pytest.fixture(scope="session")

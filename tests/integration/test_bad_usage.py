@@ -197,3 +197,12 @@ def test_the_process_itself_says_no_more(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"s2sw: source: cannot list {tmp_path / 'none'}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metrics_file_that_cannot_be(refusal: Refusal, source: Path, tmp_path: Path) -> None:
+    assert f"metrics_file: {source} is a folder" in refusal(source, "--metrics-file", source)
+    below_a_file = source / "a.png/s2sw.prom"
+    assert f"metrics_file: cannot write {below_a_file}" in refusal(source, "--metrics-file", below_a_file)
+    assert "'metrics_file': must be a local path" in refusal(
+        source, "--metrics-file", "s3://bucket/s2sw.prom"
+    )
