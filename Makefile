@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit format clean
+.PHONY: demo test lint types unit format fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/s2sw demo
@@ -24,6 +24,12 @@ unit: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# make fuzz N=100000: mutated files through the decoders, in processes that may die (docs/reliability.md)
+N ?= 10000
+SEED ?= 1
+fuzz: $(STAMP)
+	nice $(BIN)/python -m tests.robustness.fuzz --inputs $(N) --seed $(SEED)
 
 # constraints.txt pins every version that the tests passed with; pyproject.toml says which ranges may work
 $(STAMP): pyproject.toml constraints.txt

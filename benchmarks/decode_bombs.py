@@ -4,7 +4,6 @@
 """
 
 import argparse
-import resource
 import struct
 import sys
 import time
@@ -17,13 +16,10 @@ from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError
 from tests.connectors.bombs import ARCHIVES, DECODED, HARMLESS
 from tests.connectors.writing import RLE, SECONDARY, dicom, encapsulated, image_module, native
+from tests.memory import peak_mib
 
 SETTINGS = DecodeSettings()
 SIDE = 16384
-
-
-def peak_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def refuse(data: bytes, archive: bool) -> tuple[str, float]:

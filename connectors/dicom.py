@@ -9,7 +9,7 @@ from connectors.dicom_classes import check_class, check_pixels, check_syntax
 from connectors.dicom_frames import available_frames, frames
 from connectors.dicom_grey import GreyPipeline
 from connectors.dicom_groups import frame_groups
-from connectors.dicom_header import ImageHeader, image_header, read_header, text
+from connectors.dicom_header import ImageHeader, image_header, numbers, read_header, text
 from connectors.dicom_layout import UNDEFINED, Layout, scan
 from connectors.dicom_palette import Palette, read_palette
 from connectors.grey import Frame
@@ -68,8 +68,8 @@ def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: L
         noted.append("overlay_ignored")
     if "ICCProfile" in dataset:
         noted.append("icc_ignored")
-    spacing = dataset.get("PixelAspectRatio") or dataset.get("PixelSpacing")
-    if spacing is not None and len(spacing) == 2 and float(spacing[0]) != float(spacing[1]):
+    spacing = numbers(dataset, "PixelAspectRatio") or numbers(dataset, "PixelSpacing")
+    if len(spacing) == 2 and spacing[0] != spacing[1]:
         noted.append("non_square_pixels")
     return tuple(noted)
 

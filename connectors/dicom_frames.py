@@ -33,9 +33,9 @@ _END_OF_IMAGE = b"\xff\xd9"
 
 
 def frames(layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits) -> Iterator[Frame]:
-    """Yield the samples of each frame, YBR already converted to RGB:
+    """Yield the samples of each frame, (rows, cols) or (rows, cols, 3), of the object's own type.
 
-    (rows, cols) or (rows, cols, 3), of the object's own integer or float type.
+    YBR is already converted to RGB.
     """
     if layout.pixel_length != UNDEFINED:
         yield from _native_frames(layout, header)
@@ -80,16 +80,8 @@ def _decode(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> F
     if syntax in JPEGLSTransferSyntaxes:
         frame = _closed(frame)
     decoder, plugin = codec(syntax)
-    return _rgb(
-        *decoder.as_array(
-            encapsulate([frame]),
-            index=0,
-            validate=False,
-            raw=True,
-            decoding_plugin=plugin,
-            **_options(header),
-        )
-    )
+    options = _options(header) | {"decoding_plugin": plugin}
+    return _rgb(*decoder.as_array(encapsulate([frame]), index=0, validate=False, raw=True, **options))
 
 
 def _rgb(frame: Frame, properties: dict[str, Any]) -> Frame:

@@ -87,10 +87,12 @@ class GreyPipeline:
         value = number(dataset, "PixelPaddingValue")
         if value is None:
             return None
-        limit = number(dataset, "PixelPaddingRangeLimit", value)
+        limit = number(dataset, "PixelPaddingRangeLimit")
         wrap = 1 << self._header.bits_allocated if self._header.signed else 0
         half = wrap / 2
-        ends = [end - wrap if wrap and end >= half else end for end in (value, limit or value)]
+        ends = [
+            end - wrap if wrap and end >= half else end for end in (value, value if limit is None else limit)
+        ]
         return min(ends), max(ends)
 
     def __call__(self, frame: Frame, groups: Dataset) -> list[View]:

@@ -1,6 +1,7 @@
 """The attributes of a DICOM object that decide its pixels, read by an allow-list and validated once."""
 
 import logging
+import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -72,24 +73,39 @@ def read_header(layout: Layout) -> Dataset:
     return dataset
 
 
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """Return a value as pydicom converts it, None where it cannot: then it counts as absent."""
+    try:
+        return dataset.get(keyword)
+    except (ValueError, TypeError, ArithmeticError, AttributeError, NotImplementedError, struct.error):
+        return None
+
+
 def text(dataset: Dataset, keyword: str) -> str:
     """Return a code string, upper case, "" if absent; of several values the first."""
-    value = dataset.get(keyword)
+    value = _value(dataset, keyword)
     if isinstance(value, str):
         return value.strip().upper()
     values = list(value) if value is not None and hasattr(value, "__iter__") else []
     return str(values[0]).strip().upper() if values else ""
 
 
-def number(dataset: Dataset, keyword: str, default: float | None = None) -> float | None:
-    """Return a number, of several values the first; ``default`` if absent or no number."""
-    value: Any = dataset.get(keyword)
-    if hasattr(value, "__iter__") and not isinstance(value, str | bytes):
-        value = next(iter(value), None)
+def numbers(dataset: Dataset, keyword: str) -> list[float]:
+    """Return the values of an attribute as numbers, none if it is absent or holds anything else."""
+    value = _value(dataset, keyword)
+    if value is None or value == "":
+        return []
+    values = value if hasattr(value, "__iter__") and not isinstance(value, str | bytes) else [value]
     try:
-        return default if value is None or value == "" else float(value)
+        return [float(each) for each in values]
     except (TypeError, ValueError):
-        return default
+        return []
+
+
+def number(dataset: Dataset, keyword: str, default: float | None = None) -> float | None:
+    """Return a number, of several values the first; ``default`` if there is none."""
+    values = numbers(dataset, keyword)
+    return values[0] if values else default
 
 
 def _integer(dataset: Dataset, keyword: str, default: int | None, low: int, high: int) -> int:

@@ -14,7 +14,6 @@ from schemas.outcomes import Reason, ScreeningError
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 DEFLATED = "1.2.840.10008.1.2.1.99"
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
@@ -101,44 +100,30 @@ def _read_meta(layout: Layout, offset: int) -> int:
 
 
 def _walk(layout: Layout, limits: Limits) -> None:
+    """Go from element to element up to the pixels; what follows them does not matter here."""
     data, offset, end = layout.data, layout.body, len(layout.data)
-    order = "<" if layout.little else ">"
-    tag_of, length_of = struct.Struct(order + "HH").unpack_from, struct.Struct(order + "I").unpack_from
-    short_of = struct.Struct(order + "H").unpack_from
+    tag_of = struct.Struct("<HH" if layout.little else ">HH").unpack_from
     depth = 0  # of open sequences and items with undefined length
-    implicit_below = None  # depth at which an UN sequence, always implicit (PS3.5 6.2.2 note 2), was opened
+    implicit_from = 0  # depth at which an UN sequence, always implicit (PS3.5 6.2.2 note 2), was opened
     for _ in range(_MAX_ELEMENTS):
         if end - offset < 8:
             layout.truncated = depth > 0 or any(data[offset:end])
             return
         group, element = tag_of(data, offset)
         tag = group << 16 | element
-        if group == 0xFFFE:
-            length, offset = length_of(data, offset + 4)[0], offset + 8
-            if tag == _ITEM and length == UNDEFINED:
-                depth += 1
-            elif tag in (_ITEM_END, _SEQUENCE_END):
-                depth -= depth > 0
-                if implicit_below is not None and depth < implicit_below:
-                    implicit_below = None
-            elif tag == _ITEM:
-                offset += length if depth else 0
-            _check_depth(depth, limits)
-            continue
-        vr = data[offset + 4 : offset + 6]
-        if implicit_below is not None or layout.implicit or not (vr.isalpha() and vr.isupper()):
-            vr, length, offset = b"", length_of(data, offset + 4)[0], offset + 8
-        elif vr in _LONG_FORM:
-            length, offset = length_of(data, offset + 8)[0], offset + 12
-        else:
-            length, offset = short_of(data, offset + 6)[0], offset + 8
+        vr, length, offset = _head(layout, offset, group == 0xFFFE or layout.implicit or implicit_from > 0)
         if depth == 0 and tag in PIXEL_TAGS:
-            offset = _note_pixels(layout, tag, vr, offset, length, limits)
+            _note_pixels(layout, tag, vr, offset, length)
+            return
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            depth = max(0, depth - 1)
+            implicit_from = 0 if depth < implicit_from else implicit_from
         elif length == UNDEFINED:
             depth += 1
-            if vr == b"UN" and implicit_below is None:
-                implicit_below = depth
-            _check_depth(depth, limits)
+            implicit_from = depth if vr == b"UN" and not implicit_from else implicit_from
+            # one level of nesting opens a sequence and an item
+            if depth > 2 * limits.nesting:
+                raise ScreeningError(Reason.TOO_LARGE, f"nesting deeper than {limits.nesting}")
         else:
             offset += length
         if offset > end:
@@ -146,31 +131,34 @@ def _walk(layout: Layout, limits: Limits) -> None:
     raise ScreeningError(Reason.TOO_LARGE, f"more than {_MAX_ELEMENTS} elements")
 
 
-def _check_depth(depth: int, limits: Limits) -> None:
-    # one level of nesting opens a sequence and an item
-    if depth > 2 * limits.nesting:
-        raise ScreeningError(Reason.TOO_LARGE, f"nesting deeper than {limits.nesting}")
+def _head(layout: Layout, offset: int, implicit: bool) -> tuple[bytes, int, int]:
+    """Return VR (empty if implicit), length and offset of the value of the element at ``offset``."""
+    data, order = layout.data, "<" if layout.little else ">"
+    vr = data[offset + 4 : offset + 6]
+    if implicit or not (vr.isalpha() and vr.isupper()):
+        return b"", struct.unpack_from(order + "I", data, offset + 4)[0], offset + 8
+    if vr in _LONG_FORM:
+        return vr, struct.unpack_from(order + "I", data, offset + 8)[0], offset + 12
+    return vr, struct.unpack_from(order + "H", data, offset + 6)[0], offset + 8
 
 
-def _note_pixels(layout: Layout, tag: int, vr: bytes, offset: int, length: int, limits: Limits) -> int:
+def _note_pixels(layout: Layout, tag: int, vr: bytes, offset: int, length: int) -> None:
     layout.pixel_tag, layout.pixel_vr = tag, vr.decode("ascii") or "OW"
     layout.pixel_offset, layout.pixel_length = offset, length
-    if length != UNDEFINED:
-        return offset + length
     data, end = layout.data, len(layout.data)
+    if length != UNDEFINED:
+        layout.truncated = offset + length > end
+        return
     first, fragments = offset, layout.fragments
     while end - offset >= 8:
-        tag_bytes = data[offset : offset + 4]
-        length = int.from_bytes(data[offset + 4 : offset + 8], "little" if layout.little else "big")
+        item, length = data[offset : offset + 4], int.from_bytes(data[offset + 4 : offset + 8], "little")
         offset += 8
-        if tag_bytes == b"\xfe\xff\xdd\xe0":
-            return offset
-        if tag_bytes != b"\xfe\xff\x00\xe0" or length == UNDEFINED:
+        if item == b"\xfe\xff\xdd\xe0":
+            return
+        if item != b"\xfe\xff\x00\xe0" or length == UNDEFINED:
             raise ScreeningError(Reason.MALFORMED, "bad item among the pixel data")
         if len(fragments) > _FREE_FRAGMENTS and offset - first < _MIN_FRAGMENT_BYTES * len(fragments):
             raise ScreeningError(Reason.MALFORMED, f"{len(fragments)} all but empty fragments")
         fragments.append((offset, min(length, end - offset)))
-        if length > end - offset:
-            raise _End
         offset += length
     raise _End

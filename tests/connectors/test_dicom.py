@@ -10,6 +10,7 @@ import pytest
 from pydicom.encaps import encapsulate
 
 from connectors.decode import decode
+from connectors.dicom_codecs import CODECS, codec, missing_codecs
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError, Status, status_of
@@ -381,6 +382,30 @@ def test_no_value_of_the_object_is_logged_warned_or_raised(
         slices(native(RAMP[:, :9], extra=extra)[:-30])
     said = str(caught.value) + repr(caught.value.__cause__) + caplog.text + "".join(capfd.readouterr())
     assert "DOE" not in said + " ".join(str(warning.message) for warning in recwarn)
+
+
+def test_an_unreadable_attribute_counts_as_absent() -> None:
+    garbled = {CENTRE: element(CENTRE, "DS", b"forty"), WIDTH: ds(WIDTH, 400), 0x00280030: ds(0x00280030, 1)}
+    assert slices(native(RAMP, extra=garbled))[0].applied == ("percentile",)
+
+
+def test_padding_after_the_pixels_is_no_truncation() -> None:
+    assert np.array_equal(shown(native(RAMP) + bytes(100_000)), shown(native(RAMP)))
+
+
+def test_one_decoder_a_syntax_whatever_is_installed() -> None:
+    assert missing_codecs() == []
+    for syntax in CODECS:
+        assert codec(syntax)[0].available_plugins == (codec(syntax)[1],)
+
+
+def test_missing_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.dicom_jpeg.importlib.util.find_spec", lambda name: None)
+    codec.cache_clear()
+    assert {line.rsplit(": ", 1)[1] for line in missing_codecs()} == {"imagecodecs"}
+    with pytest.raises(ScreeningError, match=Reason.CODEC_MISSING):
+        codec("1.2.840.10008.1.2.4.70")
+    codec.cache_clear()
 
 
 def test_writer_agrees_with_pydicom() -> None:

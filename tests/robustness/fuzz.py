@@ -20,6 +20,7 @@ from connectors.containers import is_container, members
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError
+from tests.memory import peak_mib
 from tests.robustness.fuzz_mutations import mutate
 from tests.robustness.fuzz_seeds import seeds
 
@@ -88,8 +89,7 @@ def work(first: int, last: int, seed: int) -> None:
         say(json.dumps(["start", number, kind]))
         started = time.monotonic()
         ended = outcome(data, settings)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-        say(json.dumps(["end", number, ended, time.monotonic() - started, peak]))
+        say(json.dumps(["end", number, ended, time.monotonic() - started, peak_mib()]))
 
 
 def campaign(inputs: int, seed: int = 1, first: int = 0, hang_seconds: float = HANG_SECONDS) -> Findings:
