@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from connectors.outputs import OutputFolder
 from pipeline.summary import RunSummary
@@ -20,6 +20,13 @@ class RunRecord(BaseModel):
     summary: RunSummary
     config: dict[str, Any]
     versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _names_its_detector(self) -> "RunRecord":
+        missing = {"detector", "prompts", "trained"} - set(self.summary.bundle)
+        if missing:
+            raise ValueError(f"bundle lacks {', '.join(sorted(missing))}")
+        return self
 
     @property
     def private(self) -> bool:
@@ -44,7 +51,8 @@ def read_run(output: OutputFolder, run_id: str) -> RunRecord:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]).removeprefix("summary.")
-        raise ReportError(f"{output.root}/{name}: not the file of a run ('{key}': {first['msg']})") from error
+        problem = f"'{key}': {first['msg']}" if key else first["msg"]
+        raise ReportError(f"{output.root}/{name}: not the file of a run ({problem})") from error
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{output.root}/{name}: not the file of a run ({error})") from error
 

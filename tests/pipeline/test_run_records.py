@@ -14,6 +14,7 @@ from tests.pipeline.finished_runs import FIRST, SECOND, config, summarise, write
 from tests.pipeline.rows import quarantined, screened
 
 OBJECTS = [screened(0, 0.25, 0.5), quarantined(1)]
+GOOD = summarise(OBJECTS).as_json(config())
 
 
 @pytest.fixture
@@ -69,6 +70,7 @@ def test_an_output_without_runs_is_named(output: OutputFolder) -> None:
         ("[1]", "an object with keys is expected"),
         ("{}", "'run_id'"),
         ('{"run_id": 3}', "'run_id': Input should be a valid string"),
+        (json.dumps(GOOD | {"bundle": {"trained": True}}), "bundle lacks detector, prompts"),
         ("[" * 100_000, "recursion"),
         ("\udcff", "utf-8"),
     ],
@@ -81,7 +83,6 @@ def test_a_damaged_file_is_named(output: OutputFolder, text: str, problem: str) 
     assert "\n" not in str(caught.value)
 
 
-GOOD = summarise(OBJECTS).as_json(config())
 any_json = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5)
 
 
