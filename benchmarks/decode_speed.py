@@ -111,9 +111,7 @@ def main() -> int:
     compare("JPEG 12 MP, scaled", lambda: ours(jpeg, SIDE), lambda: plain_image(jpeg), rounds)
     error = np.abs(ours(jpeg, SIDE).astype(int) - ours(jpeg).astype(int))
     tail = np.percentile(error, 99.9)
-    print(
-        f"scaled against full: mean {error.mean():.3f}, 99.9 % <= {tail:.0f}, all <= {error.max()} grey levels"
-    )
+    print(f"scaled against full: mean {error.mean():.3f}, 99.9 % <= {tail:.0f}, all <= {error.max()} levels")
     png = photograph("PNG", compress_level=1)
     compare("PNG 12 MP", lambda: ours(png), lambda: plain_image(png), rounds)
     return 0

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from connectors.formats import CONTAINERS, Format, sniff, unwrapped
 from connectors.guard import guarded, reason_for
-from connectors.preflight import Inflater, check_object, check_ratio
+from connectors.preflight import Inflater, check_inflated, check_object, check_ratio
 from connectors.tar import Read, TarEntry, entries
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
@@ -120,7 +120,7 @@ def _check_directory(data: bytes, limits: Limits) -> None:
 
 def _check_zip(infos: list[zipfile.ZipInfo], stored: int, limits: Limits) -> None:
     """Refuse an archive that declares more than it may unpack to, or whose members share bytes."""
-    check_ratio(sum(info.file_size for info in infos), stored, limits)
+    check_inflated(sum(info.file_size for info in infos), stored, limits)
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
@@ -145,7 +145,7 @@ def _tar_entries(read: Read, stored: int, limits: Limits) -> Iterator[tuple[TarE
     for count, entry in enumerate(entries(read, limits), 1):
         if count > limits.members:
             raise ScreeningError(Reason.TOO_LARGE, f"more than {limits.members} members")
-        check_ratio(entry[0].size, stored, limits)
+        check_inflated(entry[0].size, stored, limits)
         yield entry
 
 

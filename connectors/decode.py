@@ -48,7 +48,6 @@ def decode(
 
 def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
     plain = inflate(data, settings.limits)
-    check_object(plain, settings.limits)
     yield from _slices(plain, sniff(plain), settings, target)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
 from connectors.nifti_header import VolumeHeader, read_header
-from connectors.preflight import Inflater, check_ratio
+from connectors.preflight import Inflater, check_inflated
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
@@ -36,7 +36,7 @@ def decode_nifti_pair(header_file: bytes, samples: bytes, settings: DecodeSettin
 def decode_nifti_gz(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     """Yield the slices of a ``.nii.gz`` file, inflating it as they come. Raises ScreeningError."""
     header = read_header(Inflater(data, settings.limits).read(HEADER_BYTES), settings)
-    check_ratio(header.volume_bytes * header.volumes, len(data), settings.limits)
+    check_inflated(header.volume_bytes * header.volumes, len(data), settings.limits)
     yield from _slices(header, _stream_planes(header, data, settings.limits), settings)
 
 

@@ -38,11 +38,16 @@ def check_frames(frames: int, limits: Limits) -> None:
 
 
 def check_ratio(unpacked: int, stored: int, limits: Limits) -> None:
-    """Refuse what unpacks to far more than its stored size can honestly hold. Raises BOMB, TOO_LARGE."""
+    """Refuse what unpacks to far more than its stored size can honestly hold. Raises BOMB."""
     if unpacked > FREE_BYTES and unpacked > limits.inflate_ratio * max(1, stored):
         raise ScreeningError(
             Reason.BOMB, f"{unpacked} bytes out of {stored}; limit inflate_ratio is {limits.inflate_ratio}"
         )
+
+
+def check_inflated(unpacked: int, stored: int, limits: Limits) -> None:
+    """Refuse a compressed object by what it unpacks to, in relation and in all. Raises BOMB, TOO_LARGE."""
+    check_ratio(unpacked, stored, limits)
     if unpacked > limits.inflated_bytes:
         raise _too_large("inflated_bytes", unpacked, limits.inflated_bytes)
 
@@ -86,7 +91,7 @@ class Inflater:
             out += part
             self._pending = self._stream.unconsumed_tail
         self.unpacked += len(out)
-        check_ratio(self.unpacked, len(self._view), self._limits)
+        check_inflated(self.unpacked, len(self._view), self._limits)
         return bytes(out)
 
     def _next_member(self) -> bool:

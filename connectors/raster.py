@@ -67,6 +67,8 @@ def decode_raster(
     ``target``: a JPEG decodes at a fraction of its size as long as both sides stay at least twice this long.
     Raises ScreeningError, and whatever Pillow raises on malformed input.
     """
+    if form is Format.WEBP and int.from_bytes(data[4:8], "little") + 8 > len(data):
+        raise ScreeningError(Reason.TRUNCATED, "RIFF file shorter than it says")
     picture = READERS[form](BytesIO(data))
     if form is Format.JPEG:
         check_scans(data, picture.width * picture.height)
@@ -74,12 +76,14 @@ def decode_raster(
         check_structure(data)
     pages = _page_count(data, form, picture, settings.limits)
     plane = "image" if pages == 1 else "page"
+    total = 0
     for page in range(pages):
         if page:
             picture.seek(page)
         size = check_geometry(picture.height, picture.width, _BYTES_PER_PIXEL.get(picture.mode, 4),
                               settings.limits)  # fmt: skip
-        check_ratio(size * pages, len(data), settings.limits)
+        total += size
+        check_ratio(total, len(data), settings.limits)
         full_size = (picture.height, picture.width)
         reduced = target is not None and _reduce(picture, target)
         pixels, applied = to_pixels(picture, settings)

@@ -150,7 +150,22 @@ def test_small_pictures_and_other_formats_are_not_scaled(form: str) -> None:
     assert only.full_size is None
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP"])
+def test_a_pyramid_of_pages_is_no_bomb() -> None:
+    pages = [Image.fromarray(np.full((5000 >> level, 6000 >> level), 9, np.uint8)) for level in range(6)]
+    out = BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    assert [s.pixels.shape for s in slices(out.getvalue())] == [page.size[::-1] for page in pages]
+
+
+def test_variants_without_a_decoder_are_unsupported() -> None:
+    data = bytearray(saved(np.zeros((8, 8), np.uint8), "TIFF"))
+    at = data.find(b"\x02\x01\x03\x00\x01\x00\x00\x00\x08\x00")  # BitsPerSample is 8
+    data[at + 8] = 24
+    with pytest.raises(ScreeningError, match=Reason.UNSUPPORTED):
+        slices(bytes(data))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP", "WEBP"])
 def test_cut_files_are_truncated(form: str) -> None:
     data = picture(form, 200, 300)
     for share in (0.3, 0.6, 0.9):
