@@ -42,7 +42,10 @@ def build_bundle(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BundleError(f"{out}: exists and is not empty; give a new folder")
     kind = detector_kind(detector)
-    weights = clip if isinstance(clip, ClipWeights) else find_clip(clip, Hints(known_activation(activation)))
+    chosen = known_activation(activation)
+    weights = clip if isinstance(clip, ClipWeights) else find_clip(clip, Hints(chosen))
+    if chosen:
+        weights = weights.with_activation(chosen)
     grid = image_size // weights.vision.patch
     if grid < 1:
         raise BundleError(f"image_size: {image_size} is below one patch of {weights.vision.patch} px")

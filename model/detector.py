@@ -31,6 +31,7 @@ class TowerDetector(ABC):
         if precision not in DTYPES:
             raise ValueError(f"precision: {precision!r} given; 'fp32' or 'bf16' is needed")
         self.record = record
+        self.precision = precision
         self.device = torch.device(device)
         self.tower = VisionTower(record.vision)
         prefix = "visual."

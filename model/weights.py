@@ -2,9 +2,10 @@
 
 import logging
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ class ClipWeights:
         """What bundle.json calls the weights: the file's name, no path."""
         return Path(self.source).name
 
+    def with_activation(self, activation: Activation) -> "ClipWeights":
+        """Return the same weights, read with another activation."""
+        vision = replace(self.vision, activation=activation)
+        return replace(self, vision=vision, text=replace(self.text, activation=activation))
+
     def visual_tensors(self) -> dict[str, Tensor]:
         """Return the visual tower's tensors, named as in VisionTower."""
         return {n.removeprefix("visual."): t for n, t in self.tensors.items() if n.startswith("visual.")}
@@ -101,7 +107,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         if _is_torchscript(path):
-            return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+            return _read_torchscript(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
@@ -113,6 +119,13 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BundleError(f"{path}: holds a {type(found).__name__}; a dict of tensors is needed")
     return found
+
+
+def _read_torchscript(path: Path) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        # OpenAI's files are TorchScript and will stay so, whatever replaces it
+        warnings.filterwarnings("ignore", message=".*torch.jit.load.* is deprecated", category=FutureWarning)
+        return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
 
 
 def _is_torchscript(path: Path) -> bool:
