@@ -53,6 +53,6 @@ class DecodeSettings(BaseModel):
         False, description="screen segmentations, dose grids and parametric maps too"
     )
     scaled: bool = Field(
-        False, description="decode large JPEG and JPEG 2000 at a fraction of their size: faster, not exact"
+        False, description="decode large JPEGs at a fraction of their size: faster, within a few grey levels"
     )
     limits: Limits = Limits()
