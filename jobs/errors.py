@@ -8,6 +8,7 @@ from rich.console import Console
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_DEFERRED = 3
 
 
 @contextlib.contextmanager

@@ -1,14 +1,13 @@
 """``s2sw screen``: screen an archive into Parquet."""
 
 import os
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from jobs.configuration import ConfigurationError, build_config, is_configuration
-from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
+from jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
 from schemas.outcomes import ScreeningError
 
 
@@ -117,13 +116,14 @@ def run(config: Any, quiet: bool = False) -> int:
     from pipeline.run import RunFailedError, screen
     from pipeline.summary_text import print_summary
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop commits what is whole
     try:
         with one_line_errors():
             summary = screen(job, quiet)
     except (OSError, RunFailedError, ScreeningError) as error:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         fail(f"the run failed: {problem}; the same command continues", EXIT_FAILED)
+    except KeyboardInterrupt:
+        fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
     return summary.exit_code

@@ -39,13 +39,15 @@ class DetectSettings:
     """What an actor needs to know.
 
     load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
-    torch threads on a CPU; None leaves torch's own choice.
+    torch threads on a CPU; None leaves torch's own choice. deadline: seconds since the epoch after which
+    slices are deferred instead of scored: minutes of work may lie decoded before a slow detector.
     """
 
     load: Callable[[], Detector]
     threshold: float
     batch_size: int
     threads: int | None = None
+    deadline: float | None = None
 
 
 class DetectStage:
@@ -75,9 +77,11 @@ class DetectStage:
         return np.frombuffer(value.as_buffer(), np.uint8).reshape(-1, side, side, 3)
 
     def _score(self, slices: list[NDArray[np.uint8]]) -> list[Row | Reason]:
-        """Return each slice's scores and maps, or the reason why the detector has none for it."""
+        """Return each slice's scores and maps, or the reason why there are none."""
         if not slices:
             return []
+        if self._settings.deadline is not None and time.time() >= self._settings.deadline:
+            return [Reason.TIME_WINDOW] * len(slices)
         started = time.monotonic()
         try:
             scored: list[Row | Reason] = list(self._detect(slices))

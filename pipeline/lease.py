@@ -47,6 +47,9 @@ class Lease:
         self._name = f"{PREFIX}{number:06}"
         if not self._output.create(self._name, self._document(SECONDS)):
             raise LeaseHeldError("another run has just started on this output")
+        if self._leases()[-1] != self._name:  # the listing above was older than another run's start
+            self._output.delete(self._name)
+            raise LeaseHeldError("another run has just started on this output")
         self._valid_until = time.monotonic() + SECONDS
         for name in held:
             self._output.delete(name)

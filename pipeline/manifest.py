@@ -1,6 +1,7 @@
 """The frozen list of what a run has to account for, and the part of it that is still to do."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from connectors.storage import StoredObject
 from schemas.tables import MANIFEST
 
 LISTING_BATCH = 10_000
+GROUP_OBJECTS = 64  # objects of one decode task, at most, up to a million objects
+MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
 GROUPS_PER_FILE = 500  # row groups of a to-do file: a reader parses the footer of one file only
 
 
@@ -83,6 +86,12 @@ class Todo:
             write_file(rest)
         return cls(folder, -(-count // group_size), count, group_size)
 
+    def narrowed(self, numbers: list[int], folder: Path) -> "Todo":
+        """Write a to-do list of some of these objects, one object a group."""
+        reader = TodoReader(self)
+        parts = (numbers[i : i + LISTING_BATCH] for i in range(0, len(numbers), LISTING_BATCH))
+        return Todo.write(folder, map(reader.batch, parts), group_size=1)
+
     def read(self, group: int) -> pa.Table:
         """Return the rows of one group (schema MANIFEST)."""
         path = self.folder / f"{group // GROUPS_PER_FILE:06}.parquet"
@@ -93,6 +102,12 @@ class Todo:
         """Return row number and object of one group, without the ids."""
         first = group * self.group_size
         return [(first + i, _stored(row)) for i, row in enumerate(self.read(group).to_pylist())]
+
+
+def group_size(objects: int) -> int:
+    """Small groups for small archives, so that all cores work; larger ones where tasks would be too many."""
+    cores = os.cpu_count() or 1
+    return max(1, min(GROUP_OBJECTS, objects // (16 * cores)), objects // MAX_GROUPS)
 
 
 class TodoReader:

@@ -3,15 +3,12 @@
 import contextlib
 import functools
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import ray
 
@@ -25,10 +22,11 @@ from pipeline.detecting import DetectSettings
 from pipeline.graph import run_pass
 from pipeline.identity import load_or_create_key, object_ids
 from pipeline.idsets import IdSets
+from pipeline.interruption import Interruption
 from pipeline.job import Job, listing
 from pipeline.lease import Lease
 from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
-from pipeline.manifest import Todo, TodoReader, freeze
+from pipeline.manifest import Todo, TodoReader, freeze, group_size
 from pipeline.metrics import MetricsFile
 from pipeline.progress import ProgressDisplay, Tally, Timeline
 from pipeline.session import Resources, check_shared, plan_resources, ray_session
@@ -42,8 +40,6 @@ SWEEPS = 2
 """Passes with one object a task over what is missing; the second tells bad luck (a lost node) from poison."""
 MAIN_TASK_RETRIES = 1
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
-GROUP_OBJECTS = 64  # objects of one decode task, at most, up to a million objects
-MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
 
 
 class RunFailedError(Exception):
@@ -68,6 +64,7 @@ class ScreeningRun:
         self._tally = Tally()
         self._timeline = Timeline()
         self._display = ProgressDisplay(self._tally, quiet)
+        self._interruption = Interruption()
         self._state = open_state(job.private_dir, job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
         precision = self._precision()
@@ -97,10 +94,14 @@ class ScreeningRun:
     def execute(self) -> RunSummary:
         """Make all steps. Raises LeaseHeldError if another run works on the output."""
         try:
-            with self._lease, self._metrics, self._recorded(), self._display, self._timed("total"):
+            with (
+                self._lease, self._metrics, self._recorded(), self._interruption, self._display,
+                self._timed("total"),
+            ):  # fmt: skip
                 todo = self._list()
                 self._screen(todo)
-                self._account()
+                with self._interruption.held():
+                    self._account()
         finally:
             self._sets.close()
             self._state.clear()
@@ -112,6 +113,9 @@ class ScreeningRun:
         try:
             yield
             self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
+        except KeyboardInterrupt:  # before anything was taken up
+            self.summary.interrupted, self.summary.outcome = True, "interrupted"
+            raise
         except BaseException:
             self.summary.outcome = "failed"
             raise
@@ -128,6 +132,7 @@ class ScreeningRun:
     def _list(self) -> Todo:
         """Freeze the listing, and write the list of what is not done."""
         self._display.phase("listing")
+        self._state.clear_abandoned()
         private = self._config.mode == "private"
         ids = object_ids(load_or_create_key(self._job.private_dir) if private else None)
         with self._timed("list"):
@@ -141,7 +146,7 @@ class ScreeningRun:
             count = self._sets.count_open()
             self.summary.already_done = self.summary.listed - count
             folder = self._state.crosswalk(0)
-            return Todo.write(folder, self._sets.open_objects(), _group_size(count))
+            return Todo.write(folder, self._sets.open_objects(), group_size(count))
 
     def _objects(self) -> Iterator[StoredObject]:
         return listing(self._config)
@@ -154,23 +159,29 @@ class ScreeningRun:
         if self._too_late():
             return
         self._display.phase("starting Ray and the detector")
-        with self._session(), self._timed("screen"):
-            self._display.start_clock()
-            self._timeline.start()
-            try:
-                for number in range(1 + SWEEPS):
-                    missing = self._pass(todo, number)
-                    if not missing or self._too_late():
-                        break
-                    if number < SWEEPS:
-                        self._display.phase(f"trying {len(missing)} objects again, one by one")
-                        todo = _narrow(todo, missing, self._state.crosswalk(number + 1))
-            except KeyboardInterrupt:
-                self.summary.interrupted = True
-            except ray.exceptions.RayError as error:
-                cause = getattr(error, "cause", None) or error
-                raise RunFailedError(f"Ray gave up ({type(cause).__name__})") from error
-            finally:
+        try:
+            with self._session(), self._timed("screen"):
+                self._interruption.install()
+                self._passes(todo)
+        except KeyboardInterrupt:
+            self.summary.interrupted = True
+        except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None) or error
+            raise RunFailedError(f"Ray gave up ({type(cause).__name__})") from error
+
+    def _passes(self, todo: Todo) -> None:
+        self._display.start_clock()
+        self._timeline.start()
+        try:
+            for number in range(1 + SWEEPS):
+                missing = self._pass(todo, number)
+                if not missing or self._too_late():
+                    break
+                if number < SWEEPS:
+                    self._display.phase(f"trying {len(missing)} objects again, one by one")
+                    todo = todo.narrowed(missing, self._state.crosswalk(number + 1))
+        finally:
+            with self._interruption.held():
                 self._writer.commit()
 
     def _pass(self, todo: Todo, number: int) -> list[int]:
@@ -186,7 +197,8 @@ class ScreeningRun:
                     collector.put_back(finished.number)
                 else:
                     self._finish(replace(finished, attempts=number + 1), reader)
-            self._writer.commit_if_due()
+            with self._interruption.held():
+                self._writer.commit_if_due()
             self._display.update()
             self._metrics.update()
             self._timeline.add(self._tally.objects, self._tally.slices)
@@ -213,14 +225,16 @@ class ScreeningRun:
             threshold=config.threshold,
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
+            deadline=self._job.deadline,
         )
         return run_pass(decode, detect, resources, config.cluster, MAIN_TASK_RETRIES if number == 0 else 0)
 
     def _finish(self, finished: FinishedObject, reader: TodoReader) -> None:
-        self._tally.add(finished)
-        if finished.status is not Status.DEFERRED:
-            object_id, stored = reader.row(finished.number)
-            self._writer.add(finished, object_id, stored)
+        with self._interruption.held():
+            self._tally.add(finished)
+            if finished.status is not Status.DEFERRED:
+                object_id, stored = reader.row(finished.number)
+                self._writer.add(finished, object_id, stored)
 
     def _account(self) -> None:
         """Compare what was listed with what is committed, by the ids in the files themselves."""
@@ -230,7 +244,8 @@ class ScreeningRun:
         left = self._sets.left(summary.run_id).read_all()
         output.write(DEFERRED_FILE, table_bytes(left))
         unfinished = self._tally.total - (self._tally.objects - self._tally.statuses[Status.DEFERRED])
-        stopped = self._too_late() or summary.interrupted
+        # a worker's clock may be ahead of this one: what it deferred shows that the window is over
+        stopped = self._too_late() or summary.interrupted or bool(self._tally.statuses[Status.DEFERRED])
         summary.missing = len(left) - (unfinished if stopped else 0)
         summary.duplicates = self._sets.duplicates()
         summary.by_status = {status.value: 0 for status in Status} | self._sets.statuses()
@@ -265,19 +280,6 @@ class ScreeningRun:
         total = self.summary.stage_seconds
         for stage, value in seconds.items():
             total[stage] = round(total.get(stage, 0.0) + value, 3)
-
-
-def _group_size(objects: int) -> int:
-    """Small groups for small archives, so that all cores work; larger ones where tasks would be too many."""
-    cores = os.cpu_count() or 1
-    return max(1, min(GROUP_OBJECTS, objects // (16 * cores)), objects // MAX_GROUPS)
-
-
-def _narrow(todo: Todo, numbers: list[int], folder: Path) -> Todo:
-    """Write a to-do list of some objects of another, one object a group."""
-    reader = TodoReader(todo)
-    batches = (reader.batch(part) for part in np.array_split(numbers, max(1, len(numbers) // 10_000)))
-    return Todo.write(folder, batches, group_size=1)
 
 
 def _describe(record: BundleRecord) -> dict[str, Any]:

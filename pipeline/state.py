@@ -40,6 +40,12 @@ class RunState:
         """The folder of one pass's to-do list: the first names all, later ones are in it already."""
         return self.folder / "crosswalk" / self.run_id if number == 0 else self.work / f"pass-{number}"
 
+    def clear_abandoned(self) -> None:
+        """Remove the scratch files of killed runs. Only for the one run that holds the output."""
+        for path in self.folder.glob("work-*"):
+            if path != self.work:
+                shutil.rmtree(path, ignore_errors=True)
+
     def clear(self) -> None:
         """Remove the scratch files of this run."""
         shutil.rmtree(self.work, ignore_errors=True)

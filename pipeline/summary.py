@@ -50,7 +50,7 @@ class RunSummary:
         """0 all accounted for, 1 failed, 3 deferred work remains, 4 more quarantined than allowed."""
         if self.missing or self.duplicates or self.outcome == "failed":
             return 1
-        if self.by_status.get(Status.DEFERRED):
+        if self.by_status.get(Status.DEFERRED) or (self.interrupted and not self.by_status):
             return 3
         return 4 if self.by_status.get(Status.QUARANTINED, 0) > self.max_quarantined * self.listed else 0
 

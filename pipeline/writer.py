@@ -73,6 +73,7 @@ class Writer:
             self._output.write(f"slices/{name}", parquet_bytes(self._slices, SLICES))
         for row in self._objects:
             row["part"] = name
+        self._before_commit()  # the slices may have taken a while
         self._output.write(f"objects/{name}", parquet_bytes(self._objects, OBJECTS))
         self.parts += 1
         self._slices, self._objects = [], []
