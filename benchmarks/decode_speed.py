@@ -127,9 +127,7 @@ def main() -> int:
     for name, data in (("photograph", jpeg), ("noise", noise()), ("edges", edges())):
         error = np.abs(ours(data, SIDE).astype(int) - ours(data).astype(int))
         tail = np.percentile(error, 99.9)
-        print(
-            f"scaled against full, {name}: mean {error.mean():.2f}, 99.9 % <= {tail:.0f}, all <= {error.max()}"
-        )
+        print(f"scaled, {name}: mean {error.mean():.2f}, 99.9 % <= {tail:.0f}, all <= {error.max()}")
     png = photograph("PNG", compress_level=1)
     compare("PNG 12 MP", lambda: ours(png), lambda: plain_image(png), rounds)
     return 0
