@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 import torch
+from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.job import UsageError
@@ -54,12 +55,27 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
     (folder / OWNER).write_text(json.dumps(process_mark()))
     try:
-        with _stderr_shut():
+        with _stderr_shut(), _loopback_only():
             ray.init(**_local_options(settings, folder))
         yield
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Let the Ray that is started listen on 127.0.0.1 alone.
+
+    Ray replaces a loopback address by the machine's own, unless it takes itself to be on a system where it
+    makes no clusters; asking for ``_node_ip_address="127.0.0.1"`` has no effect (Ray 2.60).
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextlib.contextmanager
@@ -96,8 +112,8 @@ def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "_temp_dir": str(folder),
-        "_node_ip_address": "127.0.0.1",
+        # Ray opens the folder that it is given to everybody; the one around it stays the owner's
+        "_temp_dir": str(folder / "ray"),
     }
 
 

@@ -1,0 +1,71 @@
+"""What the stages may use, and a Ray of one's own that leaves nothing behind."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+import torch
+
+from pipeline.job import UsageError
+from pipeline.process_mark import process_mark
+from pipeline.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session
+from schemas.config import ClusterSettings
+
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+@needs_no_gpu
+def test_without_a_gpu_one_actor_has_all_cores() -> None:
+    plan = plan_resources(ClusterSettings(workers=6), "auto")
+    assert (plan.device, plan.actors, plan.gpus_per_actor, plan.threads) == ("cpu", 1, 0, 6)
+
+
+def test_several_actors_share_the_cores() -> None:
+    plan = plan_resources(ClusterSettings(workers=6, actors=2, max_actors=3), "cpu")
+    assert (plan.actors, plan.max_actors, plan.threads) == (2, 3, 3)
+
+
+@needs_no_gpu
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="device: cuda"):
+        plan_resources(ClusterSettings(), "cuda")
+
+
+@pytest.fixture
+def temp() -> Iterator[Path]:
+    """A folder with a short name: Ray puts sockets below it, whose names have 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="s2") as folder:
+        yield Path(folder)
+
+
+def listening_hosts() -> set[str]:
+    """Return the addresses on which this process and those that it started listen."""
+    here = psutil.Process()
+    started = here.children(recursive=True)
+    assert {"gcs_server", "raylet"} <= {process.name() for process in started}
+    connections = [one for process in (here, *started) for one in process.net_connections("tcp")]
+    return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.integration
+def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
+    abandoned, foreign = temp / f"{FOLDER_PREFIX}dead", temp / f"{FOLDER_PREFIX}living"
+    for folder, mark in (
+        (abandoned, {**process_mark(), "boot": "an earlier boot"}),
+        (foreign, process_mark()),
+    ):
+        folder.mkdir()
+        (folder / OWNER).write_text(json.dumps(mark))
+    settings = ClusterSettings(workers=1, object_store=100 << 20, temp_dir=str(temp))
+    with ray_session(settings):
+        assert ray.is_initialized()
+        (session,) = set(temp.iterdir()) - {foreign}
+        assert session.stat().st_mode & 0o077 == 0
+        assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
+        assert listening_hosts() <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert not ray.is_initialized()
+    assert list(temp.iterdir()) == [foreign]
