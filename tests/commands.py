@@ -50,14 +50,17 @@ def s2sw(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def screen(folder: Path, source: str | Path, output: str, *options: str, **job: Any) -> Run:
-    """Screen with two cores; keys of a job file come by name, a private folder lies in ``folder``."""
+    """Screen on one core, which is quick while others are busy.
+
+    Keys of a job file come by name; the private folder lies in ``folder``.
+    """
     private = folder / "private"
     values = {
         "source": str(source),
         "output": output,
         "private_dir": str(private),
         "batch_size": 4,
-        "cluster": {"workers": 2, "object_store": 200 << 20},
+        "cluster": {"workers": 1, "object_store": 200 << 20},
     }
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(values | job))

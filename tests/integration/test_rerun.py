@@ -33,7 +33,7 @@ def parts(output: str) -> dict[str, bytes]:
 
 def test_a_rerun_adds_no_rows_and_starts_no_ray(private_run: Run, archive: Archive) -> None:
     before = parts(private_run.output)
-    nowhere = {"temp_dir": "/nonexistent", "workers": 2}  # where Ray could not start
+    nowhere = {"temp_dir": "/nonexistent"}  # where Ray could not start
     folder = private_run.private.parent
     again = screen(folder, archive.folder, private_run.output, cluster=nowhere)
     assert again.code == 0, again.stderr

@@ -76,7 +76,7 @@ def test_an_objects_score_is_that_of_its_worst_slice(private_run: Run) -> None:
 def test_scores_and_maps_are_the_detectors_own(
     private_run: Run, archive: Archive, names: dict[str, str], bundle: Path
 ) -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     detector = load_detector(bundle)
     for row in private_run.slices():
         data = (archive.folder / names[row["object_id"]]).read_bytes()

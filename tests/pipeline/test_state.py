@@ -1,0 +1,42 @@
+"""The private files of a run: one folder for each output, its owner's only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.state import new_run_id, open_state
+
+
+def test_run_ids_sort_by_time_and_are_unique() -> None:
+    ids = {new_run_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{6}", text) for text in ids)
+
+
+def test_folders_are_the_owners_only(tmp_path: Path) -> None:
+    state = open_state(tmp_path / "private", "/results", "run")
+    for path in (tmp_path / "private", state.folder, state.work):
+        assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_each_output_has_its_own_folder_under_whatever_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def folder(output: str) -> Path:
+        return open_state(tmp_path / "private", output, "run").folder
+
+    assert folder("results") == folder("results/") == folder(str(tmp_path / "results"))
+    assert folder("s3://b/results") == folder("s3://b/results/")
+    assert len({folder("results"), folder("results-2"), folder("s3://b/results")}) == 3
+
+
+def test_scratch_goes_and_the_crosswalk_stays(tmp_path: Path) -> None:
+    state = open_state(tmp_path, "/results", "run")
+    state.crosswalk(0).mkdir(parents=True)
+    state.crosswalk(1).mkdir(parents=True)
+    state.clear()
+    assert state.crosswalk(0).is_dir()
+    assert not state.work.exists()
