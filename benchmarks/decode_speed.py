@@ -19,7 +19,7 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings
-from tests.connectors.test_dicom import HOUNSFIELD, window
+from tests.connectors.showing import HOUNSFIELD, window
 from tests.connectors.writing import CT, J2K, dicom, encapsulated, image_module, native
 
 SIDE = 518
