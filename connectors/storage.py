@@ -18,13 +18,12 @@ from typing import Any, TypeVar
 import fsspec.asyn
 import s3fs
 
+from connectors.guard import reason_of
 from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
 from schemas.storage import StorageSettings
 
 T = TypeVar("T")
 
-# what s3fs and the operating system answer when the server asks to slow down
-THROTTLE_ERRNOS = frozenset({errno.EBUSY, errno.EAGAIN})
 S3_PAGE = 1000  # keys a listing request returns at most (S3 API, ListObjectsV2)
 
 
@@ -61,12 +60,14 @@ def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
     filesystem = s3fs.S3FileSystem(
         anon=settings.anonymous,
-        endpoint_url=settings.endpoint_url,
+        endpoint_url=s3_endpoint(settings),
         client_kwargs=client,
         config_kwargs={
             "connect_timeout": settings.connect_timeout,
             "read_timeout": settings.read_timeout,
             "retries": {"max_attempts": 1},
+            # the one endpoint is known: no profile or service setting may name another
+            "ignore_configured_endpoint_urls": True,
         },
         use_listings_cache=False,
         skip_instance_cache=True,
@@ -75,26 +76,18 @@ def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
     return filesystem
 
 
+def s3_endpoint(settings: StorageSettings) -> str | None:
+    """Return the only endpoint that is ever connected to; None for AWS's own of the region."""
+    named = (
+        settings.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    )
+    return named or None
+
+
 def split_s3(uri: str) -> tuple[str, str]:
     """Split ``s3://bucket/key`` into bucket and key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
-
-
-def reason_of(error: BaseException) -> Reason:
-    """Name why a request or a system call failed."""
-    if isinstance(error, ScreeningError):
-        return error.reason
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return Reason.NOT_FOUND
-    if isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError":
-        return Reason.DENIED
-    # botocore raises its own time-outs, which are not TimeoutError
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return Reason.TIMEOUT
-    if isinstance(error, OSError) and error.errno in THROTTLE_ERRNOS:
-        return Reason.THROTTLED
-    return Reason.IO_ERROR
 
 
 def with_retries(call: Callable[[], T], tries: int) -> T:

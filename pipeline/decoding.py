@@ -13,6 +13,7 @@ import pyarrow as pa
 from connectors.archives import is_archive, refuse_archive
 from connectors.containers import is_container
 from connectors.decode import decode
+from connectors.guard import reason_for
 from connectors.slices import Slice
 from connectors.storage import StoredObject
 from pipeline.fetching import Fetcher, Get
@@ -22,7 +23,7 @@ from pipeline.wire import END, decoded_table
 from schemas.codes import BODY_PARTS, MODALITIES, allowed
 from schemas.config import TileSettings
 from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError, Status, status_of
+from schemas.outcomes import Reason, Status, status_of
 from schemas.storage import StorageSettings
 
 BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
@@ -88,7 +89,7 @@ class DecodeStage:
         # everything: decoders in C and Rust raise what is no Exception, and an error that reaches Ray would
         # take the whole block with it and carry its text into Ray's logs
         except BaseException as error:  # noqa: BLE001
-            reason = reason_of_decoding(error)
+            reason = reason_for(error)
         yield {
             "slice_index": END,
             "status": status_of(reason) if reason else Status.SCREENED,
@@ -129,12 +130,3 @@ class DecodeStage:
             "applied": " ".join(picture.applied),
             "pixels": np.stack(list(views(picture.pixels, self.side, boxes))),
         }
-
-
-def reason_of_decoding(error: BaseException) -> Reason:
-    """Name why an object could not be decoded; the error's text goes no further."""
-    if isinstance(error, ScreeningError):
-        return error.reason
-    if isinstance(error, MemoryError):
-        return Reason.OUT_OF_MEMORY
-    return Reason.MALFORMED

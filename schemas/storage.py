@@ -12,6 +12,9 @@ class StorageSettings(BaseModel):
         None, description="S3 endpoint, https://host:port; default: AWS_ENDPOINT_URL or AWS itself"
     )
     region: str | None = Field(None, description="S3 region; default: AWS_DEFAULT_REGION")
+    instance_role: bool = Field(
+        False, description="take credentials from the machine's role, for which its metadata service is asked"
+    )
     anonymous: bool = Field(False, description="read public buckets without credentials")
     tries: int = Field(4, ge=1, le=20, description="tries of one request that fails in passing")
     connect_timeout: float = Field(10, gt=0, description="seconds to wait for a connection")

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from connectors.storage import StoredObject, list_objects, read_object, reason_of, split_s3, with_retries
+from connectors.guard import reason_of
+from connectors.storage import StoredObject, list_objects, read_object, split_s3, with_retries
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 from tests.s3server import S3Server

@@ -14,8 +14,9 @@ from pydicom import dcmread
 
 from connectors.archives import expand_archives
 from connectors.decode import decode
+from connectors.guard import reason_for
 from connectors.storage import StoredObject, list_objects
-from pipeline.decoding import BLOCK_BYTES, DecodeStage, reason_of_decoding
+from pipeline.decoding import BLOCK_BYTES, DecodeStage
 from pipeline.manifest import Todo
 from pipeline.tiles import boxes_of, views
 from pipeline.wire import DECODED, END
@@ -160,7 +161,7 @@ def test_an_empty_group_list_makes_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_reasons_of_errors(error: BaseException, reason: Reason) -> None:
-    assert reason_of_decoding(error) is reason
+    assert reason_for(error) is reason
 
 
 def test_what_is_decoded_here_is_what_the_decoder_yields(tmp_path: Path) -> None:
