@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from model import build_bundle, load_detector
-from model.embedded import untrained_clip
 from model.kinds import Detection
 from pipeline.decoding import decoded_table
 from pipeline.detecting import Detector, DetectSettings, DetectStage
@@ -19,6 +19,7 @@ from pipeline.tiles import views
 from pipeline.wire import DETECTED, END
 from schemas.outcomes import Reason
 from tests.archives import texture
+from tests.model.small_clip import state_dict
 from tests.pipeline.rows import Row, end_row
 
 Pixels = NDArray[np.uint8]
@@ -107,10 +108,14 @@ def test_a_slice_that_fails_takes_no_other_with_it(bundle: Path) -> None:
 
 
 def test_scores_that_are_no_numbers_are_a_reason(tmp_path: Path) -> None:
-    clip = untrained_clip()
-    clip.tensors["visual.proj"][0, 0] = torch.nan
-    build_bundle(tmp_path / "b", clip, image_size=240, prompts="handwritten", trained=False)
-    table = decoded(240, (texture(30, 30, 1), []))
+    weights = state_dict()
+    weights["visual.proj"][0, 0] = torch.nan
+    save_file(weights, tmp_path / "clip.safetensors")
+    build_bundle(
+        tmp_path / "b", tmp_path / "clip.safetensors", image_size=40, prompts="handwritten",
+        activation="quick_gelu", trained=False,
+    )  # fmt: skip
+    table = decoded(40, (texture(30, 30, 1), []))
     rows = detecting(functools.partial(load_detector, tmp_path / "b"))(table).to_pylist()
     assert rows[0]["reason"] == Reason.NOT_FINITE_SCORE
     assert rows[0]["image_score"] is None
