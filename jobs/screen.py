@@ -1,6 +1,5 @@
 """``s2sw screen``: screen an archive into Parquet."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,13 +101,14 @@ def command(
         config = build_config(Path(source) if from_file else None, options)
     except ConfigurationError as error:
         fail(str(error), EXIT_USAGE)
-    if config.mode == "private":
-        os.umask(0o077)
     raise typer.Exit(run(config, quiet))
 
 
 def run(config: Any, quiet: bool = False) -> int:
     """Screen, print the summary and return the exit code."""
+    from pipeline.boundary import enter
+
+    enter(config)  # before the imports below, whose libraries read the environment once
     with one_line_errors():
         from pipeline.job import prepare
 
@@ -119,11 +119,26 @@ def run(config: Any, quiet: bool = False) -> int:
     try:
         with one_line_errors():
             summary = screen(job, quiet)
-    except (OSError, RunFailedError, ScreeningError) as error:
-        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        fail(f"the run failed: {problem}; the same command continues", EXIT_FAILED)
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError | RunFailedError | ScreeningError) and config.mode == "open":
+            raise
+        fail(f"the run failed: {_problem(error, config)}; the same command continues", EXIT_FAILED)
     except KeyboardInterrupt:
         fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
     return summary.exit_code
+
+
+def _problem(error: Exception, config: Any) -> str:
+    """Say what went wrong; in private mode nothing that may quote an object or its address."""
+    from pipeline.run import RunFailedError
+    from pipeline.sealing import describe
+
+    if isinstance(error, RunFailedError):
+        return str(error)
+    if config.mode == "private":
+        return describe(error)
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

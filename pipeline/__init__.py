@@ -2,10 +2,7 @@
 
 import os
 
-# Ray reads these when it is imported, which every module below does after this one: no usage reports, and no
-# address outside should a report be tried all the same
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
+# Ray reads these when it is imported, after this one; what keeps it from calling out is in boundary.py
 # its C++ parts write to stderr what is no matter for a user; set it to debug
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 # workers without a GPU of their own must not see the others'

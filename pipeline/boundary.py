@@ -33,19 +33,15 @@ _CORE_FILTER = Path("/proc/self/coredump_filter")
 
 
 def enter(config: ScreenConfig) -> None:
-    """Prepare this process for a run; call it before Ray, boto or the detector are imported.
-
-    Private mode: files are the owner's only, no core dumps, and no text of an error or log record gets out.
-    """
-    go_offline(config.storage)
-    if config.mode == "private":
-        os.umask(0o077)
-        forbid_core_dumps()
-        seal()
+    """Prepare this process for a run; call it before Ray, boto or the detector are imported."""
+    enter_worker(config.storage, config.mode == "private")
 
 
 def enter_worker(storage: StorageSettings, private: bool) -> None:
-    """Prepare a process of Ray's: on a cluster it was started by others, with an environment of theirs."""
+    """Prepare a process of Ray's: on a cluster it was started by others, with an environment of theirs.
+
+    private: files are the owner's only, no core dumps, and no text of an error or log record gets out.
+    """
     go_offline(storage)
     if private:
         os.umask(0o077)

@@ -16,8 +16,10 @@ from connectors.decode import decode
 from connectors.guard import reason_for
 from connectors.slices import Slice
 from connectors.storage import StoredObject
+from pipeline.boundary import enter_worker
 from pipeline.fetching import Fetcher, Get
 from pipeline.manifest import Todo
+from pipeline.sealing import withheld
 from pipeline.tiles import tile_boxes, views
 from pipeline.wire import END, decoded_table
 from schemas.codes import BODY_PARTS, MODALITIES, allowed
@@ -36,7 +38,7 @@ class DecodeStage:
     """A function for Ray Data: the numbers of groups in a table to tables of schema DECODED.
 
     It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
-    epoch after which objects are deferred instead of read.
+    epoch after which objects are deferred instead of read. private: nothing but reasons gets out.
     """
 
     todo: Todo
@@ -45,9 +47,15 @@ class DecodeStage:
     decode: DecodeSettings
     storage: StorageSettings
     deadline: float | None = None
+    private: bool = False
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         """Decode every object of the groups."""
+        enter_worker(self.storage, self.private)
+        with withheld(self.private):
+            yield from self._tables(groups)
+
+    def _tables(self, groups: pa.Table) -> Iterator[pa.Table]:
         pending: list[Row] = []
         size = 0
         for group in groups.column("id").to_pylist():

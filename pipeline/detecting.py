@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from model.kinds import Detection
+from pipeline.boundary import enter_worker
 from pipeline.masks import SliceMaps, measure
+from pipeline.sealing import withheld
 from pipeline.tiles import boxes_of
 from pipeline.wire import DETECTED, END, table_of
 from schemas.outcomes import Reason
+from schemas.storage import StorageSettings
 
 Row = dict[str, Any]
 
@@ -41,6 +44,7 @@ class DetectSettings:
     load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
     torch threads on a CPU; None leaves torch's own choice. deadline: seconds since the epoch after which
     slices are deferred instead of scored: minutes of work may lie decoded before a slow detector.
+    private: no text of an error gets out.
     """
 
     load: Callable[[], Detector]
@@ -48,12 +52,18 @@ class DetectSettings:
     batch_size: int
     threads: int | None = None
     deadline: float | None = None
+    private: bool = False
 
 
 class DetectStage:
     """A callable for Ray Data: tables of schema DECODED to tables of schema DETECTED."""
 
     def __init__(self, settings: DetectSettings) -> None:
+        enter_worker(StorageSettings(), settings.private)
+        with withheld(settings.private):
+            self._start(settings)
+
+    def _start(self, settings: DetectSettings) -> None:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._settings = settings
@@ -64,6 +74,10 @@ class DetectStage:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score the slices of a table; END rows pass through."""
+        with withheld(self._settings.private):
+            return self._scored(table)
+
+    def _scored(self, table: pa.Table) -> pa.Table:
         pixels = table.column("pixels").combine_chunks()
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [(i, self._views(pixels[i])) for i, row in enumerate(rows) if row["slice_index"] != END]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from connectors.archives import expand_archives
 from connectors.outputs import LocalOutput, OutputFolder, open_output
-from connectors.storage import StoredObject, is_s3, list_objects
+from connectors.storage import StoredObject, is_s3, list_objects, s3_endpoint
 from model.embedded import embedded_bundle
 from model.errors import BundleError
 from model.record import BundleRecord, read_record
 from pipeline.identity import existing_key
+from pipeline.sealing import describe
 from pipeline.window import parse_until
 from schemas.config import ScreenConfig
 from schemas.outcomes import Reason, ScreeningError
@@ -88,8 +89,18 @@ def _private_folder(config: ScreenConfig) -> Path:
     except ScreeningError as error:
         raise UsageError(f"private_dir: cannot write to {folder} ({error.detail})") from error
     if config.mode == "private":
+        _refuse_overlap(folder, config.output)
         existing_key(folder)
     return folder
+
+
+def _refuse_overlap(private_dir: Path, output: str) -> None:
+    """Whoever copies the results must not copy the crosswalk, nor the other way round."""
+    if is_s3(output):
+        return
+    private, results = private_dir.resolve(), Path(output).resolve()
+    if private.is_relative_to(results) or results.is_relative_to(private):
+        raise UsageError(f"private_dir: {private_dir} and the output {output} lie in each other; part them")
 
 
 def _check_source(config: ScreenConfig) -> None:
@@ -98,6 +109,8 @@ def _check_source(config: ScreenConfig) -> None:
     try:
         first = next(list_objects(config.source, config.storage, skip=config.output), None)
     except ScreeningError as error:
+        if config.mode == "private" and not is_s3(config.source):
+            error = ScreeningError(error.reason, describe(error))  # the detail may be a path of the archive
         raise UsageError(
             f"source: cannot list {config.source} ({_storage_problem(error, config)})"
         ) from error
@@ -119,10 +132,13 @@ def _check_metrics_file(metrics_file: str | None) -> None:
 
 def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:
     """Say what is wrong with a place and what to do."""
-    where = config.storage.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or "AWS"
+    where = s3_endpoint(config.storage) or "AWS"
     s3 = is_s3(config.source) or is_s3(config.output)
     if error.reason is Reason.DENIED and "locate credentials" in error.detail:
-        return "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"
+        return (
+            "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or use the machine's role (storage.instance_role: true)"
+        )
     if error.reason is Reason.DENIED and s3:
         return f"{where} refused the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     advice = {

@@ -20,7 +20,7 @@ from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings
 from pipeline.graph import run_pass
-from pipeline.identity import load_or_create_key, object_ids
+from pipeline.identity import key_id, load_or_create_key, object_ids
 from pipeline.idsets import IdSets
 from pipeline.interruption import Interruption
 from pipeline.job import Job, listing
@@ -29,7 +29,7 @@ from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.manifest import Todo, TodoReader, freeze, group_size
 from pipeline.metrics import MetricsFile
 from pipeline.progress import ProgressDisplay, Tally, Timeline
-from pipeline.session import Resources, check_shared, plan_resources, ray_session
+from pipeline.session import Resources, check_shared, plan_resources, ray_session, wipe_abandoned
 from pipeline.state import new_run_id, open_state
 from pipeline.summary import RunSummary
 from pipeline.writer import Writer, sweep_orphans, table_bytes
@@ -48,6 +48,7 @@ class RunFailedError(Exception):
 
 def screen(job: Job, quiet: bool = False) -> RunSummary:
     """Screen what is not done yet and return the summary, which is also in ``runs/RUN.json``."""
+    wipe_abandoned(job.config.cluster)
     with contextlib.ExitStack() as stack:
         if job.config.cluster.address:
             stack.enter_context(ray_session(job.config.cluster))
@@ -134,7 +135,9 @@ class ScreeningRun:
         self._display.phase("listing")
         self._state.clear_abandoned()
         private = self._config.mode == "private"
-        ids = object_ids(load_or_create_key(self._job.private_dir) if private else None)
+        key = load_or_create_key(self._job.private_dir) if private else None
+        self.summary.key_id = key_id(key) if key else ""
+        ids = object_ids(key)
         with self._timed("list"):
             self.summary.listed = freeze(self._objects(), ids, self._state.manifest)
         with self._timed("subtract"):
@@ -216,7 +219,13 @@ class ScreeningRun:
     def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         config, resources = self._config, self._resources
         decode = DecodeStage(
-            todo, self._job.record.image_size, config.tiles, config.decode, config.storage, self._job.deadline
+            todo,
+            self._job.record.image_size,
+            config.tiles,
+            config.decode,
+            config.storage,
+            self._job.deadline,
+            private=config.mode == "private",
         )
         detect = DetectSettings(
             load=functools.partial(
@@ -226,6 +235,7 @@ class ScreeningRun:
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
             deadline=self._job.deadline,
+            private=config.mode == "private",
         )
         return run_pass(decode, detect, resources, config.cluster, MAIN_TASK_RETRIES if number == 0 else 0)
 

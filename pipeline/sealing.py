@@ -41,15 +41,6 @@ def seal() -> None:
     threading.excepthook = lambda found: _say(found.exc_value)
 
 
-def unseal() -> None:
-    """Undo ``seal``; for programs that go on after a run."""
-    logging.setLogRecordFactory(logging.LogRecord)
-    logging.raiseExceptions = True
-    warnings.resetwarnings()
-    sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
-    threading.excepthook = threading.__excepthook__
-
-
 def describe(error: BaseException) -> str:
     """Return what may be said of an exception: reason, operating system's words, kind, line of our code."""
     if isinstance(error, ScreeningError):

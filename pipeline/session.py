@@ -14,8 +14,10 @@ from typing import Any
 import ray
 import torch
 from ray._private import ray_constants
+from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline.boundary import local_ray_environment
 from pipeline.job import UsageError
 from pipeline.process_mark import is_dead, process_mark
 from schemas.config import ClusterSettings
@@ -42,7 +44,8 @@ class Resources:
 def ray_session(settings: ClusterSettings) -> Iterator[None]:
     """Connect to the configured cluster, or start a Ray on this machine and end it afterwards.
 
-    Its session folder (logs, sockets, spilled blocks) is readable by the owner only and removed at the end.
+    Its session folder (logs, sockets, temporary files, spilled blocks) is readable by the owner only and
+    removed at the end.
     """
     if settings.address:
         ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
@@ -51,12 +54,15 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    _wipe_abandoned(Path(settings.temp_dir or tempfile.gettempdir()))
+    wipe_abandoned(settings)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
     (folder / OWNER).write_text(json.dumps(process_mark()))
+    temporary = folder / "tmp"
+    temporary.mkdir(mode=0o700)
     try:
-        with _stderr_shut(), _loopback_only():
+        with _stderr_shut(), _loopback_only(), _no_dashboard(), local_ray_environment(temporary):
             ray.init(**_local_options(settings, folder))
+        _close_to_others(folder)
         yield
     finally:
         ray.shutdown()
@@ -79,6 +85,34 @@ def _loopback_only() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _no_dashboard() -> Iterator[None]:
+    """Start no dashboard process.
+
+    Even without a dashboard Ray 2.60 starts its process, for usage reports alone. Before it looks whether
+    they are off it asks 169.254.169.254 and metadata.google.internal which cloud it is in, and no setting
+    stops that.
+    """
+    before = Node.start_api_server
+    Node.start_api_server = _start_nothing  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        Node.start_api_server = before  # type: ignore[method-assign]
+
+
+def _start_nothing(node: Node, **_: object) -> None:
+    """Stand in for ``Node.start_api_server``."""
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take from others what Ray gives them: it opens its folders to everybody, whatever the umask."""
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            with contextlib.suppress(FileNotFoundError):
+                path.chmod(path.stat().st_mode & 0o700)
+
+
+@contextlib.contextmanager
 def _stderr_shut() -> Iterator[None]:
     """Keep what Ray's C++ parts say while starting off the terminal; what goes wrong they raise."""
     saved = os.dup(2)
@@ -91,8 +125,9 @@ def _stderr_shut() -> Iterator[None]:
         os.close(saved)
 
 
-def _wipe_abandoned(parent: Path) -> None:
+def wipe_abandoned(settings: ClusterSettings) -> None:
     """Remove what killed runs left behind: their sessions may hold pixels."""
+    parent = Path(settings.temp_dir or tempfile.gettempdir())
     for owner in parent.glob(f"{FOLDER_PREFIX}*/{OWNER}"):
         try:
             abandoned = owner.stat().st_uid == os.getuid() and is_dead(json.loads(owner.read_text()))
@@ -105,6 +140,7 @@ def _wipe_abandoned(parent: Path) -> None:
 def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
     cores = settings.workers or os.cpu_count() or 1
     return {
+        "address": "local",  # whatever RAY_ADDRESS says
         # without a GPU the detector has one CPU of its own on paper and shares the real ones with the
         # decoders; the operating system balances them better than a fixed split
         "num_cpus": cores + 1,

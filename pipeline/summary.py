@@ -19,13 +19,15 @@ class RunSummary:
     this run finished; already_done what earlier runs had. missing counts ids without a status, duplicates
     rows beyond the first of an id: both are 0 in every sound run. seconds are by phase; stage_seconds add up
     over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
-    objects, slices) at growing intervals. max_quarantined is the configured share of listed objects.
+    objects, slices) at growing intervals. max_quarantined is the configured share of listed objects. key_id
+    names the key of the ids in private mode and reveals nothing of it.
     """
 
     run_id: str
     fingerprint: str
     bundle: dict[str, Any]
     started: str
+    key_id: str = ""
     finished: str = ""
     outcome: str = "running"
     listed: int = 0

@@ -1,11 +1,22 @@
 """What tests share: a home of their own, a real S3 server, and a detector bundle."""
 
+import logging
+import os
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+from pipeline.boundary import NO_METADATA, OFFLINE
 from tests.s3server import S3Server
+
+# how long one example takes says how busy the machine is
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 ISOLATED = (
     "S2SW_ID_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
@@ -49,3 +60,21 @@ def bundle(home: Path) -> Path:
     from pipeline.job import resolve_bundle
 
     return resolve_bundle("embedded")
+
+
+@pytest.fixture(autouse=True)
+def process_settings() -> Iterator[None]:
+    """Undo what a run does to its process: switches, and in private mode umask, log records and hooks."""
+    umask = os.umask(0)
+    os.umask(umask)
+    switches = {name: os.environ.get(name) for name in (*OFFLINE, NO_METADATA)}
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, logging.getLogRecordFactory()
+    with warnings.catch_warnings():
+        yield
+    os.umask(umask)
+    for name, value in switches.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks[:3]
+    logging.setLogRecordFactory(hooks[3])
