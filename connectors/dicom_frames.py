@@ -22,7 +22,7 @@ from connectors.dicom_codecs import (
 from connectors.dicom_header import ImageHeader
 from connectors.dicom_layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
 from connectors.grey import Frame
-from connectors.j2k import check_structure, j2k_header
+from connectors.j2k import START, check_structure, j2k_header
 from connectors.preflight import check_ratio, inflate
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
@@ -79,6 +79,9 @@ def _decode(frame: bytes, syntax: str, header: ImageHeader, limits: Limits) -> F
     check_frame(frame, syntax, header, limits)
     if syntax in JPEGLSTransferSyntaxes:
         frame = _closed(frame)
+    elif syntax in J2K_SYNTAXES:
+        # JP2 boxes do not belong here (PS3.5 A.4.4), and pydicom walks round one of length 0 forever
+        frame = frame[frame.find(START) :]
     decoder, plugin = codec(syntax)
     options = _options(header) | {"decoding_plugin": plugin}
     return _rgb(*decoder.as_array(encapsulate([frame]), index=0, validate=False, raw=True, **options))

@@ -77,6 +77,11 @@ def j2k_dicom(codestream: bytes, rows: int = 512, cols: int = 512) -> bytes:
     return dicom(image_module(rows, cols, 8), encapsulated(codestream), J2K, SECONDARY)
 
 
+def jp2_endless() -> bytes:
+    """A frame in JP2 boxes, as some writers have it, the second of which claims length 0."""
+    return b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(4) + b"jp2h" + picture("JPEG2000", 64, 64, "L")[12:]
+
+
 def jpeg_declaring(rows: int, cols: int, padding: int = 0) -> bytes:
     """A small JPEG whose frame header claims another size."""
     data = bytearray(picture("JPEG", 16, 16))
@@ -280,6 +285,7 @@ DECODED: dict[str, tuple[Callable[[], bytes], Reason]] = {
 """Refused by ``decode``, with this reason."""
 
 HARMLESS: dict[str, Callable[[], bytes]] = {
+    "j2k: box of length 0": lambda: j2k_dicom(jp2_endless(), 64, 64),
     "palette: segments of 320 MB": palette_dicom,
     "tiff: directory that points to itself": lambda: tiff(8, 8, next_directory=72),
 }

@@ -9,12 +9,16 @@ INTERESTING = (
     0, 1, 2, 3, 7, 8, 16, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
 )  # fmt: skip
 
+_ITEM = b"\xfe\xff\x00\xe0"
+
 
 def mutate(kind: str, data: bytes, others: list[tuple[str, bytes]], dice: random.Random) -> bytes:
     """Return a mutated copy of a seed. Half of the compressed and checksummed ones are made valid again."""
     if kind == "gzip" and dice.random() < 0.8:
         return gzip.compress(_mutated(gzip.decompress(data), others, dice), 1)
     mutated = _mutated(data, others, dice)
+    if kind == "dicom" and _ITEM in data and dice.random() < 0.5:
+        return _tamper_codestream(data, dice)
     if kind == "dicom" and dice.random() < 0.5:
         mutated = _tamper_group_0028(mutated, dice)
     if kind == "png" and dice.random() < 0.7:
@@ -83,6 +87,19 @@ def _tamper_group_0028(data: bytes, dice: random.Random) -> bytes:
         return data
     out, place = bytearray(data), dice.choice(places) + dice.choice((2, 4, 6, 8, 8, 8))
     out[place : place + 2] = struct.pack("<H", dice.choice(INTERESTING) & 0xFFFF)
+    return bytes(out)
+
+
+def _tamper_codestream(data: bytes, dice: random.Random) -> bytes:
+    """Change bytes of a compressed frame and nothing around it, more often in its header."""
+    out, last = bytearray(data), data.rfind(_ITEM) + 8
+    reach = max(1, len(out) - last - 8)
+    for _ in range(dice.choice((1, 2, 4, 8))):
+        at = last + dice.randrange(min(reach, 200) if dice.random() < 0.5 else reach)
+        if at + 2 <= len(out):
+            out[at : at + 2] = dice.choice(
+                (b"\xff\xd9", b"\xff\xda", b"\xff\xff", b"\0\0", dice.randbytes(2))
+            )
     return bytes(out)
 
 
