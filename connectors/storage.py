@@ -48,6 +48,11 @@ class StoredObject:
         """The uri, with the member's name behind an exclamation mark."""
         return f"{self.uri}!{self.member}" if self.member else self.uri
 
+    @property
+    def version(self) -> str:
+        """The version mark; with the position of a member, since an archive may use a name twice."""
+        return f"{self.etag}!{self.place}" if self.member else self.etag
+
 
 def is_s3(uri: str) -> bool:
     """Tell whether the URI names an S3 object or prefix."""

@@ -36,7 +36,7 @@ def freeze(
     with pq.ParquetWriter(path, MANIFEST, compression="zstd") as writer:
         for batch in itertools.chain([first], batches):
             rows = [
-                (object_id(o.address, o.etag), o.uri, o.size, o.etag, o.modified, o.member, o.place)
+                (object_id(o.address, o.version), o.uri, o.size, o.etag, o.modified, o.member, o.place)
                 for o in batch
             ]
             columns = zip(*rows, strict=True) if rows else [[]] * len(MANIFEST)

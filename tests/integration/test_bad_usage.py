@@ -1,8 +1,7 @@
 """What cannot work is refused in one line that names it, with exit code 2, before anything is written."""
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,6 @@ from jobs.cli import app
 from tests.archives import encoded, texture
 from tests.commands import s2sw
 from tests.s3server import S3Server
-
-
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    """Private mode narrows the umask of its process."""
-    before = os.umask(0)
-    os.umask(before)
-    yield
-    os.umask(before)
 
 
 @pytest.fixture

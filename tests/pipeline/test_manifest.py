@@ -1,7 +1,7 @@
 """The frozen listing and the to-do list made from it: every row once, in its place."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +35,12 @@ def test_the_listing_is_frozen_in_its_order(tmp_path: Path) -> None:
     last = stored(count - 1)
     assert table["object_id"][-1].as_py() == identity(last.uri, last.etag)
     assert said == [LISTING_BATCH, count]
+
+
+def test_members_of_one_name_are_two_objects(tmp_path: Path) -> None:
+    members = [replace(stored(0), member="a.png", place=place) for place in (0, 5)]
+    freeze([*members, stored(0)], identity, tmp_path / "m.parquet")
+    assert len(set(pq.read_table(tmp_path / "m.parquet")["object_id"].to_pylist())) == 3
 
 
 def test_an_empty_listing_is_an_empty_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -89,7 +89,6 @@ def test_strips_are_the_whole() -> None:
     np.testing.assert_allclose(maps.full(), expected, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 80), st.integers(1, 80), st.booleans(), st.booleans(), st.floats(0.05, 0.95))
 def test_a_measure_is_that_of_its_map(
     rows: int, cols: int, tiled: bool, smooth: bool, threshold: float
