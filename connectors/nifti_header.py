@@ -18,9 +18,8 @@ warnings.filterwarnings("ignore", module=r"nibabel(\.|$)")
 
 PLANES = ("sagittal", "coronal", "axial")
 """Names of the slices across the canonical axes R, A, S."""
-_STATISTICS = range(2, 25)
-_DERIVED_INTENTS = frozenset((*_STATISTICS, 1001, 1002, 1003))
-"""Statistical maps, estimates, labels and names of brain structures (nifti1.h, NIFTI_INTENT_*)."""
+_DERIVED_INTENTS = frozenset((*range(2, 25), *range(1001, 1011), *range(3000, 3100)))
+"""Statistics; estimates, labels, matrices, vectors and meshes (nifti1.h, NIFTI_INTENT_*); CIFTI-2 matrices."""
 _EXTENDED_FLOATS = (16, 32)
 
 

@@ -160,8 +160,10 @@ def test_a_singular_affine_falls_back_to_stored_axes() -> None:
 
 def test_labels_and_statistics_are_derived() -> None:
     image = nibabel.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4))
-    image.header.set_intent("label")
-    assert refusal(image.to_bytes()) is Reason.DERIVED_LABELS
+    for intent in ("label", "t test", "estimate", "vector"):
+        image.header.set_intent(intent)
+        assert refusal(image.to_bytes()) is Reason.DERIVED_LABELS
+    assert refusal((FOLDER / "row_major.dconn.nii").read_bytes()) is Reason.DERIVED_LABELS
     assert len(slices(image.to_bytes(), derived_objects=True)) == 5
 
 

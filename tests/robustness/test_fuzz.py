@@ -14,7 +14,7 @@ INPUTS = 2000
 
 
 def test_two_thousand_mutated_files_end_in_one_status_each() -> None:
-    found = campaign(INPUTS)
+    found = campaign(INPUTS, hang_seconds=60)  # a busy machine is no hang
     assert (found.lost, found.hung, found.escaped) == ([], [], [])
     assert found.inputs == INPUTS
     assert found.peak_mib < 2000
