@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore", module=r"nibabel(\.|$)")
 PLANES = ("sagittal", "coronal", "axial")
 """Names of the slices across the canonical axes R, A, S."""
 _DERIVED_INTENTS = frozenset((*range(2, 25), *range(1001, 1011), *range(3000, 3100)))
-"""Statistics; estimates, labels, matrices, vectors and meshes (nifti1.h, NIFTI_INTENT_*); CIFTI-2 matrices."""
+"""Statistics; estimates, labels, matrices, vectors and meshes (nifti1.h); CIFTI-2 matrices."""
 _EXTENDED_FLOATS = (16, 32)
 
 
