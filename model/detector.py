@@ -13,8 +13,8 @@ from model import maps
 from model.kinds import Detection, Precision
 from model.preprocess import Pictures, as_batch, normalize, squash
 from model.record import BundleRecord
-from model.tower import Resize, VisionTower
-from model.weights import load_exactly
+from model.tower import Resize
+from model.weights import load_vision
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -33,13 +33,16 @@ class TowerDetector(ABC):
         self.record = record
         self.precision = precision
         self.device = torch.device(device)
-        self.tower = VisionTower(record.vision)
         prefix = "visual."
         visual = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        load_exactly(self.tower, visual, "bundle")
+        self.tower = load_vision(record.vision, visual, "bundle")
         self.tower.fit_grid(record.grid, self.positions)
         self.tower.lower(DTYPES[precision])
         self.tower.to(self.device)
+        # on the device once: copying them with every batch would make the host wait
+        self._mean, self._std = (
+            torch.tensor(c, device=self.device).view(3, 1, 1) for c in (record.mean, record.std)
+        )
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ class TowerDetector(ABC):
         Raises ValueError for any other dtype or shape.
         """
         batch = squash(as_batch(images), self.image_size).to(self.device, non_blocking=True)
-        return self.detect_normalized(normalize(batch, self.record.mean, self.record.std))
+        return self.detect_normalized(normalize(batch, self._mean, self._std))
 
     @torch.inference_mode()
     def detect_normalized(self, x: Tensor) -> Detection:

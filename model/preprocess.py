@@ -39,7 +39,6 @@ def squash(batch: Tensor, side: int) -> Tensor:
     return resized
 
 
-def normalize(batch: Tensor, mean: Colour = MEAN, std: Colour = STD) -> Tensor:
-    """Map uint8 (B, S, S, 3) to CLIP's normalised input, float32 (B, 3, S, S)."""
-    x = batch.permute(0, 3, 1, 2).float().div_(255)
-    return x.sub_(x.new_tensor(mean).view(3, 1, 1)).div_(x.new_tensor(std).view(3, 1, 1))
+def normalize(batch: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Map uint8 (B, S, S, 3) to the tower's input, float32 (B, 3, S, S); mean and std are (3, 1, 1)."""
+    return batch.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)

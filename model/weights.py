@@ -66,9 +66,7 @@ class ClipWeights:
 
     def vision_tower(self) -> VisionTower:
         """Return the visual tower with its own positional grid, frozen, in float32."""
-        tower = VisionTower(self.vision)
-        load_exactly(tower, self.visual_tensors(), self.source)
-        return tower
+        return load_vision(self.vision, self.visual_tensors(), self.source)
 
     def text_tower(self) -> TextTower:
         """Return the text tower, frozen, in float32."""
@@ -77,6 +75,14 @@ class ClipWeights:
             tower, {n: t for n, t in self.tensors.items() if n.startswith(TEXT_PREFIXES)}, self.source
         )
         return tower
+
+
+def load_vision(shape: VisionShape, tensors: Mapping[str, Tensor], source: str) -> VisionTower:
+    """Return a frozen visual tower that holds these tensors themselves, named as in VisionTower."""
+    with torch.device("meta"):  # nothing is drawn or allocated only to be replaced
+        tower = VisionTower(shape)
+    load_exactly(tower, tensors, source)
+    return tower
 
 
 def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -94,7 +100,7 @@ def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source:
                 f"{source}: tensor {name!r} is {tuple(tensors[name].shape)} where the other tensors call for "
                 f"{wanted[name]}; the file mixes two models"
             )
-    module.load_state_dict(dict(tensors))
+    module.load_state_dict(dict(tensors), assign=True)  # no copy: a bundle's file stays mapped
     module.requires_grad_(False).eval()
 
 

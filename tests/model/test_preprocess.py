@@ -26,7 +26,8 @@ def test_squash_equals_pillow(rows, cols, side, seed):
 def test_normalize():
     image = np.random.default_rng(2).integers(0, 256, (1, 30, 30, 3), dtype=np.uint8)
     expected = functional.normalize(functional.to_tensor(image[0]), list(MEAN), list(STD))
-    torch.testing.assert_close(normalize(as_batch(image))[0], expected)
+    mean, std = (torch.tensor(c).view(3, 1, 1) for c in (MEAN, STD))
+    torch.testing.assert_close(normalize(as_batch(image), mean, std)[0], expected)
 
 
 @pytest.mark.parametrize(

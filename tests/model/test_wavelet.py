@@ -4,11 +4,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import pywt
 import torch
 from torch.nn import functional
 
-from model.wavelet import WaveletBranch
+from model.wavelet import LibraryTransforms, WaveletBranch
 
 
 def reference(p: np.ndarray) -> np.ndarray:
@@ -22,7 +23,7 @@ def reference(p: np.ndarray) -> np.ndarray:
 
 
 def test_transforms_equal_pywavelets():
-    branch = WaveletBranch()
+    branch = LibraryTransforms()
     p = np.random.default_rng(0).standard_normal((50, 96))
     signal = torch.from_numpy(p).float()[None, None]
     a, (h, v, d) = pywt.swt2(p, "sym2", level=1)[0]
@@ -31,6 +32,17 @@ def test_transforms_equal_pywavelets():
     expected_low, expected_high = pywt.dwt2(p, "haar", mode="symmetric")
     np.testing.assert_allclose(low[0, 0], expected_low, atol=2e-6)
     np.testing.assert_allclose(high[0][0, 0], np.stack(expected_high), atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 10, 4), (2, 226, 96), (1, 1370, 768)])
+def test_branch_equals_the_library(shape):
+    p = torch.randn(shape, generator=torch.Generator().manual_seed(4))
+    library = LibraryTransforms()
+    signal = p.unsqueeze(1)
+    torch.testing.assert_close(WaveletBranch().undecimated(p), library.undecimated(signal)[:, 0])
+    low = functional.interpolate(library.coarse(signal), size=shape[1:], mode="bilinear", align_corners=False)
+    expected = 0.99 * low + 0.01 * library.undecimated(signal)
+    torch.testing.assert_close(WaveletBranch()(p), expected[:, 0])
 
 
 def test_branch_equals_pywavelets():
