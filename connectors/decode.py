@@ -35,7 +35,7 @@ def decode(
     if form is Format.GZIP:
         inner = unwrapped(data)
         if inner is Format.NIFTI_PAIR and companion is not None:
-            return inner.value, guarded(_pair(inflate(data, settings.limits), companion, settings))
+            return inner.value, guarded(_pair(data, companion, settings))
         if inner is Format.NIFTI:
             return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings))
         if inner in CONTAINERS or inner is Format.GZIP:
@@ -53,8 +53,9 @@ def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None) -> Ite
 
 def _pair(header: bytes, samples: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     check_object(samples, settings.limits)
-    plain = inflate(samples, settings.limits) if sniff(samples) is Format.GZIP else samples
-    return decode_nifti_pair(header, plain, settings)
+    halves = [inflate(half, settings.limits) if sniff(half) is Format.GZIP else half
+              for half in (header, samples)]  # fmt: skip
+    yield from decode_nifti_pair(halves[0], halves[1], settings)
 
 
 def _slices(data: bytes, form: Format, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:

@@ -181,6 +181,10 @@ def test_pairs_need_both_halves() -> None:
     with pytest.raises(ScreeningError) as caught:
         slices(header, companion=image[:50])
     assert caught.value.reason is Reason.TRUNCATED
+    damaged = bytearray(gzip.compress(image))
+    damaged[12:40] = bytes(28)
+    with pytest.raises(ScreeningError, match=Reason.MALFORMED):
+        slices(gzip.compress(header), companion=bytes(damaged))
 
 
 @pytest.mark.parametrize(("header", "samples"), [
