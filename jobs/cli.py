@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs import bundle, demo, report, screen
+from jobs import audit, bundle, demo, report, screen
 
 app = typer.Typer(
     name="s2sw",
@@ -16,6 +16,7 @@ app.command("screen")(screen.command)
 app.command("demo")(demo.command)
 app.command("report")(report.command)
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

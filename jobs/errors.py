@@ -15,6 +15,7 @@ EXIT_DEFERRED = 3
 def one_line_errors() -> Iterator[None]:
     """Turn errors that a user can mend into one line on stderr; exit code 2, or 1 for another run."""
     from model.errors import BundleError
+    from pipeline.audit import AuditError
     from pipeline.identity import KeyFileError
     from pipeline.job import UsageError
     from pipeline.lease import LeaseHeldError, LeaseLostError
@@ -23,7 +24,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except (UsageError, KeyFileError, BundleError) as error:
         fail(str(error), EXIT_USAGE)
-    except (LeaseHeldError, LeaseLostError) as error:
+    except (LeaseHeldError, LeaseLostError, AuditError) as error:
         fail(str(error), EXIT_FAILED)
 
 

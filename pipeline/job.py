@@ -13,6 +13,7 @@ from connectors.storage import StoredObject, is_s3, list_objects, s3_endpoint
 from model.embedded import embedded_bundle
 from model.errors import BundleError
 from model.record import BundleRecord, read_record
+from pipeline.audit import AuditError, refuse_other_key
 from pipeline.identity import existing_key
 from pipeline.sealing import describe
 from pipeline.window import parse_until
@@ -41,7 +42,7 @@ class Job:
 def prepare(config: ScreenConfig) -> Job:
     """Check source, bundle, output, window and private folder, in this order, without writing anything.
 
-    Raises UsageError, or KeyFileError for an id key that cannot be used.
+    Raises UsageError, KeyFileError for an id key that cannot be used.
     """
     _check_source(config)
     bundle = resolve_bundle(config.bundle)
@@ -60,7 +61,12 @@ def prepare(config: ScreenConfig) -> Job:
             f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
         ) from error
     _check_metrics_file(config.metrics_file)
-    return Job(config, bundle, record, output, _private_folder(config), deadline)
+    private_dir = _private_folder(config)
+    try:
+        refuse_other_key(output, existing_key(private_dir) if config.mode == "private" else None)
+    except AuditError as error:
+        raise UsageError(f"output: {config.output}: {error}") from error
+    return Job(config, bundle, record, output, private_dir, deadline)
 
 
 def listing(config: ScreenConfig) -> Iterator[StoredObject]:
@@ -90,7 +96,6 @@ def _private_folder(config: ScreenConfig) -> Path:
         raise UsageError(f"private_dir: cannot write to {folder} ({error.detail})") from error
     if config.mode == "private":
         _refuse_overlap(folder, config.output)
-        existing_key(folder)
     return folder
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from connectors.storage import StoredObject
 from model import load_detector
 from model.kinds import Precision
 from model.record import BundleRecord
+from pipeline.audit import STARTED, AuditLog, end_facts, start_facts
 from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings
@@ -68,12 +68,15 @@ class ScreeningRun:
         self._interruption = Interruption()
         self._state = open_state(job.private_dir, job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
+        self._key = load_or_create_key(job.private_dir) if job.config.mode == "private" else None
+        self._audit = AuditLog(job.output, self._key)
         precision = self._precision()
         self.summary = RunSummary(
             run_id=self._state.run_id,
             fingerprint=run_fingerprint(job.config, job.record.fingerprint, precision),
             bundle=_describe(job.record),
             started=_now(),
+            key_id=key_id(self._key) if self._key else "",
             resources=asdict(resources) | {"precision": precision},
             max_quarantined=job.config.max_quarantined,
         )
@@ -110,7 +113,10 @@ class ScreeningRun:
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Leave a run file behind, however the run ends."""
+        """Leave a run file and an entry in the audit log behind, however the run ends."""
+        run_id, output = self.summary.run_id, self._job.output
+        bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
+        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
         try:
             yield
             self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
@@ -122,8 +128,9 @@ class ScreeningRun:
             raise
         finally:
             self.summary.finished = _now()
-            document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True)
-            self._job.output.write(f"runs/{self.summary.run_id}.json", document.encode())
+            document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True).encode()
+            output.write(f"runs/{run_id}.json", document)
+            self._audit.append(self.summary.outcome, run_id, end_facts(self.summary, document))
 
     def _precision(self) -> Precision:
         if self._config.precision != "auto":
@@ -134,12 +141,9 @@ class ScreeningRun:
         """Freeze the listing, and write the list of what is not done."""
         self._display.phase("listing")
         self._state.clear_abandoned()
-        private = self._config.mode == "private"
-        key = load_or_create_key(self._job.private_dir) if private else None
-        self.summary.key_id = key_id(key) if key else ""
-        ids = object_ids(key)
+        ids = object_ids(self._key)
         with self._timed("list"):
-            self.summary.listed = freeze(self._objects(), ids, self._state.manifest)
+            self.summary.listed = freeze(listing(self._config), ids, self._state.manifest)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             # with force nothing counts as done but what this run itself commits
@@ -150,9 +154,6 @@ class ScreeningRun:
             self.summary.already_done = self.summary.listed - count
             folder = self._state.crosswalk(0)
             return Todo.write(folder, self._sets.open_objects(), group_size(count))
-
-    def _objects(self) -> Iterator[StoredObject]:
-        return listing(self._config)
 
     def _screen(self, todo: Todo) -> None:
         """Run the main pass, then sweeps over what is missing, and commit the rest."""
@@ -218,15 +219,8 @@ class ScreeningRun:
 
     def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         config, resources = self._config, self._resources
-        decode = DecodeStage(
-            todo,
-            self._job.record.image_size,
-            config.tiles,
-            config.decode,
-            config.storage,
-            self._job.deadline,
-            private=config.mode == "private",
-        )
+        side, deadline, private = self._job.record.image_size, self._job.deadline, config.mode == "private"
+        decode = DecodeStage(todo, side, config.tiles, config.decode, config.storage, deadline, private)
         detect = DetectSettings(
             load=functools.partial(
                 load_detector, self._job.bundle, device=resources.device, precision=self._precision()
@@ -234,8 +228,8 @@ class ScreeningRun:
             threshold=config.threshold,
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
-            deadline=self._job.deadline,
-            private=config.mode == "private",
+            deadline=deadline,
+            private=private,
         )
         return run_pass(decode, detect, resources, config.cluster, MAIN_TASK_RETRIES if number == 0 else 0)
 

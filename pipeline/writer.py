@@ -122,6 +122,6 @@ def sweep_orphans(output: OutputFolder) -> list[str]:
     orphans = [n for n in output.names("slices") if n.removeprefix("slices/") not in committed]
     for name in orphans:
         output.delete(name)
-    for folder in ("slices", "objects", "runs"):
+    for folder in ("slices", "objects", "runs", "audit"):
         output.clear_temporary(folder)
     return orphans

@@ -96,6 +96,11 @@ class ScreenConfig(Strict):
         return path
 
 
+def config_hash(config: ScreenConfig) -> str:
+    """Return the SHA-256 of the whole configuration, defaults included, as 64 hex digits."""
+    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
 def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: str) -> str:
     """Return what results depend on, as 32 hex digits.
 
