@@ -3,8 +3,8 @@
     python -m benchmarks.detector_speed                      # CPU
     python -m benchmarks.detector_speed --device cuda        # GPU: batches, share of the matmul peak
 
-ViT-L/14@336 shapes with random weights, 518 x 518 px. On a CPU one thread runs and its CPU seconds are counted,
-so that other work on the machine counts little; variants are interleaved and ratios are medians of rounds.
+ViT-L/14@336 shapes with random weights, 518 x 518 px. On a CPU one thread runs and its CPU seconds are
+counted, so that other work on the machine counts little; variants are interleaved, ratios are medians.
 """
 
 import argparse
@@ -183,9 +183,8 @@ def on_gpu(bundle: Path, rounds: int, compile_tower: bool) -> None:
         x = one.expand(batch, -1, -1, -1).to("cuda")
         detector.detect_normalized(x)
         torch.cuda.reset_peak_memory_stats()
-        each = (
-            statistics.median(seconds(lambda: detector.detect_normalized(x)) for _ in range(rounds)) / batch
-        )
+        times = [clock.seconds(detector.detect_normalized, x) for _ in range(rounds)]
+        each = statistics.median(times) / batch
         share = tower_flop(detector.grid) / each / peak
         print(
             f"batch {batch:>3}: {1 / each:8.1f} images/s   {slow / each:6.1f} x reference   "
