@@ -1,6 +1,7 @@
 """DICOM objects to slices: layout, class, header, then frame after frame through colour or grey."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -31,7 +32,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     noted = _check_size(layout, header, dataset, settings.limits)
     grey = GreyPipeline(header, dataset, layout.little, settings)
     plane = "image" if header.frames == 1 else "frame"
-    shown = 0
+    shown, held = 0, None
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
     for index, samples in enumerate(frames(layout, header, dataset, settings.limits)):
@@ -40,7 +41,9 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
         else:
             views = grey(samples, frame_groups(dataset, index))
         for view, pixels, applied in views:
-            yield Slice(
+            if held is not None:
+                yield held
+            held = Slice(
                 pixels,
                 f"{plane}/{view}" if view else plane,
                 modality=text(dataset, "Modality"),
@@ -50,6 +53,10 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
         shown += 1
     if shown < header.frames and layout.truncated:
         raise ScreeningError(Reason.TRUNCATED, f"{shown} of {header.frames} frames")
+    if held is not None:
+        # the fragments ended in order, so that it is the header that is wrong: noted on the last slice
+        note = ("fewer_frames",) if shown < header.frames else ()
+        yield replace(held, applied=(*note, *held.applied))
 
 
 def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits) -> tuple[str, ...]:

@@ -30,5 +30,10 @@ def one_line_errors() -> Iterator[None]:
 
 def fail(message: str, code: int) -> None:
     """Print one line and leave with this exit code."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {message}", markup=False)
+    warn(message)
     raise typer.Exit(code)
+
+
+def warn(message: str) -> None:
+    """Print one line on stderr."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {message}", markup=False)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.configuration import ConfigurationError, build_config, is_configuration
-from jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
+from jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors, warn
 from schemas.outcomes import ScreeningError
 
 
@@ -113,9 +113,12 @@ def run(config: Any, quiet: bool = False) -> int:
         from pipeline.job import prepare
 
         job = prepare(config)
+    from connectors.dicom_codecs import missing_codecs
     from pipeline.run import RunFailedError, screen
     from pipeline.summary_text import print_summary
 
+    for missing in missing_codecs():
+        warn(f"not installed, objects that need it will be quarantined: {missing}")
     try:
         with one_line_errors():
             summary = screen(job, quiet)

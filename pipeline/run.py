@@ -14,7 +14,7 @@ import ray
 
 from model import load_detector
 from model.kinds import Precision
-from model.record import BundleRecord
+from model.record import WEIGHTS, BundleRecord
 from pipeline.audit import STARTED, AuditLog, end_facts, start_facts
 from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
@@ -52,7 +52,9 @@ def screen(job: Job, quiet: bool = False) -> RunSummary:
     with contextlib.ExitStack() as stack:
         if job.config.cluster.address:
             stack.enter_context(ray_session(job.config.cluster))
-        return ScreeningRun(job, plan_resources(job.config.cluster, job.config.device), quiet).execute()
+        size = (job.bundle / WEIGHTS).stat().st_size
+        resources = plan_resources(job.config.cluster, job.config.device, size)
+        return ScreeningRun(job, resources, quiet).execute()
 
 
 class ScreeningRun:

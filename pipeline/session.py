@@ -23,6 +23,7 @@ from pipeline.process_mark import is_dead, process_mark
 from schemas.config import ClusterSettings
 
 OBJECT_STORE_BYTES = 2 << 30
+SMALL_WEIGHTS = 256 << 20
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
 
@@ -38,6 +39,8 @@ class Resources:
     cpus_per_actor: float
     threads: int | None
     """Torch threads of an actor on a CPU; None leaves torch's own choice."""
+    decode_tasks: int | None
+    """Decode tasks at once; None leaves it to the cluster's free CPUs."""
 
 
 @contextlib.contextmanager
@@ -141,9 +144,9 @@ def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
     cores = settings.workers or os.cpu_count() or 1
     return {
         "address": "local",  # whatever RAY_ADDRESS says
-        # without a GPU the detector has one CPU of its own on paper and shares the real ones with the
-        # decoders; the operating system balances them better than a fixed split
-        "num_cpus": cores + 1,
+        # detectors and decoders may fill the cores each: the operating system balances them better than a
+        # fixed split, whichever of the two is the bottleneck
+        "num_cpus": 2 * cores,
         "object_store_memory": settings.object_store or OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "log_to_driver": False,
@@ -153,26 +156,35 @@ def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
     }
 
 
-def plan_resources(settings: ClusterSettings, device: str) -> Resources:
+def plan_resources(settings: ClusterSettings, device: str, weights_bytes: int = 0) -> Resources:
     """Fill in what the configuration leaves open, from the connected cluster or this machine.
 
-    device: ``auto``, ``cpu`` or ``cuda``. Raises UsageError if GPUs are asked for and the cluster has none.
+    device: ``auto``, ``cpu`` or ``cuda``. weights_bytes: size of the detector, which decides how it shares
+    the cores of a machine without GPUs. Raises UsageError if GPUs are asked for and the cluster has none.
     """
     gpus = _gpus()
     if device == "auto":
         device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
-    if device == "cuda":
-        if not gpus:
-            raise UsageError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
-        share = settings.gpus_per_actor or 1.0
-        actors = settings.actors or max(1, int(gpus / share))
-        return Resources(
-            "cuda", actors, settings.max_actors or actors, share, settings.cpus_per_actor or 1.0, None
-        )
-    actors = settings.actors or 1
+    if device == "cuda" and not gpus:
+        raise UsageError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
     cores = settings.workers or os.cpu_count() or 1
-    threads = max(1, cores // actors)
-    return Resources("cpu", actors, settings.max_actors or actors, 0, settings.cpus_per_actor or 1.0, threads)
+    share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
+    if settings.actors:
+        actors = settings.actors
+    elif device == "cuda":
+        actors = max(1, int(gpus / share))
+    else:
+        # one thread each: no core waits for another; but every actor holds the weights
+        actors = cores if weights_bytes <= SMALL_WEIGHTS else 1
+    return Resources(
+        device=device,
+        actors=actors,
+        max_actors=settings.max_actors or actors,
+        gpus_per_actor=share,
+        cpus_per_actor=settings.cpus_per_actor or 1.0,
+        threads=None if device == "cuda" else max(1, cores // actors),
+        decode_tasks=settings.decode_tasks or (None if settings.address else cores),
+    )
 
 
 def check_shared(paths: list[Path]) -> None:

@@ -80,7 +80,9 @@ def test_encapsulated_frames_are_found(pixels: bytes) -> None:
 
 
 def test_fewer_encapsulated_frames_than_declared() -> None:
-    assert len(slices(jpeg_object(encapsulated(JPEG, JPEG), 3))) == 2
+    found = slices(jpeg_object(encapsulated(JPEG, JPEG), 3))
+    assert ["fewer_frames" in s.applied for s in found] == [False, True]
+    assert "fewer_frames" not in slices(jpeg_object(encapsulated(JPEG, JPEG), 2))[-1].applied
     assert refusal(jpeg_object(encapsulated(JPEG, JPEG)[:-200], 3)) in (Reason.TRUNCATED, Reason.MALFORMED)
 
 

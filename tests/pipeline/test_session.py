@@ -19,9 +19,16 @@ needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machin
 
 
 @needs_no_gpu
-def test_without_a_gpu_one_actor_has_all_cores() -> None:
-    plan = plan_resources(ClusterSettings(workers=6), "auto")
+def test_without_a_gpu_a_large_detector_has_all_cores() -> None:
+    plan = plan_resources(ClusterSettings(workers=6), "auto", 1 << 30)
     assert (plan.device, plan.actors, plan.gpus_per_actor, plan.threads) == ("cpu", 1, 0, 6)
+    assert plan.decode_tasks == 6
+
+
+@needs_no_gpu
+def test_without_a_gpu_a_small_detector_has_a_core_each() -> None:
+    plan = plan_resources(ClusterSettings(workers=6), "auto", 40 << 20)
+    assert (plan.actors, plan.threads) == (6, 1)
 
 
 def test_several_actors_share_the_cores() -> None:
