@@ -9,7 +9,6 @@ counted, so that other work on the machine counts little; variants are interleav
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -117,7 +116,9 @@ def print_peak(variant: str, bundle: Path, device: str) -> None:
     if device == "cuda":
         print(torch.cuda.max_memory_allocated() / 1e6)
     else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+        # not getrusage: its maximum is inherited from the process that started this one
+        status = Path("/proc/self/status").read_text()
+        print(int(status.split("VmHWM:")[1].split()[0]) / 1e3)
 
 
 @torch.inference_mode()

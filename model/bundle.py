@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from model.errors import BundleError
 from model.hints import Hints, known_activation
@@ -90,7 +91,24 @@ def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precis
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BundleError(f"device: {device!r} given, but no CUDA device is visible; use device='cpu'")
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = read_weights(folder / WEIGHTS, precision)
     except SafetensorError as error:
         raise BundleError(f"{folder / WEIGHTS}: not readable as safetensors ({error})") from error
     return detector_kind(record.detector).load(record, tensors, device, precision)
+
+
+def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:
+    """Read a bundle's tensors: float32 mapped from the file; for bf16 the blocks as bfloat16, copied.
+
+    For bf16 the file is mapped anew for each tensor, so that it is never in memory as a whole.
+    """
+    if precision == "fp32":
+        return dict(load_file(path))
+    with safe_open(path, "pt") as file:
+        names = list(file.keys())
+    tensors = {}
+    for name in names:
+        with safe_open(path, "pt") as file:
+            wanted = torch.bfloat16 if name.startswith("visual.transformer.") else torch.float32
+            tensors[name] = file.get_tensor(name).to(wanted, copy=True)
+    return tensors
