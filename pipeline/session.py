@@ -65,7 +65,6 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     try:
         with _stderr_shut(), _loopback_only(), _no_dashboard(), local_ray_environment(temporary):
             ray.init(**_local_options(settings, folder))
-        _close_to_others(folder)
         yield
     finally:
         ray.shutdown()
@@ -105,14 +104,6 @@ def _no_dashboard() -> Iterator[None]:
 
 def _start_nothing(node: Node, **_: object) -> None:
     """Stand in for ``Node.start_api_server``."""
-
-
-def _close_to_others(folder: Path) -> None:
-    """Take from others what Ray gives them: it opens its folders to everybody, whatever the umask."""
-    for path in folder.rglob("*"):
-        if not path.is_symlink():
-            with contextlib.suppress(FileNotFoundError):
-                path.chmod(path.stat().st_mode & 0o700)
 
 
 @contextlib.contextmanager
