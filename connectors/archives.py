@@ -7,7 +7,7 @@ from connectors.containers import Member, list_members, members
 from connectors.pairs import header_name, samples_name
 from connectors.storage import StoredObject, read_object, stat_object
 from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
 from schemas.storage import StorageSettings
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -46,7 +46,8 @@ def refuse_archive(data: bytes, settings: DecodeSettings) -> ScreeningError:
         count = sum(1 for _ in list_members(data, settings))
     except ScreeningError as error:
         return error
-    return ScreeningError(Reason.UNSUPPORTED if count else Reason.EMPTY)
+    # it can be read now, so its members are there for the next listing
+    return ScreeningError(Reason.IO_ERROR if count else Reason.EMPTY)
 
 
 class MemberReader:
@@ -97,6 +98,8 @@ def is_second_half(stored: StoredObject, storage: StorageSettings) -> bool:
         return False
     try:
         stat_object(name, storage)
-    except ScreeningError:
+    except ScreeningError as error:
+        if error.reason in PASSING_REASONS:
+            raise
         return False
     return True

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, unquote_to_bytes
 
 import fsspec.asyn
 import s3fs
@@ -24,6 +25,7 @@ from schemas.storage import StorageSettings
 
 T = TypeVar("T")
 
+FILE_URI = "file://"
 S3_PAGE = 1000  # keys a listing request returns at most (S3 API, ListObjectsV2)
 
 
@@ -70,7 +72,7 @@ def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
         config_kwargs={
             "connect_timeout": settings.connect_timeout,
             "read_timeout": settings.read_timeout,
-            "retries": {"max_attempts": 1},
+            "retries": {"total_max_attempts": 1},
             # the one endpoint is known: no profile or service setting may name another
             "ignore_configured_endpoint_urls": True,
         },
@@ -133,7 +135,8 @@ def _list_local(root: Path, skip: Path | None) -> Iterator[StoredObject]:
         raise ScreeningError(Reason.NOT_FOUND, str(root))
 
     def refuse(error: OSError) -> None:
-        raise ScreeningError(reason_of(error), str(error)) from error
+        if not isinstance(error, FileNotFoundError):  # gone since the folder above was read: never listed
+            raise ScreeningError(reason_of(error), str(error)) from error
 
     # linked folders are not followed: they may form a circle
     for folder, folders, names in os.walk(root.resolve(), onerror=refuse):
@@ -149,7 +152,22 @@ def _list_local(root: Path, skip: Path | None) -> Iterator[StoredObject]:
 def _local_object(path: Path) -> StoredObject:
     path = path.absolute()
     status = path.stat()
-    return StoredObject(str(path), status.st_size, _local_etag(status), status.st_mtime)
+    return StoredObject(_local_uri(path), status.st_size, _local_etag(status), status.st_mtime)
+
+
+def _local_uri(path: Path) -> str:
+    """Return the path; a file URI (RFC 8089) where its bytes are no UTF-8, which no table could hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return FILE_URI + quote(os.fsencode(path))
+    return str(path)
+
+
+def _local_path(uri: str) -> Path:
+    if not uri.startswith(FILE_URI):
+        return Path(uri)
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix(FILE_URI))))
 
 
 def _local_etag(status: os.stat_result) -> str:
@@ -181,7 +199,7 @@ def _list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
 def stat_object(uri: str, settings: StorageSettings) -> StoredObject:
     """Return what listing would say of one object. Raises ScreeningError (``not_found``, ...)."""
     if not is_s3(uri):
-        return with_retries(lambda: _local_object(Path(uri)), settings.tries)
+        return with_retries(lambda: _local_object(_local_path(uri)), settings.tries)
     bucket, key = split_s3(uri)
     client = s3_filesystem(settings)
     head = with_retries(lambda: client.call_s3("head_object", Bucket=bucket, Key=key), settings.tries)
@@ -202,7 +220,7 @@ def read_object(stored: StoredObject, settings: StorageSettings, max_bytes: int)
 
 
 def _read_local(stored: StoredObject, settings: StorageSettings) -> bytes:
-    with Path(stored.uri).open("rb") as file:
+    with _local_path(stored.uri).open("rb") as file:
         if _local_etag(os.fstat(file.fileno())) != stored.etag:
             raise ScreeningError(Reason.CHANGED, stored.uri)
         data = file.read(stored.size + 1)

@@ -20,7 +20,7 @@ class KeyFileError(ValueError):
 
 
 def object_ids(key: bytes | None) -> Callable[[str, str], str]:
-    """Return the function (uri, etag) -> object id, 26 characters a-z2-7.
+    """Return the function (address, version) -> object id, 26 characters a-z2-7.
 
     key: HMAC-SHA256 key of private mode (RFC 2104); None in open mode, where the id is a plain SHA-256.
     A changed object has another ETag and so another id.

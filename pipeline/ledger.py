@@ -8,26 +8,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.outputs import OutputFolder
+from schemas.outcomes import STORAGE_REASONS
 from schemas.tables import DEFERRED
 
+ASKED_AGAIN = sorted(reason.value for reason in STORAGE_REASONS)
 DEFERRED_FILE = "runs/deferred.parquet"
 _COLUMNS = ["object_id", "status", "reason", "run_id"]
 _DONE = pa.schema([(name, pa.string()) for name in _COLUMNS])
 
 
-def done_objects(output: OutputFolder, fingerprint: str, run_id: str | None = None) -> pa.RecordBatchReader:
-    """Stream object_id, status, reason and run_id of the objects committed under this fingerprint.
+def done_objects(
+    output: OutputFolder, fingerprint: str, run_id: str, force: bool = False
+) -> pa.RecordBatchReader:
+    """Stream object_id, status, reason and run_id of what is done under this fingerprint, as a run sees it.
 
-    run_id: only those that this run committed.
+    run_id: that run's. Objects that storage kept from earlier runs are not done: it asks for them again.
+    force: only what the run itself committed is done.
     """
+    own = pc.field("run_id") == run_id
+    counts = own if force else own | pc.field("reason").is_null() | ~pc.field("reason").isin(ASKED_AGAIN)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for name in output.names("objects"):
-            if run_id is not None and not PurePosixPath(name).name.startswith(f"{run_id}-"):
+            if force and not PurePosixPath(name).name.startswith(f"{run_id}-"):
                 continue
             table = pq.read_table(
                 pa.BufferReader(output.read(name)), columns=[*_COLUMNS, "fingerprint"]
-            ).filter(pc.field("fingerprint") == fingerprint)
+            ).filter((pc.field("fingerprint") == fingerprint) & counts)
             yield from table.select(_COLUMNS).cast(_DONE).to_batches()
 
     return pa.RecordBatchReader.from_batches(_DONE, batches())

@@ -148,9 +148,7 @@ class ScreeningRun:
             self.summary.listed = freeze(listing(self._config), ids, self._state.manifest)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
-            # with force nothing counts as done but what this run itself commits
-            only = self._state.run_id if self._config.force else None
-            self._sets.load("done", done_objects(self._job.output, self.summary.fingerprint, only))
+            self._load_done()
             self._sets.load("deferred", deferred_objects(self._job.output))
             count = self._sets.count_open()
             self.summary.already_done = self.summary.listed - count
@@ -169,7 +167,7 @@ class ScreeningRun:
             with self._session(), self._timed("screen"):
                 self._interruption.install()
                 self._passes(todo)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ray exits on SIGTERM while it starts
             self.summary.interrupted = True
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
@@ -245,8 +243,7 @@ class ScreeningRun:
     def _account(self) -> None:
         """Compare what was listed with what is committed, by the ids in the files themselves."""
         output, summary = self._job.output, self.summary
-        only = self._state.run_id if self._config.force else None
-        self._sets.load("done", done_objects(output, summary.fingerprint, only))
+        self._load_done()
         left = self._sets.left(summary.run_id).read_all()
         output.write(DEFERRED_FILE, table_bytes(left))
         unfinished = self._tally.total - (self._tally.objects - self._tally.statuses[Status.DEFERRED])
@@ -261,6 +258,10 @@ class ScreeningRun:
         summary.reasons = dict(self._tally.reasons)
         summary.slices, summary.views = self._tally.slices, self._tally.views
         summary.timeline = self._timeline.points
+
+    def _load_done(self) -> None:
+        fingerprint, run_id = self.summary.fingerprint, self.summary.run_id
+        self._sets.load("done", done_objects(self._job.output, fingerprint, run_id, self._config.force))
 
     def _session(self) -> contextlib.AbstractContextManager[None]:
         if self._config.cluster.address:  # connected already

@@ -72,6 +72,9 @@ NO_PIXELS_REASONS = frozenset({Reason.NOT_AN_IMAGE, Reason.DERIVED_LABELS})
 PASSING_REASONS = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR})
 """Reasons that may be gone at the next try; the others are properties of the object."""
 
+STORAGE_REASONS = PASSING_REASONS | {Reason.DENIED, Reason.NOT_FOUND, Reason.CHANGED}
+"""Reasons that say nothing of the content: an outage, expired credentials. The next run asks again."""
+
 
 def status_of(reason: Reason) -> Status:
     """Return the status that an object with this reason ends in."""

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from connectors.outputs import LocalOutput
 from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.writer import Writer, table_bytes
 from schemas.config import PartSettings
+from schemas.outcomes import Reason
 from schemas.tables import DEFERRED
 from tests.pipeline.rows import quarantined, screened, stored
 
@@ -18,8 +21,10 @@ def commit(folder: Path, run_id: str, fingerprint: str, number: int) -> None:
     writer.commit()
 
 
-def done(folder: Path, fingerprint: str, run_id: str | None = None) -> list[tuple[str, str, str | None]]:
-    rows = done_objects(LocalOutput(folder), fingerprint, run_id).read_all().to_pylist()
+def done(
+    folder: Path, fingerprint: str, run_id: str = "run-9", force: bool = False
+) -> list[tuple[str, str, str | None]]:
+    rows = done_objects(LocalOutput(folder), fingerprint, run_id, force).read_all().to_pylist()
     return [(row["object_id"], row["status"], row["reason"]) for row in rows]
 
 
@@ -35,8 +40,19 @@ def test_only_rows_of_the_fingerprint_count(tmp_path: Path) -> None:
     first = [("id-0", "screened", None), ("id-1", "quarantined", "truncated")]
     third = [("id-20", "screened", None), ("id-21", "quarantined", "truncated")]
     assert done(tmp_path, "f") == first + third
-    assert done(tmp_path, "f", run_id="run-3") == third
-    assert done(tmp_path, "f", run_id="run-2") == []
+    assert done(tmp_path, "f", "run-3", force=True) == third
+    assert done(tmp_path, "f", "run-2", force=True) == []
+
+
+@pytest.mark.parametrize("reason", [Reason.IO_ERROR, Reason.THROTTLED, Reason.DENIED, Reason.NOT_FOUND])
+def test_what_storage_kept_from_an_earlier_run_is_asked_for_again(tmp_path: Path, reason: Reason) -> None:
+    constants = {"bundle": "b", "fingerprint": "f", "run_id": "run-1", "threshold": 0.5}
+    writer = Writer(LocalOutput(tmp_path), PartSettings(), constants, keep_uri=False)
+    writer.add(quarantined(0, reason), "id-0", stored(0))
+    writer.add(quarantined(1, Reason.WORKER_CRASHED), "id-1", stored(1))
+    writer.commit()
+    assert done(tmp_path, "f") == [("id-1", "quarantined", "worker_crashed")]
+    assert len(done(tmp_path, "f", "run-1")) == 2, "the run itself counts it"
 
 
 def test_what_was_deferred_is_remembered(tmp_path: Path) -> None:
