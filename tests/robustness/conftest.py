@@ -1,0 +1,87 @@
+"""One archive that takes a while, screened once undisturbed; folders short enough for Ray's sockets."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.archives import encoded, nifti_volume, texture
+from tests.commands import screen
+from tests.robustness import accounts
+from tests.robustness.processes import job_file, processes_of, until
+
+PICTURES, VOLUMES, VOLUME_SLICES = 160, 8, 12
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A folder of files; slices says how many each has; the higher a file's number, the newer it is."""
+
+    folder: Path
+    slices: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run over the archive gives that nobody disturbs, and how long it took to start."""
+
+    scores: accounts.Scores
+    run: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    folder = tmp_path_factory.mktemp("long-archive")
+    slices: dict[str, int] = {}
+    for number in range(PICTURES):
+        name = f"{number:04}.png"
+        (folder / name).write_bytes(encoded(texture(60 + number % 7, 80 + number % 5, number), "PNG"))
+        slices[name] = 1
+    for number in range(VOLUMES):
+        name = f"{number * PICTURES // VOLUMES:04}v.nii"
+        (folder / name).write_bytes(nifti_volume((32, 30, VOLUME_SLICES), number))
+        slices[name] = VOLUME_SLICES
+    for age, name in enumerate(sorted(slices)):
+        os.utime(folder / name, (1_700_000_000 + age, 1_700_000_000 + age))
+    return Archive(folder, slices)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(archive: Archive, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run = screen(folder, archive.folder, str(folder / "results"), mode="open")
+    assert run.code == 0, run.stderr
+    accounts.assert_each_once(run.output, archive.slices)
+    return Undisturbed(accounts.scores(run.output), accounts.last_run(run.output))
+
+
+@pytest.fixture
+def ray_temp() -> Iterator[Path]:
+    """A folder for Ray's sessions, whose sockets allow about a hundred characters; nothing may stay there."""
+    folder = Path(tempfile.mkdtemp(prefix="s2"))
+    try:
+        yield folder
+        until(lambda: not processes_of(folder), f"the end of all processes of {folder}", seconds=30)
+        assert list(folder.iterdir()) == []
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def job(archive: Archive, bundle: Path, ray_temp: Path, tmp_path: Path) -> Path:
+    """A job over the archive that commits often."""
+    return job_file(
+        tmp_path,
+        source=str(archive.folder),
+        output=str(tmp_path / "results"),
+        private_dir=str(tmp_path / "private"),
+        mode="open",
+        batch_size=4,
+        parts={"seconds": 0.5},
+        cluster={"workers": 2, "object_store": 200 << 20, "temp_dir": str(ray_temp)},
+    )

@@ -1,0 +1,231 @@
+"""listed = screened + no_pixels + quarantined + deferred, by ids, over random schedules of faults.
+
+The run's own code lists, subtracts, collects, writes, sweeps and accounts; only what Ray would do is played
+by a schedule: rows come in any order, twice, or not at all, and the driver dies at any of its writes.
+"""
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from connectors.outputs import LocalOutput
+from model.record import BundleRecord, read_record
+from pipeline.job import Job
+from pipeline.manifest import Todo
+from pipeline.run import ScreeningRun
+from pipeline.session import Resources
+from pipeline.summary import RunSummary
+from pipeline.wire import DETECTED, table_of
+from schemas.config import ScreenConfig
+from schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
+from tests.pipeline.rows import Row, end_row, slice_row
+from tests.robustness import accounts
+
+RESOURCES = Resources("cpu", 1, 1, 0, 1.0, 1)
+REASONS = st.sampled_from([reason for reason in Reason if reason is not Reason.TIME_WINDOW])
+
+
+class Killed(BaseException):
+    """The driver is dead: nothing that it does afterwards reaches the disk."""
+
+
+class MortalOutput(LocalOutput):
+    """A folder whose writer dies at its n-th write, before or after the file is there."""
+
+    def __init__(self, root: Path, writes: int | None, after: bool) -> None:
+        super().__init__(root)
+        self._left, self._after = writes, after
+
+    @override
+    def write(self, name: str, data: bytes) -> None:
+        if self._left == 0:
+            raise Killed
+        if self._left is not None:
+            self._left -= 1
+            if self._left == 0:
+                if self._after:
+                    super().write(name, data)
+                raise Killed
+        super().write(name, data)
+
+    @override
+    def delete(self, name: str) -> None:
+        if self._left == 0:
+            raise Killed
+        super().delete(name)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An object and how its reading goes: slices, a reason, how often it kills its task first."""
+
+    slices: int
+    reason: Reason | None
+    passing: int
+    deaths: int
+
+    def rows(self, number: int, attempt: int) -> list[Row]:
+        """Return what a stage gives for it in the n-th pass; nothing while it kills its task."""
+        if attempt < self.deaths:
+            return [slice_row(number, 0)] if self.slices else []
+        if attempt < self.passing:
+            return [end_row(number, 0, Reason.TIMEOUT)]
+        if self.reason is not None:
+            return [end_row(number, 0, self.reason)]
+        return [*(slice_row(number, i, 0.1) for i in range(self.slices)), end_row(number, self.slices)]
+
+    @property
+    def end(self) -> tuple[Status, Reason | None]:
+        """How it ends, if no run stops early: three passes are made."""
+        if self.deaths >= 3:
+            return Status.QUARANTINED, Reason.WORKER_CRASHED
+        if self.passing >= 3:
+            return Status.QUARANTINED, Reason.TIMEOUT
+        return (Status.SCREENED, None) if self.reason is None else (status_of(self.reason), self.reason)
+
+
+objects = st.builds(
+    Planned,
+    slices=st.integers(1, 4),
+    reason=st.none() | REASONS,
+    passing=st.integers(0, 3),
+    deaths=st.integers(0, 3),
+)
+
+
+@dataclass(frozen=True)
+class Incarnation:
+    """One run: dies at a write, is stopped by the window or by a signal after some tables, or finishes."""
+
+    dies_at: int | None = None
+    after: bool = False
+    stops_at: int | None = None
+    window: bool = False
+
+
+incarnations = st.lists(
+    st.builds(Incarnation, dies_at=st.none() | st.integers(1, 8), after=st.booleans(),
+              stops_at=st.none() | st.integers(0, 5), window=st.booleans()),
+    max_size=4,
+)  # fmt: skip
+
+
+class ScheduledRun(ScreeningRun):
+    """A run whose rows come from a plan, shuffled, in tables of random size, some of them twice."""
+
+    plan: dict[str, Planned]
+    schedule: random.Random
+    incarnation: Incarnation
+
+    @override
+    def _session(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @override
+    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+        rows: list[Row] = []
+        for group in range(todo.groups):
+            for place, stored in todo.objects_of(group):
+                rows += self.plan[Path(stored.uri).name].rows(place, number)
+        rows += self.schedule.choices(rows, k=min(3, len(rows)))
+        self.schedule.shuffle(rows)
+        tables = 0
+        while rows:
+            if tables == self.incarnation.stops_at:
+                if not self.incarnation.window:
+                    raise KeyboardInterrupt
+                self._job = replace(self._job, deadline=time.time())
+                numbers = {row["object"] for row in rows}
+                rows = [end_row(place, 0, Reason.TIME_WINDOW) for place in numbers]
+            size = self.schedule.randint(1, 6)
+            yield table_of(rows[:size], DETECTED)
+            del rows[:size]
+            tables += 1
+
+
+def run(
+    root: Path,
+    record: BundleRecord,
+    plan: dict[str, Planned],
+    schedule: random.Random,
+    life: Incarnation,
+) -> RunSummary:
+    """Make one run over the archive below ``root``. Raises Killed."""
+    config = ScreenConfig(
+        source=str(root / "archive"), output=str(root / "out"), mode="open",
+        parts={"rows": schedule.randint(1, 8), "seconds": 3600},
+    )  # fmt: skip
+    output = MortalOutput(root / "out", life.dies_at, life.after)
+    job = Job(config, root, record, output, root / "private", None)
+    scheduled = ScheduledRun(job, RESOURCES, quiet=True)
+    scheduled.plan, scheduled.schedule, scheduled.incarnation = plan, schedule, life
+    try:
+        return scheduled.execute()
+    finally:  # the process of a killed driver would be dead; that of the tests is not
+        for lease in root.glob("out/runs/lease-*"):
+            lease.unlink()
+
+
+def check_files(output: str, plan: dict[str, Planned]) -> Counter[str]:
+    """Compare the committed files with the plan; return the objects by status."""
+    found = accounts.rows(output, "objects")
+    assert max(Counter((row["object_id"], row["run_id"]) for row in found).values(), default=1) == 1
+    newest = {row["object_id"]: row for row in sorted(found, key=lambda row: row["run_id"])}
+    for row in found:  # only what storage kept from a run is there again
+        assert row is newest[row["object_id"]] or row["reason"] in STORAGE_REASONS
+    slices = Counter((row["object_id"], row["slice_index"]) for row in accounts.rows(output, "slices"))
+    committed = {row["part"] for row in found}
+    assert set(accounts.parts(output, "slices")) <= committed, "no slices without their objects"
+    expected = {(row["object_id"], i): 1 for row in found for i in range(row["n_slices"])}
+    assert slices == expected
+    for row in found:
+        status, reason = plan[accounts.file_name(row)].end
+        assert (row["status"], row["reason"]) == (status, reason)
+        assert row["n_slices"] == (plan[accounts.file_name(row)].slices if status is Status.SCREENED else 0)
+    return Counter(row["status"] for row in newest.values())
+
+
+@pytest.fixture(scope="module")
+def record(bundle: Path) -> BundleRecord:
+    return read_record(bundle)
+
+
+@given(plans=st.lists(objects, min_size=1, max_size=12), lives=incarnations, seed=st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_every_listed_object_is_accounted_for(
+    record: BundleRecord, plans: list[Planned], lives: list[Incarnation], seed: int
+) -> None:
+    schedule = random.Random(seed)
+    plan = {f"{number:02}.png": planned for number, planned in enumerate(plans)}
+    with tempfile.TemporaryDirectory() as folder:
+        root, output = Path(folder), f"{folder}/out"
+        (root / "archive").mkdir()
+        for name in plan:
+            (root / "archive" / name).write_bytes(name.encode())
+        for life in [*lives, Incarnation()]:
+            try:
+                summary = run(root, record, plan, schedule, life)
+            except Killed:
+                accounts.assert_readable(output)
+                continue
+            statuses = check_files(output, plan)
+            assert summary.listed == len(plan) == sum(summary.by_status.values())
+            assert (summary.missing, summary.duplicates) == (0, 0)
+            deferred = summary.by_status[Status.DEFERRED]
+            assert summary.by_status == dict.fromkeys(Status, 0) | statuses | {Status.DEFERRED: deferred}
+            assert deferred == len(plan) - statuses.total()
+            assert summary.exit_code == (3 if deferred else 0)
+            assert deferred == 0 or life.stops_at is not None
+        assert statuses.total() == len(plan), "the last run finishes"
+        assert not list(root.glob("private/*/work-*"))

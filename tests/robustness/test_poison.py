@@ -1,0 +1,71 @@
+"""Poison on local disk: files that hang their decoder, that are broken, that are gone when they are read."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.outcomes import Reason, Status
+from tests.archives import dicom_file, encoded, texture
+from tests.robustness import accounts
+from tests.robustness.processes import job_file, screening, until
+from tests.robustness.slow_pictures import slow_jpeg2000
+
+pytestmark = pytest.mark.integration
+
+FINE = 60
+SECONDS = 2  # allowed for one slice; the slow picture takes several times as long
+TILES = 5
+
+
+def fill(folder: Path) -> None:
+    folder.mkdir()
+    for number in range(FINE):
+        (folder / f"{number:02}.png").write_bytes(encoded(texture(50, 60, number), "PNG"))
+    slow, cut = slow_jpeg2000(TILES), dicom_file()[:20000]
+    for number in range(3):
+        (folder / f"slow-{number}.j2k").write_bytes(slow)
+        (folder / f"cut-{number}.dcm").write_bytes(cut)
+        (folder / f"vanished-{number}.png").write_bytes(encoded(texture(50, 60, number), "PNG"))
+        (folder / f"changed-{number}.png").write_bytes(encoded(texture(50, 60, number), "PNG"))
+
+
+def disturb(folder: Path) -> None:
+    """Delete and change files that are listed already."""
+    for number in range(3):
+        (folder / f"vanished-{number}.png").unlink()
+        (folder / f"changed-{number}.png").write_bytes(encoded(texture(52, 60, number), "PNG"))
+
+
+def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "archive", tmp_path / "results"
+    fill(source)
+    job = job_file(
+        tmp_path,
+        source=str(source),
+        output=str(output),
+        private_dir=str(tmp_path / "private"),
+        mode="open",
+        decode={"limits": {"seconds": SECONDS}},
+        cluster={"workers": 2, "object_store": 200 << 20, "temp_dir": str(ray_temp)},
+    )
+    with screening(job) as run:
+        # the to-do list is there before Ray is, and nothing is read before that
+        until(lambda: list(tmp_path.glob("private/*/crosswalk/*/*.parquet")), "the to-do list")
+        disturb(source)
+        assert run.wait() == 0, run.stderr
+    reasons = {
+        "slow-{}.j2k": Reason.WORKER_CRASHED,
+        "cut-{}.dcm": Reason.TRUNCATED,
+        "vanished-{}.png": Reason.NOT_FOUND,
+        "changed-{}.png": Reason.CHANGED,
+    }
+    poison = {
+        name.format(number): (Status.QUARANTINED.value, reason.value)
+        for name, reason in reasons.items()
+        for number in range(3)
+    }
+    fine = dict.fromkeys((f"{number:02}.png" for number in range(FINE)), (Status.SCREENED.value, None))
+    assert accounts.ends(str(output)) == fine | poison
+    document = accounts.last_run(str(output))
+    assert document["by_status"] == {"screened": FINE, "no_pixels": 0, "quarantined": 12, "deferred": 0}
+    assert (document["missing"], document["duplicates"], document["interrupted"]) == (0, 0, False)

@@ -1,0 +1,87 @@
+"""A run that has to stop early, by the clock or by a signal, and the runs that follow it."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.commands import s2sw
+from tests.robustness import accounts
+from tests.robustness.conftest import Archive, Undisturbed
+from tests.robustness.processes import Screening, screening, until
+
+pytestmark = pytest.mark.integration
+
+SLACK = 40  # objects that may overtake others: those of a few decode tasks and batches
+
+
+def window(undisturbed: Undisturbed) -> str:
+    """Return a duration in which a run starts and does about a third of its work."""
+    run = undisturbed.run
+    first_result = run["seconds"]["total"] - run["seconds"]["screen"] + run["timeline"][0][0] + 5
+    work = run["seconds"]["screen"] - run["timeline"][0][0]
+    return f"{first_result + work / 3:.0f}s"
+
+
+def done(output: str) -> list[str]:
+    return [accounts.file_name(row) for row in accounts.rows(output, "objects")]
+
+
+def test_a_window_an_interrupt_and_the_rest(
+    job: Path, archive: Archive, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    output = str(tmp_path / "results")
+    names = sorted(archive.slices)  # oldest first
+
+    with screening(job, "--until", window(undisturbed)) as run:
+        assert run.wait() == 3, run.stderr
+    first = done(output)
+    after_window = accounts.last_run(output)
+    assert 0 < len(first) < len(names), "the window was meant to end in the middle"
+    assert after_window["by_status"]["deferred"] == len(names) - len(first)
+    assert (after_window["outcome"], after_window["missing"]) == ("finished", 0)
+    newest = names[-len(first) - SLACK :]
+    assert set(first) <= set(newest), "the newest objects come first"
+
+    with screening(job) as run:
+        check_that_a_second_run_is_refused(run, job, output)
+        until(lambda: not run.alive or accounts.committed(output) > len(first), "more objects")
+        interrupt(run, signal.SIGTERM)
+    second = done(output)
+    assert len(first) < len(second) < len(names), "the signal was meant to come in the middle"
+    assert accounts.last_run(output)["by_status"]["deferred"] == len(names) - len(second)
+    accounts.assert_each_once(output, {name: archive.slices[name] for name in second})
+
+    with screening(job) as run:
+        assert run.wait() == 0, run.stderr
+    accounts.assert_each_once(output, archive.slices)
+    assert accounts.scores(output) == pytest.approx(undisturbed.scores, abs=1e-6)
+
+
+def check_that_a_second_run_is_refused(run: Screening, job: Path, output: str) -> None:
+    """Stop a run as soon as it has its lease, so that it lives while another one starts."""
+    until(lambda: any(name.startswith("lease") for name in accounts.parts(output, "runs")), "the lease")
+    run.process.send_signal(signal.SIGSTOP)
+    refused = s2sw("screen", job, cwd=job.parent)
+    run.process.send_signal(signal.SIGCONT)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert f"(pid {run.process.pid}) is working on this output" in line
+
+
+def interrupt(run: Screening, number: signal.Signals) -> None:
+    run.process.send_signal(number)
+    assert run.wait() == 3, run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_is_done(job: Path, tmp_path: Path, number: signal.Signals) -> None:
+    output = str(tmp_path / "results")
+    with screening(job) as run:
+        until(lambda: "starting Ray" in run.stderr, "the start of Ray")
+        interrupt(run, number)
+    assert accounts.parts(output, "objects") == []
+    document = accounts.last_run(output)
+    assert document["outcome"] == "interrupted"
+    assert not [name for name in accounts.parts(output, "runs") if name.startswith("lease")]
