@@ -12,7 +12,8 @@ from connectors.storage import is_s3
 
 def new_run_id() -> str:
     """Return a name for a run that sorts by time and is never used twice."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.randbelow(16):x}"
 
 
 @dataclass(frozen=True)

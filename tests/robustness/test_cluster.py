@@ -18,9 +18,11 @@ NODE = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": Fa
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="s2", ignore_cleanup_errors=True) as folder:
-        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "temp_dir": folder})
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        Path(folder, "ray").mkdir()
+        cluster = Cluster(initialize_head=True, head_node_args=NODE)
         try:
             yield cluster
         finally:
