@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -134,7 +135,8 @@ class LocalOutput(OutputFolder):
 def _temporary(path: Path, data: bytes) -> Iterator[Path]:
     """Write the data beside the path, safely on disk, under a name that is gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    # not the pid: two containers that share a disk may each have the same one
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}-{path.name}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
