@@ -21,7 +21,7 @@ TAU = 0.07
 
 @dataclass(frozen=True)
 class Reference:
-    """The detector over a bundle's tensors on any device. image_score in 0..1; maps are means of four taps."""
+    """The detector over a bundle's tensors, on their device. Scores and maps in 0..1."""
 
     record: BundleRecord
     tensors: dict[str, Tensor]
