@@ -20,6 +20,7 @@ import fsspec.asyn
 import s3fs
 
 from connectors.guard import reason_of
+from connectors.no_redirects import StayingSession
 from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
 from schemas.storage import StorageSettings
 
@@ -75,6 +76,7 @@ def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
             "retries": {"total_max_attempts": 1},
             # the one endpoint is known: no profile or service setting may name another
             "ignore_configured_endpoint_urls": True,
+            "http_session_cls": StayingSession,
         },
         use_listings_cache=False,
         skip_instance_cache=True,

@@ -23,8 +23,8 @@ class Watcher:
 
     secrets: texts that must be nowhere, in addition to the words; environments of the run's children are
     searched for these too. findings: what was found, and where. seen: names of the files searched. exposed:
-    files and folders with rights for others, folders below the session's own apart: nobody else can enter that
-    one, and Ray's processes open those below it again and again.
+    files and folders with rights for others, apart from folders below the session's own: that one nobody else
+    can enter, and those below it are opened again and again by Ray's processes.
     """
 
     def __init__(self, pid: int, folders: list[Path], secrets: tuple[str, ...]) -> None:
