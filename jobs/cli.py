@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs import audit, bundle, demo, report, screen
+from jobs import audit, boundary, bundle, demo, report, screen
 
 app = typer.Typer(
     name="s2sw",
@@ -17,6 +17,7 @@ app.command("demo")(demo.command)
 app.command("report")(report.command)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
+app.add_typer(boundary.app, name="boundary")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from model.record import BundleRecord, read_record
 from pipeline.audit import AuditError, refuse_other_key
 from pipeline.identity import existing_key
 from pipeline.sealing import describe
+from pipeline.state import lie_in_each_other, private_folder
 from pipeline.window import parse_until
 from schemas.config import ScreenConfig
 from schemas.outcomes import Reason, ScreeningError
@@ -89,23 +90,14 @@ def resolve_bundle(bundle: str) -> Path:
 
 
 def _private_folder(config: ScreenConfig) -> Path:
-    folder = Path(config.private_dir).expanduser() if config.private_dir else Path.home() / ".s2sw"
+    folder = private_folder(config.private_dir)
     try:
         LocalOutput(folder).check_writable()
     except ScreeningError as error:
         raise UsageError(f"private_dir: cannot write to {folder} ({error.detail})") from error
-    if config.mode == "private":
-        _refuse_overlap(folder, config.output)
+    if config.mode == "private" and lie_in_each_other(folder, config.output):
+        raise UsageError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
     return folder
-
-
-def _refuse_overlap(private_dir: Path, output: str) -> None:
-    """Whoever copies the results must not copy the crosswalk, nor the other way round."""
-    if is_s3(output):
-        return
-    private, results = private_dir.resolve(), Path(output).resolve()
-    if private.is_relative_to(results) or results.is_relative_to(private):
-        raise UsageError(f"private_dir: {private_dir} and the output {output} lie in each other; part them")
 
 
 def _check_source(config: ScreenConfig) -> None:

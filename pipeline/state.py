@@ -60,3 +60,16 @@ def open_state(private_dir: Path, output: str, run_id: str) -> RunState:
     for path in (private_dir, folder, state.work):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return state
+
+
+def private_folder(private_dir: str | None) -> Path:
+    """Return the configured folder, or the default one."""
+    return Path(private_dir).expanduser() if private_dir else Path.home() / ".s2sw"
+
+
+def lie_in_each_other(private_dir: Path, output: str) -> bool:
+    """Tell whether whoever copies the one copies the other: results must part from their crosswalk."""
+    if is_s3(output):
+        return False
+    private, results = private_dir.resolve(), Path(output).resolve()
+    return private.is_relative_to(results) or results.is_relative_to(private)

@@ -1,0 +1,74 @@
+"""``s2sw boundary``: what a run would read, write and connect to."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from jobs.configuration import ConfigurationError, build_config, is_configuration
+from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Show the boundary of a run: what it would read, write and connect to.",
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `check` a command of its own while it is the only one."""
+
+
+@app.command(no_args_is_help=True)
+def check(
+    source: Annotated[
+        str, typer.Argument(help="Job file (job.yaml), or a source as for `s2sw screen`.", show_default=False)
+    ],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
+    ] = None,
+    open_mode: Annotated[
+        bool | None, typer.Option("--open/--private", help="As for `s2sw screen`.  [default: private]")
+    ] = None,
+    private_dir: Annotated[str | None, typer.Option(help="As for `s2sw screen`.  [default: ~/.s2sw]")] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+    ] = None,
+) -> None:
+    """Say in plain words what a run would write where, connect to and not protect. Nothing is started.
+
+    Exit codes: 0 nothing to object to, 1 warnings, 2 the configuration cannot work.
+
+    Examples:
+
+    `s2sw boundary check nightly.yaml`
+
+    `s2sw boundary check /archive -o /results`
+    """
+    from_file = is_configuration(source)
+    options: dict[str, Any] = {
+        "source": None if from_file else source,
+        "output": output,
+        "mode": None if open_mode is None else ("open" if open_mode else "private"),
+        "private_dir": private_dir,
+        "storage.endpoint_url": endpoint_url,
+    }
+    try:
+        config = build_config(Path(source) if from_file else None, options)
+    except ConfigurationError as error:
+        fail(str(error), EXIT_USAGE)
+    from pipeline.boundary_report import describe_boundary, warnings_of
+
+    console = Console(highlight=False, soft_wrap=True)
+    for section in describe_boundary(config):
+        console.print(f"[bold]{escape(section.title)}[/]")
+        for line in section.lines:
+            console.print(f"  {line}", markup=False)
+    warnings = warnings_of(config)
+    for warning in warnings:
+        console.print(f"[bold yellow]WARNING[/] {escape(warning)}")
+    if warnings:
+        raise typer.Exit(EXIT_FAILED)
