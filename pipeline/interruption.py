@@ -23,19 +23,15 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         self._before = {number: signal.getsignal(number) for number in SIGNALS}  # type: ignore[misc]
-        self.install()
+        if _in_main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._take)
         return self
 
     def __exit__(self, *_: object) -> None:
         if _in_main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, handler)
-
-    def install(self) -> None:
-        """Take the signals; once more after Ray has started, which takes SIGTERM for itself."""
-        if _in_main_thread():
-            for number in SIGNALS:
-                signal.signal(number, self._take)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -157,17 +157,17 @@ class ScreeningRun:
 
     def _screen(self, todo: Todo) -> None:
         """Run the main pass, then sweeps over what is missing, and commit the rest."""
-        if not todo.objects:
-            return
         self._tally.total = todo.objects
-        if self._too_late():
+        if not todo.objects or self._too_late():
             return
         self._display.phase("starting Ray and the detector")
         try:
-            with self._session(), self._timed("screen"):
-                self._interruption.install()
+            with contextlib.ExitStack() as stack:
+                with self._interruption.held():  # a Ray that is half started can hang
+                    stack.enter_context(self._session())
+                stack.enter_context(self._timed("screen"))
                 self._passes(todo)
-        except (KeyboardInterrupt, SystemExit):  # Ray exits on SIGTERM while it starts
+        except KeyboardInterrupt:
             self.summary.interrupted = True
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import torch
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
 from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -63,7 +64,10 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     temporary = folder / "tmp"
     temporary.mkdir(mode=0o700)
     try:
-        with _stderr_shut(), _loopback_only(), _no_dashboard(), local_ray_environment(temporary):
+        with (
+            _stderr_shut(), _loopback_only(), _no_dashboard(), _signals_left_alone(),
+            local_ray_environment(temporary),
+        ):  # fmt: skip
             ray.init(**_local_options(settings, folder))
         yield
     finally:
@@ -84,6 +88,17 @@ def _loopback_only() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _signals_left_alone() -> Iterator[None]:
+    """Keep Ray from taking SIGTERM: it would end its processes and this one in the middle of a commit."""
+    before = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = before
 
 
 @contextlib.contextmanager
