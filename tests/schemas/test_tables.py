@@ -1,0 +1,49 @@
+"""The allow-list of what is written: adding a column is a decision that this page is changed for."""
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.writer import parquet_bytes
+from schemas.tables import DEFERRED, OBJECTS, SLICES
+from tests.pipeline.rows import slice_row
+
+ALLOWED = {
+    "slices": (
+        SLICES,
+        "object_id slice_index n_slices plane rows cols image_score family_scores map_max map_mean area_fraction "
+        "threshold mask mask_encoding token_map grid side smooth tiles modality body_part applied bundle "
+        "fingerprint run_id",
+    ),
+    "objects": (
+        OBJECTS,
+        "object_id status reason n_slices max_score max_slice bytes decoder attempts part fingerprint run_id uri",
+    ),
+    "deferred": (DEFERRED, "object_id since"),
+}
+
+
+@pytest.mark.parametrize("table", ALLOWED)
+def test_the_columns_are_these_and_no_others(table: str) -> None:
+    schema, names = ALLOWED[table]
+    assert schema.names == names.split()
+
+
+def test_a_column_that_is_not_listed_cannot_be_written() -> None:
+    constants = {
+        "object_id": "x",
+        "n_slices": 1,
+        "bundle": "b",
+        "fingerprint": "f",
+        "run_id": "r",
+        "threshold": 0.5,
+    }
+    row = slice_row(0, 0) | constants | {"PatientName": "DOE^JANE", "uri": "/archive/doe^jane.dcm"}
+    data = parquet_bytes([row], SLICES)
+    table = pq.read_table(io.BytesIO(data))
+    assert table.schema.equals(SLICES)
+    assert "DOE" not in repr(table.to_pylist()).upper()
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
+        parquet_bytes([row | {"rows": "DOE^JANE"}], SLICES)
