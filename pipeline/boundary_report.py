@@ -95,6 +95,7 @@ def _writes(config: ScreenConfig) -> list[str]:
             f"{_temporary(config)}/s2sw-*: while it runs, Ray's logs, sockets and spilled pixels, for this "
             "user alone; removed at the end, and after a crash when the next run starts"
         )
+        lines.append("~/.ray/auth_token: a random token by which Ray's processes know each other")
     return lines
 
 

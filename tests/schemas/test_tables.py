@@ -13,13 +13,14 @@ from tests.pipeline.rows import slice_row
 ALLOWED = {
     "slices": (
         SLICES,
-        "object_id slice_index n_slices plane rows cols image_score family_scores map_max map_mean area_fraction "
-        "threshold mask mask_encoding token_map grid side smooth tiles modality body_part applied bundle "
-        "fingerprint run_id",
+        "object_id slice_index n_slices plane rows cols image_score family_scores map_max map_mean "
+        "area_fraction threshold mask mask_encoding token_map grid side smooth tiles modality body_part "
+        "applied bundle fingerprint run_id",
     ),
     "objects": (
         OBJECTS,
-        "object_id status reason n_slices max_score max_slice bytes decoder attempts part fingerprint run_id uri",
+        "object_id status reason n_slices max_score max_slice bytes decoder attempts part fingerprint "
+        "run_id uri",
     ),
     "deferred": (DEFERRED, "object_id since"),
 }
