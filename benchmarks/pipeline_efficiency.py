@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.stages import NullDetector
 from connectors.decode import decode
@@ -41,6 +42,8 @@ from schemas.config import ScreenConfig
 from schemas.decoding import DecodeSettings
 
 BATCH = 8
+DIFFERENT = 100
+SUFFIXES = ("png", "jpg")
 CORES = os.cpu_count() or 1
 
 
@@ -56,10 +59,18 @@ class NullDetectRun(ScreeningRun):
 
 
 def archive(folder: Path, count: int) -> Path:
+    """Fill a folder with solar cells at 512 x 512 px with sensor noise, half of them PNG, half JPEG."""
     cells = sorted((Path(elpv_dataset.__file__).parent / "data" / "images").glob("*.png"))
     folder.mkdir()
-    for number in range(count):
-        shutil.copyfile(cells[number % len(cells)], folder / f"{number:06}.png")
+    random = np.random.default_rng(1)
+    for number in range(DIFFERENT):
+        with Image.open(cells[number]) as cell:
+            smooth = np.asarray(cell.convert("L").resize((512, 512)), np.float32)
+        noisy = Image.fromarray(np.clip(smooth + random.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8))
+        noisy.save(folder / f"{number:06}.{SUFFIXES[number % 2]}")
+    for number in range(DIFFERENT, count):
+        suffix = SUFFIXES[number % 2]
+        shutil.copyfile(folder / f"{number % DIFFERENT:06}.{suffix}", folder / f"{number:06}.{suffix}")
     return folder
 
 
@@ -114,15 +125,15 @@ def main() -> None:
     arguments = parser.parse_args()
     few, many = arguments.few, arguments.many
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
-        folder = archive(Path(scratch) / "archive", 10 * many)
+        folder = archive(Path(scratch) / "archive", 5 * many)
         before = detector_rate(folder, few)
         rate, fixed = pipeline_rate(ScreeningRun, folder, few, many)
         bare = (before + detector_rate(folder, few)) / 2
         print(f"detector alone {bare:.1f} images/s, pipeline {rate:.1f} images/s: {rate / bare:.2f} x")
         print(f"fixed cost of a run: {fixed:.1f} s", flush=True)
-        before = decode_rate(folder, 10 * few, 240)
-        rate, fixed = pipeline_rate(NullDetectRun, folder, 10 * few, 10 * many)
-        pool = (before + decode_rate(folder, 10 * few, 240)) / 2
+        before = decode_rate(folder, 5 * few, 240)
+        rate, fixed = pipeline_rate(NullDetectRun, folder, 5 * few, 5 * many)
+        pool = (before + decode_rate(folder, 5 * few, 240)) / 2
         print(
             f"thread pool {pool:.0f} images/s, pipeline with a null detector {rate:.0f} images/s: "
             f"{rate / pool:.2f} x"
