@@ -78,3 +78,4 @@ def process_settings() -> Iterator[None]:
             os.environ[name] = value
     sys.excepthook, sys.unraisablehook, threading.excepthook = hooks[:3]
     logging.setLogRecordFactory(hooks[3])
+    logging.raiseExceptions = True
