@@ -24,15 +24,15 @@ from model.record import BundleRecord, read_record
 from pipeline.job import Job
 from pipeline.manifest import Todo
 from pipeline.run import ScreeningRun
-from pipeline.session import Resources
+from pipeline.session import plan_resources
 from pipeline.summary import RunSummary
 from pipeline.wire import DETECTED, table_of
-from schemas.config import ScreenConfig
+from schemas.config import ClusterSettings, ScreenConfig
 from schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
 from tests.pipeline.rows import Row, end_row, slice_row
 from tests.robustness import accounts
 
-RESOURCES = Resources("cpu", 1, 1, 0, 1.0, 1)
+RESOURCES = plan_resources(ClusterSettings(workers=1), "cpu")
 REASONS = st.sampled_from([reason for reason in Reason if reason is not Reason.TIME_WINDOW])
 
 
