@@ -61,6 +61,8 @@ def verify(
     for problem in verdict.problems:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {problem}", markup=False)
     seals = f"{verdict.sealed} seals fit" if not verdict.problems else f"{verdict.sealed} seals checked"
+    if verdict.unsealed:
+        seals += f", {verdict.unsealed} without a seal"
     if verdict.unchecked_seals:
         seals += f", {verdict.unchecked_seals} not checked: their key is not in the private folder"
     Console(soft_wrap=True, highlight=False).print(f"{verdict.entries} entries, {seals}, head {verdict.head}")

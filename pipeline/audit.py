@@ -87,12 +87,17 @@ def _name_of(key: str | None) -> str:
 
 @dataclass
 class Verdict:
-    """What a check of the log found. head: the hash that the next entry will hold."""
+    """What a check of the log found. head: the hash that the next entry will hold.
+
+    sealed: entries whose seal was checked; unchecked_seals: those whose key was not given; unsealed: those that
+    have none, as in open mode.
+    """
 
     entries: int = 0
     head: str = START
     sealed: int = 0
     unchecked_seals: int = 0
+    unsealed: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -124,6 +129,8 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
         )
     for run_id in sorted(_runs_with_results(output) - runs):
         verdict.problems.append(f"run {run_id} left results but no entry: entries were removed")
+    if verdict.unsealed and verdict.sealed + verdict.unchecked_seals:
+        verdict.problems.append(f"{verdict.unsealed} entries have no seal, the others have")
     _check_records(output, verdict)
     return verdict
 
@@ -177,6 +184,7 @@ def _entry_problems(entry: Entry, place: int, name: str, head: str) -> Iterator[
 
 def _check_seal(entry: Entry, key: bytes | None, name: str, verdict: Verdict) -> None:
     if entry.get("key_id") is None:
+        verdict.unsealed += 1
         return
     if key is None or entry["key_id"] != key_id(key):
         verdict.unchecked_seals += 1
@@ -209,7 +217,10 @@ def _runs_with_results(output: OutputFolder) -> set[str]:
 
 def _parse(data: bytes) -> Entry:
     """Return an entry. Raises ValueError unless the bytes are exactly one that was written here."""
-    entry = json.loads(data)
+    try:
+        entry = json.loads(data)
+    except RecursionError:
+        entry = None
     if not isinstance(entry, dict) or _line(entry) != data:
         raise ValueError("not one line of an entry")
     return entry

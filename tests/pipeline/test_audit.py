@@ -81,6 +81,11 @@ def test_an_entry_written_without_the_key_is_found(output: OutputFolder) -> None
     assert "audit/00000006.jsonl: its seal does not fit" in problem
 
 
+def test_an_entry_without_a_seal_among_sealed_ones_is_found(output: OutputFolder) -> None:
+    AuditLog(output, None).append("finished", "run-3", {})
+    assert verify(output, KEY).problems == ["1 entries have no seal, the others have"]
+
+
 def test_without_the_key_seals_are_not_checked_and_it_is_said(output: OutputFolder) -> None:
     verdict = verify(output)
     assert (verdict.problems, verdict.sealed, verdict.unchecked_seals) == ([], 0, 6)
