@@ -89,8 +89,8 @@ def _name_of(key: str | None) -> str:
 class Verdict:
     """What a check of the log found. head: the hash that the next entry will hold.
 
-    sealed: entries whose seal was checked; unchecked_seals: those whose key was not given; unsealed: those that
-    have none, as in open mode.
+    sealed: entries whose seal was checked; unchecked_seals: those whose key was not given; unsealed: those
+    that have none, as in open mode.
     """
 
     entries: int = 0
