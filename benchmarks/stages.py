@@ -86,7 +86,7 @@ class MemoryWatch:
         mib = 2**20
         return (
             f"driver {self.driver / mib:.0f} MiB, largest worker {self.largest_worker / mib:.0f} MiB, "
-            f"object store {self.shared / mib:.0f} MiB"
+            f"shared memory {self.shared / mib:.0f} MiB"
         )
 
     def _watch(self) -> None:
@@ -95,9 +95,9 @@ class MemoryWatch:
             self.driver = max(self.driver, _own(me))
             for process in me.children(recursive=True):
                 try:
-                    if "raylet" in process.name():
-                        self.shared = max(self.shared, process.memory_info().shared)
-                    elif process.name().startswith("ray::"):
+                    # what a process has touched of the object store; no single one sees all of it
+                    self.shared = max(self.shared, process.memory_info().shared)
+                    if process.name().startswith("ray::"):
                         self.largest_worker = max(self.largest_worker, _own(process))
                 except psutil.NoSuchProcess:
                     continue

@@ -71,7 +71,7 @@ def _dataset(
             batch_size=None,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            compute=ray.data.TaskPoolStrategy(resources.decode_tasks),
+            compute=ray.data.TaskPoolStrategy(min(resources.decode_tasks or groups, groups)),
             num_cpus=cluster.decode_cpus,
             # a Ray of this machine's own has no other tenants to keep memory from
             memory=cluster.decode_memory if cluster.address else None,
