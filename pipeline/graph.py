@@ -47,7 +47,7 @@ def run_pass(
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # lost blocks are no errors: sweeps follow
     with ray.data.DataContext.current(context), warnings.catch_warnings():
         # retries and restarts have no other place in the Ray that is pinned
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")

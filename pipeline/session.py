@@ -24,6 +24,9 @@ from pipeline.process_mark import is_dead, process_mark
 from schemas.config import ClusterSettings
 
 OBJECT_STORE_BYTES = 2 << 30
+SHARED_CPU = 0.01
+"""CPUs that an actor without a GPU asks a cluster for. With whole ones, the actors of a node that died
+move to the nodes that are left and take their last CPUs: no decode task could start any more."""
 SMALL_WEIGHTS = 256 << 20
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
@@ -187,7 +190,8 @@ def plan_resources(settings: ClusterSettings, device: str, weights_bytes: int = 
         actors=actors,
         max_actors=settings.max_actors or actors,
         gpus_per_actor=share,
-        cpus_per_actor=settings.cpus_per_actor or 1.0,
+        cpus_per_actor=settings.cpus_per_actor
+        or (SHARED_CPU if settings.address and device == "cpu" else 1.0),
         threads=None if device == "cuda" else max(1, cores // actors),
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
     )

@@ -41,6 +41,7 @@ def test_a_node_that_dies_loses_nothing(
         assert run.alive, run.stderr
         cluster.remove_node(second, allow_graceful=False)
         assert run.wait() == 0, run.stderr
+        assert "Traceback" not in run.stderr
     accounts.assert_each_once(output, archive.slices)
     assert {status for status, _ in accounts.ends(output).values()} == {"screened"}
     assert accounts.scores(output) == pytest.approx(undisturbed.scores, abs=1e-6)

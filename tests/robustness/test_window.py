@@ -15,12 +15,12 @@ pytestmark = pytest.mark.integration
 SLACK = 40  # objects that may overtake others: those of a few decode tasks and batches
 
 
-def window(undisturbed: Undisturbed) -> str:
-    """Return a duration in which a run starts and does about a third of its work."""
+def window(undisturbed: Undisturbed, share: float) -> str:
+    """Return a duration in which a run starts and does about this share of its work."""
     run = undisturbed.run
     first_result = run["seconds"]["total"] - run["seconds"]["screen"] + run["timeline"][0][0] + 5
     work = run["seconds"]["screen"] - run["timeline"][0][0]
-    return f"{first_result + work / 3:.0f}s"
+    return f"{first_result + work * share:.0f}s"
 
 
 def done(output: str) -> list[str]:
@@ -33,9 +33,12 @@ def test_a_window_an_interrupt_and_the_rest(
     output = str(tmp_path / "results")
     names = sorted(archive.slices)  # oldest first
 
-    with screening(job, "--until", window(undisturbed)) as run:
-        assert run.wait() == 3, run.stderr
-    first = done(output)
+    first: list[str] = []
+    for share in (0.3, 1, 2, 4):  # on a busy machine a window may be over before anything is scored
+        with screening(job, "--until", window(undisturbed, share)) as run:
+            assert run.wait() == 3, run.stderr
+        if first := done(output):
+            break
     after_window = accounts.last_run(output)
     assert 0 < len(first) < len(names), "the window was meant to end in the middle"
     assert after_window["by_status"]["deferred"] == len(names) - len(first)
