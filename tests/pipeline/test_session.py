@@ -31,6 +31,10 @@ def test_without_a_gpu_a_small_detector_has_a_core_each() -> None:
     assert (plan.actors, plan.threads) == (6, 1)
 
 
+def test_a_cluster_without_gpus_keeps_its_cpus_for_decoders() -> None:
+    assert plan_resources(ClusterSettings(address="auto"), "cpu").actors == 1
+
+
 def test_several_actors_share_the_cores() -> None:
     plan = plan_resources(ClusterSettings(workers=6, actors=2, max_actors=3), "cpu")
     assert (plan.actors, plan.max_actors, plan.threads) == (2, 3, 3)
