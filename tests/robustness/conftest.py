@@ -66,7 +66,7 @@ def ray_temp() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="s2"))
     try:
         yield folder
-        until(lambda: not processes_of(folder), f"the end of all processes of {folder}", seconds=30)
+        until(lambda: not processes_of(folder), f"the end of all processes of {folder}", seconds=120)
         assert list(folder.iterdir()) == []
     finally:
         shutil.rmtree(folder)

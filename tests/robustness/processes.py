@@ -17,7 +17,7 @@ ACTOR = "ray::MapWorker"
 DECODER = "ray::MapBatches"
 
 
-def until(look: Callable[[], object], what: str, seconds: float = 240) -> None:
+def until(look: Callable[[], object], what: str, seconds: float = 600) -> None:
     """Poll until there is something; fail with ``what`` after some time."""
     deadline = time.monotonic() + seconds
     while not look():
@@ -47,7 +47,7 @@ class Screening:
         """Whether the command itself still runs."""
         return self.process.poll() is None
 
-    def wait(self, seconds: float = 240) -> int:
+    def wait(self, seconds: float = 600) -> int:
         """Return the exit code; kills the command if it does not end by itself."""
         try:
             return self.process.wait(seconds)

@@ -27,7 +27,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.shutdown()
-            until(lambda: not processes_of(Path(folder)), "the end of the cluster", seconds=30)
+            until(lambda: not processes_of(Path(folder)), "the end of the cluster", seconds=120)
 
 
 def test_a_node_that_dies_loses_nothing(
