@@ -182,9 +182,6 @@ def plan_resources(settings: ClusterSettings, device: str, weights_bytes: int = 
         actors = settings.actors
     elif device == "cuda":
         actors = max(1, int(gpus / share))
-    elif settings.address:
-        # on a cluster that loses nodes, more could take every CPU left and starve the decoders for ever
-        actors = 1
     else:
         # one thread each: no core waits for another; but every actor holds the weights
         actors = cores if weights_bytes <= SMALL_WEIGHTS else 1
