@@ -50,7 +50,7 @@ def measure(objects: int, slices: int, folder: Path) -> RunSummary:
     run.objects, run.slices = objects, slices
     with MemoryWatch() as watch:
         summary = run.execute()
-    assert summary.by_status["screened"] == objects
+    assert summary.by_status["screened"] == objects, (summary.by_status, summary.reasons)
     assert summary.missing == summary.duplicates == 0
     seconds = summary.seconds
     print(

@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 import ray
 
+from connectors.storage import StoredObject
 from model import load_detector
 from model.kinds import Precision
-from model.record import WEIGHTS, BundleRecord
+from model.record import WEIGHTS
 from pipeline.audit import STARTED, AuditLog, end_facts, start_facts
 from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
@@ -31,7 +31,7 @@ from pipeline.metrics import MetricsFile
 from pipeline.progress import ProgressDisplay, Tally, Timeline
 from pipeline.session import Resources, check_shared, plan_resources, ray_session, wipe_abandoned
 from pipeline.state import new_run_id, open_state
-from pipeline.summary import RunSummary
+from pipeline.summary import RunSummary, describe_bundle
 from pipeline.writer import Writer, sweep_orphans, table_bytes
 from schemas.config import run_fingerprint
 from schemas.outcomes import PASSING_REASONS, Reason, Status
@@ -76,7 +76,7 @@ class ScreeningRun:
         self.summary = RunSummary(
             run_id=self._state.run_id,
             fingerprint=run_fingerprint(job.config, job.record.fingerprint, precision),
-            bundle=_describe(job.record),
+            bundle=describe_bundle(job.record),
             started=_now(),
             key_id=key_id(self._key) if self._key else "",
             resources=asdict(resources) | {"precision": precision},
@@ -145,7 +145,7 @@ class ScreeningRun:
         self._state.clear_abandoned()
         ids = object_ids(self._key)
         with self._timed("list"):
-            self.summary.listed = freeze(listing(self._config), ids, self._state.manifest)
+            self.summary.listed = freeze(self._objects(), ids, self._state.manifest)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             self._load_done()
@@ -154,6 +154,9 @@ class ScreeningRun:
             self.summary.already_done = self.summary.listed - count
             folder = self._state.crosswalk(0)
             return Todo.write(folder, self._sets.open_objects(), group_size(count))
+
+    def _objects(self) -> Iterator[StoredObject]:
+        return listing(self._config)
 
     def _screen(self, todo: Todo) -> None:
         """Run the main pass, then sweeps over what is missing, and commit the rest."""
@@ -287,12 +290,6 @@ class ScreeningRun:
         total = self.summary.stage_seconds
         for stage, value in seconds.items():
             total[stage] = round(total.get(stage, 0.0) + value, 3)
-
-
-def _describe(record: BundleRecord) -> dict[str, Any]:
-    """Return what a summary says of the detector."""
-    names = {"detector", "prompts", "trained", "fingerprint", "image_size", "grid", "family_names"}
-    return record.model_dump(mode="json", include=names)
 
 
 def _now() -> str:

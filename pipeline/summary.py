@@ -5,6 +5,7 @@ import platform
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from model.record import BundleRecord
 from schemas.config import ScreenConfig
 from schemas.outcomes import Status
 
@@ -76,3 +77,9 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # run from a source tree
             found[name] = "unknown"
     return found
+
+
+def describe_bundle(record: BundleRecord) -> dict[str, Any]:
+    """Return what a summary says of the detector."""
+    names = {"detector", "prompts", "trained", "fingerprint", "image_size", "grid", "family_names"}
+    return record.model_dump(mode="json", include=names)
