@@ -11,19 +11,17 @@ from pipeline.sealing import seal
 from schemas.config import ScreenConfig
 from schemas.storage import StorageSettings
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once, and on this machine
-
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # with reports off Ray 2.60 still posts that they are off, on some clusters
-    "RAY_USAGE_STATS_REPORT_URL": NOWHERE,
     "OTEL_SDK_DISABLED": "true",
 }
-"""Environment of every process of a run. Set before the libraries are imported, which read it then."""
+"""Environment of every process of a run. Set before the libraries are imported, which read it then.
+
+What Ray reads is set when this package is imported.
+"""
 
 NO_METADATA = "AWS_EC2_METADATA_DISABLED"
 LOOPBACK_RAY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
