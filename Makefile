@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit format fuzz clean
+.PHONY: demo test test-cluster lint types unit format fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/s2sw demo
@@ -17,6 +17,10 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# two Ray nodes on one machine: apart from the others, since it needs a quiet one
+test-cluster: $(STAMP)
+	$(BIN)/pytest -m cluster tests/robustness/test_cluster.py
 
 unit: $(STAMP)
 	$(BIN)/pytest

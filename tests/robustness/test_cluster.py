@@ -12,7 +12,7 @@ from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import job_file, processes_of, screening, until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
 NODE = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
 
