@@ -78,3 +78,19 @@ DEFERRED = pa.schema(
     [pa.field("object_id", pa.string(), nullable=False), pa.field("since", pa.string(), nullable=False)]
 )
 """What the last run left for the next: since is the id of the run that first deferred the object."""
+
+DECISIONS = pa.schema(
+    [
+        pa.field("object_id", pa.string(), nullable=False),
+        pa.field("slice_index", pa.int32(), nullable=False),
+        pa.field("fingerprint", pa.string(), nullable=False),
+        # accept: an anomaly; reject: a false alarm; unsure; withdrawn: undoes the one before
+        pa.field("decision", pa.string(), nullable=False),
+        pa.field("note", pa.string(), nullable=False),
+        pa.field("reviewer", pa.string(), nullable=False),
+        pa.field("decided", pa.timestamp("us", "UTC"), nullable=False),
+        # the mask that the reviewer looked at, 0..1
+        pa.field("threshold", pa.float32(), nullable=False),
+    ]
+)
+"""One row a reviewer's decision. Rows are only ever added; the newest of a reviewer on a slice counts."""
