@@ -88,6 +88,19 @@ def kill(process: psutil.Process) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def frozen(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stop processes for as long as the block lasts."""
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of all processes that name a folder."""
     found = (" ".join(_command(process)) for process in psutil.process_iter())

@@ -1,6 +1,7 @@
 """A run that has to stop early, by the clock or by a signal, and the runs that follow it."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,30 @@ import pytest
 from tests.commands import s2sw
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
-from tests.robustness.processes import Screening, screening, until
+from tests.robustness.processes import ACTOR, Screening, frozen, screening, until
 
 pytestmark = pytest.mark.integration
 
 SLACK = 40  # objects that may overtake others: those of a few decode tasks and batches
 
 
-def window(undisturbed: Undisturbed, share: float) -> str:
-    """Return a duration in which a run starts and does about this share of its work."""
+def seconds_to_start(undisturbed: Undisturbed) -> float:
+    """Return how long an undisturbed run takes until its first result."""
     run = undisturbed.run
-    first_result = run["seconds"]["total"] - run["seconds"]["screen"] + run["timeline"][0][0] + 5
-    work = run["seconds"]["screen"] - run["timeline"][0][0]
-    return f"{first_result + work * share:.0f}s"
+    return float(run["seconds"]["total"] - run["seconds"]["screen"] + run["timeline"][0][0])
+
+
+def screen_until(job: Path, seconds: int, output: str) -> list[str]:
+    """Screen in a window and return what is done. Its end comes in the middle of the work on any machine:
+    once something is committed, the detector is held until the window is over.
+    """
+    closes = time.time() + seconds + 1
+    with screening(job, "--until", f"{seconds}s") as run:
+        until(lambda: not run.alive or accounts.committed(output), "something done or the end")
+        with frozen(run.find(ACTOR)):
+            until(lambda: time.time() > closes, "the end of the window")
+        assert run.wait() == 3, run.stderr
+    return done(output)
 
 
 def done(output: str) -> list[str]:
@@ -34,10 +46,8 @@ def test_a_window_an_interrupt_and_the_rest(
     names = sorted(archive.slices)  # oldest first
 
     first: list[str] = []
-    for share in (0.3, 1, 2, 4):  # on a busy machine a window may be over before anything is scored
-        with screening(job, "--until", window(undisturbed, share)) as run:
-            assert run.wait() == 3, run.stderr
-        if first := done(output):
+    for share in (1.4, 2.8, 5.6, 11):  # on a busy machine a window may be over before anything is scored
+        if first := screen_until(job, round(share * seconds_to_start(undisturbed)), output):
             break
     after_window = accounts.last_run(output)
     assert 0 < len(first) < len(names), "the window was meant to end in the middle"
