@@ -39,8 +39,9 @@ fuzz: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
-	@# the test that traces a run's connections skips without it
-	@command -v strace >/dev/null || test "$$(id -u)" != 0 || apt-get install --yes strace >/dev/null 2>&1 || true
+	@# tests that trace a run's connections, or drive the review page, skip without these
+	@for tool in strace chromium; do command -v $$tool >/dev/null || test "$$(id -u)" != 0 || \
+	  apt-get install --yes $$tool >/dev/null 2>&1 || true; done
 	touch $@
 
 clean:
