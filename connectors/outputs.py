@@ -12,9 +12,10 @@ from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 from typing_extensions import override
 
-from connectors.storage import is_s3, list_objects, s3_filesystem, split_s3, with_retries
+from connectors.storage import is_s3, list_objects, s3_filesystem, s3_reader, split_s3, with_retries
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 
@@ -52,6 +53,17 @@ class OutputFolder(ABC):
     @abstractmethod
     def names(self, folder: str) -> list[str]:
         """Return the names of the whole files below a folder, sorted; [] where there is no such folder."""
+
+    @abstractmethod
+    def address(self, name: str) -> str:
+        """Return where a library finds the file: an absolute path, or ``s3://bucket/key``."""
+
+    @abstractmethod
+    def reader(self, *folders: str) -> AbstractFileSystem | None:
+        """Return the file system by which a library reads files of these folders that are there now.
+
+        None is this machine's own.
+        """
 
     @abstractmethod
     def delete(self, name: str) -> None:
@@ -120,6 +132,14 @@ class LocalOutput(OutputFolder):
             return []
         files = (path for path in base.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self._root).as_posix() for path in files)
+
+    @override
+    def address(self, name: str) -> str:
+        return str(self._root.absolute() / name)
+
+    @override
+    def reader(self, *folders: str) -> None:
+        return None
 
     @override
     def delete(self, name: str) -> None:
@@ -245,6 +265,18 @@ class S3Output(OutputFolder):
         start = len(f"s3://{self._bucket}/") + len(self._key(""))
         found = list_objects(f"s3://{self._bucket}/{self._key(folder)}/", self._settings)
         return sorted(stored.uri[start:] for stored in found)
+
+    @override
+    def address(self, name: str) -> str:
+        return f"s3://{self._bucket}/{self._key(name)}"
+
+    @override
+    def reader(self, *folders: str) -> AbstractFileSystem:
+        client = s3_reader(self._settings)
+        for folder in folders:
+            # sizes of all files by one listing, instead of two requests a file
+            client.find(f"{self._bucket}/{self._key(folder)}")
+        return client
 
     @override
     def delete(self, name: str) -> None:

@@ -65,8 +65,24 @@ def is_s3(uri: str) -> bool:
 @functools.lru_cache(maxsize=8)
 def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
     """Return this process's client. Made where it is used: s3fs does not survive a fork."""
+    filesystem = _s3_client(settings, use_listings_cache=False)
+    filesystem.retries = 1  # with_retries is the one place that tries again
+    return filesystem
+
+
+def s3_reader(settings: StorageSettings) -> s3fs.S3FileSystem:
+    """Return a new client for libraries that read files themselves, a request for just each range.
+
+    It tries again by itself, and keeps what it lists: for files that never change.
+    """
+    filesystem = _s3_client(settings, use_listings_cache=True, default_cache_type="none")
+    filesystem.retries = settings.tries
+    return filesystem
+
+
+def _s3_client(settings: StorageSettings, **options: Any) -> s3fs.S3FileSystem:
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
-    filesystem = s3fs.S3FileSystem(
+    return s3fs.S3FileSystem(
         anon=settings.anonymous,
         endpoint_url=s3_endpoint(settings),
         client_kwargs=client,
@@ -78,11 +94,9 @@ def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
             "ignore_configured_endpoint_urls": True,
             "http_session_cls": StayingSession,
         },
-        use_listings_cache=False,
         skip_instance_cache=True,
+        **options,
     )
-    filesystem.retries = 1  # with_retries is the one place that tries again
-    return filesystem
 
 
 def s3_endpoint(settings: StorageSettings) -> str | None:

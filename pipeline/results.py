@@ -1,66 +1,74 @@
 """Reading results back: committed rows only, maps and masks made again without the model."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from connectors.outputs import OutputFolder, open_output
+from pipeline import views
+from pipeline.committed import TABLES, committed_parts
+from pipeline.datasets import dataset_of
+from pipeline.decisions import decisions
 from pipeline.masks import SliceMaps, decode_mask
 from pipeline.tiles import boxes_of
 from schemas.storage import StorageSettings
-from schemas.tables import OBJECTS, SLICES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Results:
-    """The committed results of one output folder: of each object under each fingerprint the newest run's."""
+    """The committed results of one output folder: of each object under each fingerprint the newest run's.
+
+    Opening reads nothing. Each call looks at what is committed then; what it returns stays with that.
+    """
 
     output: OutputFolder
 
-    def objects(self) -> pa.Table:
-        """Return the table of objects (schema OBJECTS)."""
-        table = self._read("objects", self.output.names("objects"), OBJECTS)
-        return table.filter(pc.is_in(_version(table), value_set=_newest(table)))
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a DuckDB connection with lazy views ``slices`` and ``objects``; queries read what they need.
 
-    def slices(self) -> pa.Table:
-        """Return the table of slices (schema SLICES); parts that no objects part commits are left out."""
-        committed = {name.removeprefix("objects/") for name in self.output.names("objects")}
-        names = [n for n in self.output.names("slices") if n.removeprefix("slices/") in committed]
-        table = self._read("slices", names, SLICES)
-        return table.filter(pc.is_in(_version(table), value_set=_version(self.objects())))
+        Columns are those of schemas SLICES and OBJECTS, and ``date`` and ``site`` where parts of the output
+        lie in such folders. ``connection.cursor()`` gives another thread the same views.
+        """
+        return views.connect(self.output)
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
-        """Run a DuckDB query over the tables ``slices`` and ``objects``."""
-        connection = duckdb.connect()
-        connection.register("slices", self.slices())
-        connection.register("objects", self.objects())
+        """Run a DuckDB query over ``slices``, ``objects`` and ``decisions`` (those that count now)."""
+        connection = self.connect()
+        connection.register("decisions", decisions(self.output))
         return connection.sql(query)
 
-    def _read(self, folder: str, names: list[str], schema: pa.Schema) -> pa.Table:
-        def tables() -> Iterator[pa.Table]:
-            for name in names:
-                yield pq.read_table(pa.BufferReader(self.output.read(name))).cast(schema)
+    def dataset(self, table: str = "slices") -> ds.Dataset:
+        """Return a table (``slices`` or ``objects``) as a lazy pyarrow dataset, columns as of ``connect``."""
+        if table not in TABLES:
+            raise ValueError(f"table is {table!r}: one of {', '.join(TABLES)} is expected")
+        superseded = self.connect().sql("FROM superseded").to_arrow_table()
+        return dataset_of(self.output, committed_parts(self.output)[table], views.SCHEMAS[table], superseded)
 
-        return pa.concat_tables(tables()) if names else schema.empty_table()
+    def pandas(self, table: str = "slices", columns: list[str] | None = None) -> "pd.DataFrame":
+        """Return columns of a table as a data frame, by default all but masks and token maps."""
+        found = self.dataset(table)
+        if columns is None:
+            columns = [field.name for field in found.schema if not pa.types.is_binary(field.type)]
+        frame: pd.DataFrame = found.to_table(columns=columns).to_pandas()
+        return frame
 
+    def objects(self) -> pa.Table:
+        """Return the whole table of objects (schema OBJECTS)."""
+        return self.dataset("objects").to_table()
 
-def _version(table: pa.Table) -> pa.ChunkedArray:
-    """Return what names the screening of an object that a row belongs to."""
-    return pc.binary_join_element_wise(table["object_id"], table["fingerprint"], table["run_id"], "/")
-
-
-def _newest(objects: pa.Table) -> pa.ChunkedArray:
-    newest = objects.group_by(["object_id", "fingerprint"]).aggregate([("run_id", "max")])
-    return _version(newest.rename_columns({"run_id_max": "run_id"}))
+    def slices(self) -> pa.Table:
+        """Return the whole table of slices (schema SLICES), masks and maps included: for small outputs."""
+        return self.dataset("slices").to_table()
 
 
 def open_results(output: str, storage: StorageSettings | None = None) -> Results:
