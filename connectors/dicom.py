@@ -10,7 +10,7 @@ from connectors.dicom_classes import check_class, check_pixels, check_syntax
 from connectors.dicom_frames import available_frames, frames
 from connectors.dicom_grey import GreyPipeline
 from connectors.dicom_groups import frame_groups
-from connectors.dicom_header import ImageHeader, image_header, numbers, read_header, text
+from connectors.dicom_header import ImageHeader, image_header, numbers, read_header, text, uid_digests
 from connectors.dicom_layout import UNDEFINED, Layout, scan
 from connectors.dicom_palette import Palette, read_palette
 from connectors.grey import Frame
@@ -32,6 +32,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     noted = _check_size(layout, header, dataset, settings.limits)
     grey = GreyPipeline(header, dataset, layout.little, settings)
     plane = "image" if header.frames == 1 else "frame"
+    uids = uid_digests(dataset)
     shown, held = 0, None
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
@@ -49,6 +50,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
                 modality=text(dataset, "Modality"),
                 body_part=text(dataset, "BodyPartExamined"),
                 applied=(*noted, *applied),
+                uids=uids,
             )
         shown += 1
     if shown < header.frames and layout.truncated:

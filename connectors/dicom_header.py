@@ -1,5 +1,6 @@
 """The attributes of a DICOM object that decide its pixels, read by an allow-list and validated once."""
 
+import hashlib
 import logging
 import struct
 import warnings
@@ -24,6 +25,7 @@ for _name in ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls"):
 _GROUP_0028 = range(0x00280000, 0x00290000)
 _WANTED = (
     0x00080016,  # SOP Class UID
+    0x0020000D, 0x0020000E, 0x00080018,  # Study, Series and SOP Instance UID, for their digests alone
     0x00080060,  # Modality
     0x00180015,  # Body Part Examined
     0x00189004, 0x00089205,  # Content Qualification, Pixel Presentation
@@ -31,6 +33,7 @@ _WANTED = (
     0x52009229, 0x52009230,  # Shared and Per-frame Functional Groups
     0x7FE00001, 0x7FE00002,  # Extended Offset Table and Lengths
 )  # fmt: skip
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")  # in the order of slices.UID_KINDS
 _INTERPRETATIONS = {
     "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3,
     "YBR_ICT": 3, "YBR_RCT": 3, "YBR_PARTIAL_420": 3, "YBR_PARTIAL_422": 3, "ARGB": 4, "CMYK": 4, "HSV": 3,
@@ -88,6 +91,16 @@ def text(dataset: Dataset, keyword: str) -> str:
         return value.strip().upper()
     values = list(value) if value is not None and hasattr(value, "__iter__") else []
     return str(values[0]).strip().upper() if values else ""
+
+
+def uid_digests(dataset: Dataset) -> tuple[bytes, ...]:
+    """Return the SHA-256 of the UIDs of study, series and instance (PS3.3 C.7.2.1, C.7.3.1, C.12.1).
+
+    b"" where one is absent. The UIDs themselves go no further: whatever else a damaged or careless object has
+    in their place, a name for one, does not either.
+    """
+    uids = (text(dataset, keyword) for keyword in _UIDS)
+    return tuple(hashlib.sha256(uid.encode("utf-8", "replace")).digest() if uid else b"" for uid in uids)
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:

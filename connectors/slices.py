@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from schemas.decoding import DecodeSettings
 
+UID_KINDS = ("study", "series", "instance")
+"""What an object may be part of or be, in the order of ``Slice.uids``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -21,6 +24,8 @@ class Slice:
     modality, body_part: the object's own codes, not yet checked against the closed lists.
     applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
     full_size: (rows, cols) of the object's own picture where it was decoded at a fraction of its size.
+    uids: what names the object's study, series and instance (``UID_KINDS``), as SHA-256 digests; b"" where
+        there is none.
     """
 
     pixels: NDArray[np.uint8]
@@ -29,6 +34,7 @@ class Slice:
     body_part: str = ""
     applied: tuple[str, ...] = field(default=())
     full_size: tuple[int, int] | None = None
+    uids: tuple[bytes, ...] = ()
 
 
 class Decoder(Protocol):

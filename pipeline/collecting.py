@@ -1,6 +1,6 @@
 """From result rows in any order to whole objects: an object is done when all of its slices are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class FinishedObject:
-    """One object with its terminal status; slices only if it was screened, in their order."""
+    """One object with its terminal status; slices, and digests of UIDs, only if it was screened."""
 
     number: int
     status: Status
@@ -23,6 +23,7 @@ class FinishedObject:
     decoder: str
     attempts: int
     slices: list[Row] = field(default_factory=list)
+    uids: Sequence[bytes] = ()
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Collector:
         reason = state.end["reason"] or next(iter(failed), None)
         decoder, attempts = state.end["decoder"], state.end["attempts"]
         if reason is None:
-            return FinishedObject(number, Status.SCREENED, None, decoder, attempts, slices)
+            uids = state.end["uids"] or ()
+            return FinishedObject(number, Status.SCREENED, None, decoder, attempts, slices, uids)
         reason = Reason(reason)
         return FinishedObject(number, status_of(reason), reason, decoder, attempts)

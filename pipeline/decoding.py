@@ -81,7 +81,7 @@ class DecodeStage:
     def _object_rows(self, stored: StoredObject, get: Get) -> Iterator[Row]:
         """Yield the rows of one object: its slices, then its END row."""
         started = time.monotonic()
-        count, decoder, reason = 0, "", None
+        count, decoder, reason, uids = 0, "", None, ()
         try:
             payload = get()
             if is_archive(stored.uri) and is_container(payload.data):
@@ -89,6 +89,7 @@ class DecodeStage:
             target = self.side if self.decode.scaled and not self.tiles.size else None
             decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
             for count, picture in enumerate(self._guarded(slices), start=1):
+                uids = picture.uids
                 yield self._slice_row(count - 1, picture)
             if count == 0:
                 reason = Reason.MALFORMED
@@ -106,6 +107,7 @@ class DecodeStage:
             "decoder": decoder,
             "attempts": 1,
             "decode_seconds": time.monotonic() - started,
+            "uids": uids,
         }
 
     def _guarded(self, slices: Iterator[Slice]) -> Iterator[Slice]:

@@ -6,8 +6,10 @@ import hmac
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from connectors.slices import UID_KINDS
 
 ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32
@@ -27,12 +29,29 @@ def object_ids(key: bytes | None) -> Callable[[str, str], str]:
     """
 
     def object_id(uri: str, etag: str) -> str:
-        # the first field separates domains: the same key makes ids of other kinds too
-        message = b"\0".join((b"object", uri.encode("utf-8", "surrogatepass"), etag.encode()))
-        digest = hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()
-        return base64.b32encode(digest)[:ID_LENGTH].decode().lower()
+        return _id(key, b"object", uri.encode("utf-8", "surrogatepass"), etag.encode())
 
     return object_id
+
+
+def uid_ids(key: bytes | None) -> Callable[[Sequence[bytes]], dict[str, str]]:
+    """Return the function from digests of UIDs, in the order of UID_KINDS, to the columns ``study_id`` ...
+
+    key: as for ``object_ids``. The processes that read objects make plain digests, since they do not get the
+    key; what is written is the keyed id of a digest, of a domain of its own for each kind.
+    """
+
+    def ids(digests: Sequence[bytes]) -> dict[str, str]:
+        named = zip(UID_KINDS, digests, strict=False)
+        return {f"{kind}_id": _id(key, kind.encode(), digest) for kind, digest in named if digest}
+
+    return ids
+
+
+def _id(key: bytes | None, domain: bytes, *parts: bytes) -> str:
+    message = b"\0".join((domain, *parts))
+    digest = hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()
+    return base64.b32encode(digest)[:ID_LENGTH].decode().lower()
 
 
 def key_id(key: bytes) -> str:

@@ -20,7 +20,7 @@ from pipeline.collecting import Collector, FinishedObject
 from pipeline.decoding import DecodeStage
 from pipeline.detecting import DetectSettings
 from pipeline.graph import run_pass
-from pipeline.identity import key_id, load_or_create_key, object_ids
+from pipeline.identity import key_id, load_or_create_key, object_ids, uid_ids
 from pipeline.idsets import IdSets
 from pipeline.interruption import Interruption
 from pipeline.job import Job, listing
@@ -95,6 +95,7 @@ class ScreeningRun:
             },
             keep_uri=job.config.mode == "open",
             before_commit=self._lease.check,
+            uid_ids=uid_ids(self._key),
         )
 
     def execute(self) -> RunSummary:

@@ -30,6 +30,7 @@ _END = [
     pa.field("decoder", pa.string()),
     pa.field("attempts", pa.int16()),
     pa.field("decode_seconds", pa.float32()),
+    pa.field("uids", pa.list_(pa.binary())),  # SHA-256 of study, series and instance UID: no key comes here
 ]
 _SCORES = [
     pa.field("image_score", pa.float32()),

@@ -5,7 +5,7 @@ killed in between; it is removed at the next start, and its objects are screened
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ class Writer:
 
     constants: columns that are the same in every row of the run (bundle, fingerprint, run_id, threshold).
     keep_uri: open mode; private mode writes no uri. before_commit raises if this run may write no more.
+    uid_ids: makes the columns ``study_id`` ... of digests of UIDs; by default there are none.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Writer:
         constants: Row,
         keep_uri: bool,
         before_commit: Callable[[], None] = lambda: None,
+        uid_ids: Callable[[Sequence[bytes]], dict[str, str]] = lambda _: {},
     ) -> None:
         self.parts = 0
         self._output = output
         self._settings = settings
         self._constants = constants
+        self._uid_ids = uid_ids
         self._keep_uri = keep_uri
         self._before_commit = before_commit
         self._slices: list[Row] = []
@@ -93,6 +96,7 @@ class Writer:
             "fingerprint": self._constants["fingerprint"],
             "run_id": self._constants["run_id"],
             "uri": stored.address if self._keep_uri else None,
+            **self._uid_ids(finished.uids),
         }
 
 

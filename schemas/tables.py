@@ -70,6 +70,10 @@ OBJECTS = pa.schema(
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
         pa.field("uri", pa.string()),
+        # of screened DICOM objects: ids made of the UIDs, so that objects of a study can be told to be that
+        pa.field("study_id", pa.string()),
+        pa.field("series_id", pa.string()),
+        pa.field("instance_id", pa.string()),
     ]
 )
 """One row an object that reached a terminal status. ``uri`` is null in private mode."""

@@ -1,6 +1,7 @@
 """Grey values and colours of DICOM objects built byte by byte, against values worked out by hand."""
 
 import struct
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,12 @@ def test_functional_groups_hold_slope_and_window_of_each_frame() -> None:
     assert np.array_equal(second.pixels, windowed(RAMP * 0.5, 100, 1000))
     assert first.plane == "frame"
     assert first.applied == ("rescale", "window")
+
+
+def test_uids_leave_as_digests_whatever_is_in_their_place() -> None:
+    study, series, instance = 0x0020000D, 0x0020000E, 0x00080018
+    extra = {study: element(study, "UI", b"1.2.3\0"), instance: element(instance, "UI", b"DOE^JANE")}
+    (one,) = slices(native(RAMP, extra=extra))
+    assert one.uids == (sha256(b"1.2.3").digest(), b"", sha256(b"DOE^JANE").digest())
+    many = {series: element(series, "UI", b"1.2\\3.4 ")}
+    assert slices(native(RAMP, extra=many))[0].uids == (b"", sha256(b"1.2").digest(), b"")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.identity import KEY_ENV, KeyFileError, key_id, load_or_create_key, object_ids
+from pipeline.identity import KEY_ENV, KeyFileError, key_id, load_or_create_key, object_ids, uid_ids
 
 KEY = bytes(range(32))
 
@@ -25,6 +25,14 @@ def test_uri_etag_and_key_all_count() -> None:
 
 def test_the_fields_do_not_run_into_each_other() -> None:
     assert object_ids(KEY)("ab", "c") != object_ids(KEY)("a", "bc")
+
+
+def test_ids_of_uids_have_a_key_and_a_domain_for_each_kind() -> None:
+    digest = bytes(range(32))
+    ids = {id for key in (KEY, KEY[::-1], None) for id in uid_ids(key)((digest, digest, digest)).values()}
+    assert len(ids) == 9
+    assert uid_ids(KEY)((digest, b"", digest)).keys() == {"study_id", "instance_id"}
+    assert uid_ids(KEY)(()) == {}
 
 
 def test_names_that_are_no_utf8_have_ids() -> None:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import ray
@@ -63,6 +64,16 @@ def listening_hosts() -> set[str]:
     return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
 
 
+def assert_spills_into(session: Path) -> None:
+    """Fill the object store twice over; what it has no room for must lie in the private folder."""
+    mark = b"pixels of somebody"
+    held = [ray.put(np.frombuffer(mark * (1 << 20), np.uint8)) for _ in range(11)]
+    spilled = [path for path in session.rglob("*") if path.is_file() and path.stat().st_size > 10 << 20]
+    with spilled[0].open("rb") as file:
+        assert mark in file.read(1 << 20)
+    assert sum(path.stat().st_size for path in spilled) >= (len(held) * len(mark) << 20) - (100 << 20)
+
+
 @pytest.mark.integration
 def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
     abandoned, foreign = temp / f"{FOLDER_PREFIX}dead", temp / f"{FOLDER_PREFIX}living"
@@ -79,5 +90,6 @@ def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
         assert session.stat().st_mode & 0o077 == 0
         assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
         assert listening_hosts() <= {"127.0.0.1", "::ffff:127.0.0.1"}
+        assert_spills_into(session)
     assert not ray.is_initialized()
     assert list(temp.iterdir()) == [foreign]

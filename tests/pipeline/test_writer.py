@@ -1,5 +1,6 @@
 """Parts hold whole objects, exactly the declared columns, and are committed by their objects part."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.outputs import LocalOutput
+from pipeline.identity import uid_ids
 from pipeline.results import open_results
 from pipeline.writer import Writer, parquet_bytes, sweep_orphans
 from schemas.config import PartSettings
@@ -32,12 +34,12 @@ def test_an_object_and_its_slices_come_back(tmp_path: Path) -> None:
     assert good == {
         "object_id": "id-3", "status": "screened", "reason": None, "n_slices": 3, "max_score": 0.75,
         "max_slice": 1, "bytes": 103, "decoder": "dicom", "attempts": 1, "part": part, "fingerprint": "f",
-        "run_id": "run", "uri": None,
+        "run_id": "run", "uri": None, "study_id": None, "series_id": None, "instance_id": None,
     }  # fmt: skip
     assert bad == {
         "object_id": "id-4", "status": "quarantined", "reason": "truncated", "n_slices": 0, "max_score": None,
         "max_slice": None, "bytes": 104, "decoder": "png", "attempts": 1, "part": part, "fingerprint": "f",
-        "run_id": "run", "uri": None,
+        "run_id": "run", "uri": None, "study_id": None, "series_id": None, "instance_id": None,
     }  # fmt: skip
     rows = results.slices().to_pylist()
     assert [(row["object_id"], row["slice_index"], row["n_slices"], row["image_score"]) for row in rows] == [
@@ -45,6 +47,18 @@ def test_an_object_and_its_slices_come_back(tmp_path: Path) -> None:
         ("id-3", 1, 3, 0.75),
         ("id-3", 2, 3, 0.5),
     ]
+
+
+def test_uids_are_written_as_ids_only(tmp_path: Path) -> None:
+    w = Writer(LocalOutput(tmp_path), PartSettings(), CONSTANTS, keep_uri=False, uid_ids=uid_ids(b"k" * 32))
+    digests = (b"\x01" * 32, b"", b"\x01" * 32)
+    w.add(replace(screened(0, 0.5), uids=digests), "id-0", stored(0))
+    w.add(replace(screened(1, 0.5), uids=digests), "id-1", stored(1))
+    w.commit()
+    first, second = open_results(str(tmp_path)).objects().to_pylist()
+    assert first["study_id"] == second["study_id"] != first["instance_id"]
+    assert len(first["study_id"]) == 26
+    assert first["series_id"] is None
 
 
 def test_the_files_have_the_declared_schemas(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Words planted in every place of an archive that can hold text: none is found outside the crosswalk."""
 
+import hashlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import tempfile
@@ -120,6 +122,15 @@ def test_nothing_is_left_but_results(watched: Watched) -> None:
     assert list((watched.folder / "temp").iterdir()) == []
     whole = b"".join(contents(path) for path in Path(watched.output).rglob("*") if path.is_file())
     assert search(whole, (watched.key,)) == []
+    plain = [hashlib.sha256(word.encode()) for word in watched.canaries.words]
+    assert not any(made.digest() in whole or made.hexdigest().encode() in whole for made in plain)
+
+
+def test_uids_are_keyed_ids(watched: Watched) -> None:
+    rows = open_results(watched.output).objects().to_pylist()
+    ids = [row[column] for row in rows for column in ("study_id", "series_id", "instance_id") if row[column]]
+    assert len(ids) >= 3
+    assert all(re.fullmatch("[a-z2-7]{26}", made) for made in ids)
 
 
 def test_the_crosswalk_alone_holds_the_names(watched: Watched) -> None:
