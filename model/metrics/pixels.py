@@ -40,8 +40,8 @@ class PixelMetrics:
 
     def __init__(self, in_memory: int = IN_MEMORY, folder: Path | None = None) -> None:
         """in_memory: pixels held in memory. folder: where the temporary file goes beyond them."""
-        self._normal = SortedRuns(np.uint32, in_memory, folder)
-        self._anomalous = SortedRuns(np.uint64, max(1, in_memory // 2), folder)
+        self._normal = SortedRuns(np.uint32, in_memory, STRIDE, folder)
+        self._anomalous = SortedRuns(np.uint64, max(1, in_memory // 2), STRIDE, folder)
         self._totals = [0, 0]
         self._regions = 0
 
@@ -79,8 +79,8 @@ class PixelMetrics:
 
         A key that alone fills a block gets a range of its own, which is counted without being held.
         """
-        anomalous = (self._anomalous.sample(STRIDE) >> np.uint64(32)).astype(np.uint32)
-        samples = np.sort(np.concatenate([self._normal.sample(STRIDE), anomalous]))
+        anomalous = (self._anomalous.samples() >> np.uint64(32)).astype(np.uint32)
+        samples = np.sort(np.concatenate([self._normal.samples(), anomalous]))
         edges = {0, KEYS, *(int(key) for key in samples[::PIECES])}
         crowded = samples[1:][samples[1:] == samples[:-1]]
         edges |= {int(key) + step for key in np.unique(crowded) for step in (0, 1)}

@@ -1,6 +1,7 @@
 """Unsigned integers kept as sorted runs: in memory up to a limit, beyond it in an unnamed temporary file."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -10,17 +11,31 @@ from numpy.typing import NDArray
 Values = NDArray[np.unsignedinteger]
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Sorted numbers in memory or, where there are none, in the file from ``start`` on; every stride-th."""
+
+    samples: Values
+    size: int
+    values: Values | None
+    start: int = 0
+
+
 class SortedRuns:
     """Takes numbers in any order and gives those of a range back, run by run, each sorted."""
 
-    def __init__(self, dtype: type[np.unsignedinteger], limit: int, folder: Path | None = None) -> None:
-        """Hold at most about ``limit`` numbers in memory; folder: of the file (default: the system's)."""
-        self._dtype, self._limit, self._folder = np.dtype(dtype), limit, folder
+    def __init__(
+        self, dtype: type[np.unsignedinteger], limit: int, stride: int, folder: Path | None = None
+    ) -> None:
+        """Hold at most about ``limit`` numbers in memory; every stride-th of a run is kept as its sample.
+
+        folder: where the file goes, by default the system's for temporary files.
+        """
+        self._dtype, self._limit, self._stride, self._folder = np.dtype(dtype), limit, stride, folder
         self._waiting: list[Values] = []
         self._count = 0
         self._file: IO[bytes] | None = None
-        self._ends = [0]
-        self._runs: list[Values] = []
+        self._runs: list[_Run] = []
 
     def add(self, values: Values) -> None:
         """Take numbers; at the limit all that are held go to the file as one sorted run."""
@@ -38,31 +53,44 @@ class SortedRuns:
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (closed by close)
-        run = self._sorted()
-        run.tofile(self._file)
-        self._ends.append(self._ends[-1] + len(run))
+        values = self._sorted()
+        start = sum(run.size for run in self._runs)
+        values.tofile(self._file)
+        self._runs.append(_Run(self._sampled(values), len(values), None, start))
+
+    def _sampled(self, values: Values) -> Values:
+        return values[self._stride - 1 :: self._stride].copy()
 
     def finish(self) -> None:
-        """Make the runs ready to be read; nothing is added any more."""
-        if self._file is not None:
-            self._file.flush()
-            stored = np.memmap(self._file, self._dtype, "r")
-            self._runs = [stored[a:b] for a, b in zip(self._ends, self._ends[1:], strict=False)]
-        self._runs.append(self._sorted())
+        """Make what is held the last run; nothing is added any more."""
+        values = self._sorted()
+        self._runs.append(_Run(self._sampled(values), len(values), values))
 
-    def sample(self, stride: int) -> Values:
+    def samples(self) -> Values:
         """Return every stride-th number of each run."""
-        return np.concatenate([run[stride - 1 :: stride] for run in self._runs])
+        return np.concatenate([run.samples for run in self._runs])
 
     def between(self, low: int, high: int) -> list[Values]:
-        """Return the numbers in low <= number < high, each run's sorted."""
-        edges = [self._edges(run, low, high) for run in self._runs]
-        return [np.asarray(run[a:b]) for run, (a, b) in zip(self._runs, edges, strict=True) if b > a]
+        """Return the numbers in low <= number < high, those of each run sorted; no empty runs."""
+        found = [self._cut(run, low, high) for run in self._runs]
+        return [values for values in found if len(values)]
 
-    def _edges(self, run: Values, low: int, high: int) -> tuple[int, int]:
-        most = int(np.iinfo(self._dtype).max)
-        first = int(np.searchsorted(run, self._dtype.type(low)))
-        return first, len(run) if high > most else int(np.searchsorted(run, self._dtype.type(high)))
+    def _cut(self, run: _Run, low: int, high: int) -> Values:
+        """Read from the sample below low to the one above high, and cut exactly."""
+        first = self._place(run.samples, low) * self._stride
+        end = min(run.size, (self._place(run.samples, high) + 1) * self._stride)
+        if run.values is not None:
+            values = run.values[first:end]
+        else:
+            assert self._file is not None
+            self._file.seek((run.start + first) * self._dtype.itemsize)
+            values = np.fromfile(self._file, self._dtype, end - first)
+        return values[self._place(values, low) : self._place(values, high)]
+
+    def _place(self, values: Values, number: int) -> int:
+        if number > np.iinfo(self._dtype).max:
+            return len(values)
+        return int(np.searchsorted(values, self._dtype.type(number)))
 
     def close(self) -> None:
         """Let the file go."""

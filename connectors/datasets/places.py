@@ -1,0 +1,19 @@
+"""Where a picture lies that a list names."""
+
+from pathlib import Path
+
+from connectors.datasets.samples import DataSetError
+from connectors.storage import is_s3
+
+
+def place_of(root: Path, named: str, where: str) -> str:
+    """Return an address as it is, or the path of an existing file relative to root.
+
+    where: what names it, for the error that says it is not there.
+    """
+    if is_s3(named):
+        return named
+    path = root / named
+    if not path.is_file():
+        raise DataSetError(f"{where} is {named!r}; there is no file {path}")
+    return str(path)
