@@ -4,7 +4,8 @@
 
 1. With the embedded detector: images/s from files to Parquet against the bare detector over the same images,
    decoded beforehand. 2. With a detector that does nothing: against a plain thread pool that reads, decodes
-   and resizes the same files on the same cores.
+   and resizes the same files on the same cores; for pictures of several sizes, since what a picture costs
+   beside its decoding does not depend on its size.
 
 A rate is the number of further images over the further time of a larger run, so that the fixed cost of
 starting Ray is not in it; the fixed cost is printed by itself. The parts are measured before and after.
@@ -43,6 +44,8 @@ from schemas.decoding import DecodeSettings
 
 BATCH = 8
 DIFFERENT = 100
+SIDES = (512, 1024, 2048)
+FACTOR = 5  # how many times more of the smallest pictures are taken where no detector holds them up
 SUFFIXES = ("png", "jpg")
 CORES = os.cpu_count() or 1
 
@@ -58,14 +61,14 @@ class NullDetectRun(ScreeningRun):
         return run_pass(decoding, detect, self._resources, config.cluster, 0)
 
 
-def archive(folder: Path, count: int) -> Path:
-    """Fill a folder with solar cells at 512 x 512 px with sensor noise, half of them PNG, half JPEG."""
+def archive(folder: Path, count: int, side: int) -> Path:
+    """Fill a folder with solar cells at side x side px with sensor noise, half of them PNG, half JPEG."""
     cells = sorted((Path(elpv_dataset.__file__).parent / "data" / "images").glob("*.png"))
     folder.mkdir()
     random = np.random.default_rng(1)
     for number in range(DIFFERENT):
         with Image.open(cells[number]) as cell:
-            smooth = np.asarray(cell.convert("L").resize((512, 512)), np.float32)
+            smooth = np.asarray(cell.convert("L").resize((side, side)), np.float32)
         noisy = Image.fromarray(np.clip(smooth + random.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8))
         noisy.save(folder / f"{number:06}.{SUFFIXES[number % 2]}")
     for number in range(DIFFERENT, count):
@@ -118,6 +121,22 @@ def decode_rate(folder: Path, count: int, side: int) -> float:
     return count / (time.monotonic() - started)
 
 
+def null_detector(side: int, few: int, many: int) -> None:
+    """Print how fast pictures of one size pass through the pipeline, against a thread pool."""
+    factor = max(1, FACTOR * SIDES[0] // side)
+    few, many = factor * few, factor * many
+    with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
+        folder = archive(Path(scratch) / "archive", many, side)
+        before = decode_rate(folder, few, 240)
+        rate, _ = pipeline_rate(NullDetectRun, folder, few, many)
+        pool = (before + decode_rate(folder, few, 240)) / 2
+    print(
+        f"{side} x {side} px: thread pool {pool:.1f} images/s, pipeline with a null detector {rate:.1f} "
+        f"images/s: {rate / pool:.2f} x",
+        flush=True,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--few", type=int, default=200)
@@ -125,19 +144,14 @@ def main() -> None:
     arguments = parser.parse_args()
     few, many = arguments.few, arguments.many
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
-        folder = archive(Path(scratch) / "archive", 5 * many)
+        folder = archive(Path(scratch) / "archive", many, SIDES[0])
         before = detector_rate(folder, few)
         rate, fixed = pipeline_rate(ScreeningRun, folder, few, many)
         bare = (before + detector_rate(folder, few)) / 2
         print(f"detector alone {bare:.1f} images/s, pipeline {rate:.1f} images/s: {rate / bare:.2f} x")
         print(f"fixed cost of a run: {fixed:.1f} s", flush=True)
-        before = decode_rate(folder, 5 * few, 240)
-        rate, fixed = pipeline_rate(NullDetectRun, folder, 5 * few, 5 * many)
-        pool = (before + decode_rate(folder, 5 * few, 240)) / 2
-        print(
-            f"thread pool {pool:.0f} images/s, pipeline with a null detector {rate:.0f} images/s: "
-            f"{rate / pool:.2f} x"
-        )
+    for side in SIDES:
+        null_detector(side, few, many)
 
 
 if __name__ == "__main__":
