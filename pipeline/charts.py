@@ -52,22 +52,22 @@ def score_chart(bars: list[Bar], markers: list[tuple[str, float]], title: str, t
     most = max(bar.count for bar in bars)
     span = (math.log10(ONE), math.log10(max(most, 10) * 1.15))
     axes = Axes((bars[0].low, bars[-1].high), span, HISTOGRAM_TOP, HISTOGRAM_HEIGHT - BOTTOM)
-    svg = _svg(HISTOGRAM_HEIGHT, title, text)
+    svg = new_svg(HISTOGRAM_HEIGHT, title, text)
     for power in range(math.floor(span[1]) + 1):
-        _grid_y(svg, axes, power, f"{10**power:,}")
-    _label(svg, "slices", LEFT, HISTOGRAM_TOP - 8, "start")
+        draw_grid_y(svg, axes, power, f"{10**power:,}")
+    draw_label(svg, "slices", LEFT, HISTOGRAM_TOP - 8, "start")
     for bar in bars:
         hint = f"{bar.low:g} to {bar.high:g}: {bar.count:,} slices, {bar.own:,} of this run"
         for kind, count in (("all", bar.count), ("own", bar.own)):
             if count:
                 _bar(svg, axes, bar, math.log10(count), kind, hint)
-    _axis_x(svg, axes, "image score")
+    draw_axis_x(svg, axes, "image score")
     rows = [14 + MARKER_ROWS * (place % 4) for place in range(len(markers))]
     for (_, value), row in zip(markers, rows, strict=True):
-        _line(svg, "marker", (axes.at_x(value), row + 3), (axes.at_x(value), axes.bottom))
+        draw_line(svg, "marker", (axes.at_x(value), row + 3), (axes.at_x(value), axes.bottom))
     for (name, value), row in zip(markers, rows, strict=True):  # above all lines
         _marker_label(svg, axes.at_x(value), row, f"{name} {value:.4f}")
-    return _markup(svg)
+    return as_markup(svg)
 
 
 def rate_chart(spans: list[tuple[float, float, float]], title: str, text: str) -> Markup:
@@ -75,17 +75,17 @@ def rate_chart(spans: list[tuple[float, float, float]], title: str, text: str) -
     most = max((rate for _, _, rate in spans), default=0.0) or 1.0
     scale, unit = _time_unit(spans[-1][1])
     axes = Axes((0.0, spans[-1][1] / scale), (0.0, most * 1.1), RATE_TOP, RATE_HEIGHT - BOTTOM)
-    svg = _svg(RATE_HEIGHT, title, text)
+    svg = new_svg(RATE_HEIGHT, title, text)
     for value in ticks(0.0, most * 1.1, 3):
-        _grid_y(svg, axes, value, f"{value:g}")
+        draw_grid_y(svg, axes, value, f"{value:g}")
     points = [f"{axes.at_x(spans[0][0] / scale)},{axes.at_y(0)}"]
     for start, end, rate in spans:
         points += [f"{axes.at_x(edge / scale)},{axes.at_y(rate)}" for edge in (start, end)]
     points.append(f"{axes.at_x(spans[-1][1] / scale)},{axes.at_y(0)}")
     SubElement(svg, "polygon", {"class": "area", "points": " ".join(points)})
     SubElement(svg, "polyline", {"class": "line", "points": " ".join(points[1:-1])})
-    _axis_x(svg, axes, f"{unit} since screening began")
-    return _markup(svg)
+    draw_axis_x(svg, axes, f"{unit} since screening began")
+    return as_markup(svg)
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
@@ -105,7 +105,8 @@ def _time_unit(seconds: float) -> tuple[float, str]:
     return (60, "minutes") if seconds < 3 * 3600 else (3600, "hours")
 
 
-def _svg(height: int, title: str, text: str) -> Element:
+def new_svg(height: int, title: str, text: str) -> Element:
+    """Return an empty drawing with its title, and its text for who cannot see it."""
     name = "-".join(title.lower().split())
     svg = Element(
         "svg",
@@ -125,30 +126,34 @@ def _bar(svg: Element, axes: Axes, bar: Bar, height: float, kind: str, hint: str
 
 def _marker_label(svg: Element, x: float, row: int, text: str) -> None:
     room = x < WIDTH - 110
-    _label(svg, text, x + (4 if room else -4), row, "start" if room else "end")
+    draw_label(svg, text, x + (4 if room else -4), row, "start" if room else "end")
 
 
-def _grid_y(svg: Element, axes: Axes, value: float, text: str) -> None:
+def draw_grid_y(svg: Element, axes: Axes, value: float, text: str) -> None:
+    """Draw a horizontal line at a value and write its text beside it."""
     y = axes.at_y(value)
-    _line(svg, "grid", (LEFT, y), (WIDTH - RIGHT, y))
-    _label(svg, text, LEFT - 6, y + 4, "end")
+    draw_line(svg, "grid", (LEFT, y), (WIDTH - RIGHT, y))
+    draw_label(svg, text, LEFT - 6, y + 4, "end")
 
 
-def _axis_x(svg: Element, axes: Axes, name: str) -> None:
-    _line(svg, "axis", (LEFT, axes.bottom), (WIDTH - RIGHT, axes.bottom))
+def draw_axis_x(svg: Element, axes: Axes, name: str) -> None:
+    """Draw the horizontal axis with round values and its name."""
+    draw_line(svg, "axis", (LEFT, axes.bottom), (WIDTH - RIGHT, axes.bottom))
     for value in ticks(*axes.x, 6):
         x = axes.at_x(value)
-        _line(svg, "axis", (x, axes.bottom), (x, axes.bottom + 4))
-        _label(svg, f"{value:g}", x, axes.bottom + 17, "middle")
-    _label(svg, name, (LEFT + WIDTH - RIGHT) / 2, axes.bottom + 34, "middle")
+        draw_line(svg, "axis", (x, axes.bottom), (x, axes.bottom + 4))
+        draw_label(svg, f"{value:g}", x, axes.bottom + 17, "middle")
+    draw_label(svg, name, (LEFT + WIDTH - RIGHT) / 2, axes.bottom + 34, "middle")
 
 
-def _line(svg: Element, kind: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+def draw_line(svg: Element, kind: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw a line of a CSS class between two points, pixels."""
     places = dict(zip(("x1", "y1", "x2", "y2"), _numbers(*start, *end), strict=True))
     SubElement(svg, "line", {"class": kind, **places})
 
 
-def _label(svg: Element, text: str, x: float, y: float, anchor: str) -> None:
+def draw_label(svg: Element, text: str, x: float, y: float, anchor: str) -> None:
+    """Write a text at a point, pixels; anchor: start, middle or end."""
     place = dict(zip(("x", "y"), _numbers(x, y), strict=True))
     SubElement(svg, "text", {**place, "text-anchor": anchor}).text = text
 
@@ -157,5 +162,6 @@ def _numbers(*values: float) -> Iterator[str]:
     return (f"{value:.2f}" for value in values)
 
 
-def _markup(svg: Element) -> Markup:
+def as_markup(svg: Element) -> Markup:
+    """Return the drawing as text that needs no escaping."""
     return Markup(tostring(svg, encoding="unicode"))  # noqa: S704 (the tree has escaped its texts)
