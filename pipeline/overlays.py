@@ -19,17 +19,26 @@ def overlay(
     range so that faint ones show. mask: bool (rows, cols).
     """
     plain = Image.fromarray(pixels).convert("RGB")
+    return _side_by_side(plain, laid_over(pixels, heat, mask), caption)
+
+
+def laid_over(pixels: NDArray[np.uint8], heat: NDArray[np.float32], mask: NDArray[np.bool_]) -> Image.Image:
+    """Return the slice, RGB, with map and mask over it; arrays as of ``overlay``."""
+    return Image.alpha_composite(Image.fromarray(pixels).convert("RGBA"), layer(heat, mask)).convert("RGB")
+
+
+def layer(heat: NDArray[np.float32], mask: NDArray[np.bool_]) -> Image.Image:
+    """Return map and mask alone, RGBA: the clearer, the less anomalous; arrays as of ``overlay``."""
     low, high = float(heat.min()), float(heat.max())
     share = (heat - low) / max(high - low, 1e-6)
     steps = np.linspace(0, 1, len(HEAT))
-    colours = np.stack([np.interp(share, steps, HEAT[:, channel]) for channel in range(3)], axis=-1)
-    weight = (OPACITY * share)[..., None]
-    mixed = np.asarray(plain, np.float32) * (1 - weight) + colours * weight
-    mixed[_outline(mask)] = 255
-    return _side_by_side(plain, Image.fromarray(mixed.astype(np.uint8)), caption)
+    channels = [np.interp(share, steps, HEAT[:, channel]) for channel in range(3)]
+    painted = np.stack([*channels, 255 * OPACITY * share], axis=-1).astype(np.uint8)
+    painted[outline(mask)] = 255
+    return Image.fromarray(painted)
 
 
-def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pixels of the mask that have a neighbour outside of it."""
     padded = np.pad(mask, 1, mode="edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
