@@ -22,8 +22,9 @@ types: $(STAMP)
 test-cluster: $(STAMP)
 	$(BIN)/pytest -m cluster tests/robustness/test_cluster.py
 
+# two at a time: what starts Ray waits as much as it computes
 unit: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

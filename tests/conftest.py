@@ -24,6 +24,20 @@ ISOLATED = (
 )  # fmt: skip
 
 
+COSTLY = ("undisturbed", "private_run")
+"""Fixtures that screen an archive: tests that share one stay in one process."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests for processes that work side by side; long groups first, so that none ends alone."""
+    for item in items:
+        needs = getattr(item, "fixturenames", ())
+        group = next((name for name in COSTLY if name in needs), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not any(name in getattr(item, "fixturenames", ()) for name in COSTLY))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the tests a home without keys, caches or credentials of whoever runs them."""
