@@ -131,10 +131,10 @@ def stages(bundle: Path, device: str, precision: str, batch: int, rounds: int) -
         marks = [clock.now()]
         there = x.to(device)
         marks.append(clock.now())
-        final, (tap,) = detector.streams(there)
+        seen = detector.streams(there)
         marks.append(clock.now())
-        detector.families(detector.image_feature(final))
-        tokens = detector.token_map(detector.tower.project(tap))
+        detector.families(detector.image_feature(seen.final))
+        tokens = detector.token_map(detector.tower.project(seen.taps[0]))
         marks.append(clock.now())
         whole = detector.full_map(tokens)
         marks.append(clock.now())

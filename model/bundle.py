@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.errors import BundleError
 from model.hints import Hints, known_activation
-from model.kinds import Detector, Precision
+from model.kinds import Detector, Precision, draft_record
 from model.openclip import find_clip
 from model.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
 from model.registry import detector_kind
@@ -21,9 +21,9 @@ from model.weights import ClipWeights
 
 def build_bundle(
     out_dir: str | Path,
-    clip: str | Path | ClipWeights,
+    clip: str | Path | ClipWeights | None = None,
     *,
-    image_size: int = 518,
+    image_size: int | None = None,
     detector: str = "s2swclip",
     activation: str | None = None,
     trained: bool = True,
@@ -32,46 +32,45 @@ def build_bundle(
     """Build a bundle: the visual weights, the text side computed once, and bundle.json. Returns its folder.
 
     clip: an open_clip name ("ViT-L-14-336/openai"), a weights file (OpenAI .pt, open_clip or Hugging Face
-        safetensors) or weights in memory. activation: "quick_gelu" or "gelu", over what the file's own
-        configuration says.
-    image_size: side of the square input, pixels. trained: False marks weights that are random.
+        safetensors) or weights in memory; by default those that the detector was published with. activation:
+        "quick_gelu" or "gelu", over what the file's own configuration says.
+    image_size: side of the square input, pixels; by default the published one. trained: False marks weights
+        that are random.
     options: the detector's own; for s2swclip prompts (file or "handwritten"), mix, taps, tap_blocks and
-        two_stream_from. See the detector's ``build``.
+        two_stream_from. See the ``build`` of each detector.
     Raises BundleError, with one line that says what to do. The folder appears whole or not at all.
     """
+    out = new_folder(out_dir)
+    kind = detector_kind(detector)
+    chosen = known_activation(activation)
+    given = clip or kind.clip
+    weights = given if isinstance(given, ClipWeights) else find_clip(given, Hints(chosen))
+    if chosen:
+        weights = weights.with_activation(chosen)
+    side = image_size or kind.image_size
+    if side < weights.vision.patch:
+        raise BundleError(f"image_size: {side} is below one patch of {weights.vision.patch} px")
+    built = kind.build(weights, side, options)
+    record = draft_record(detector, weights, side, built, trained=trained)
+    return write_bundle(out, weights.bundled(built.tensors), record)
+
+
+def new_folder(out_dir: str | Path) -> Path:
+    """Return the folder as a path; raises BundleError where something is in it."""
     out = Path(out_dir)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BundleError(f"{out}: exists and is not empty; give a new folder")
-    kind = detector_kind(detector)
-    chosen = known_activation(activation)
-    weights = clip if isinstance(clip, ClipWeights) else find_clip(clip, Hints(chosen))
-    if chosen:
-        weights = weights.with_activation(chosen)
-    grid = image_size // weights.vision.patch
-    if grid < 1:
-        raise BundleError(f"image_size: {image_size} is below one patch of {weights.vision.patch} px")
-    built = kind.build(weights, image_size, options)
-    tensors = {n: t for n, t in weights.tensors.items() if n.startswith("visual.")} | built.tensors
+    return out
+
+
+def write_bundle(out: Path, tensors: dict[str, Tensor], record: BundleRecord) -> Path:
+    """Write weights and record, sealed; the folder appears whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         save_file({n: t.contiguous() for n, t in sorted(tensors.items())}, draft / WEIGHTS)
-        mean, std = weights.normalisation
-        record = BundleRecord(
-            detector=detector,
-            image_size=image_size,
-            grid=grid,
-            vision=weights.vision,
-            mean=mean,
-            std=std,
-            settings=built.settings,
-            family_names=built.family_names,
-            weights_sha256=file_sha256(draft / WEIGHTS),
-            clip=weights.label,
-            prompts=built.prompts,
-            trained=trained,
-        )
-        (draft / RECORD).write_text(record.sealed().text(), encoding="utf-8")
+        whole = record.model_copy(update={"weights_sha256": file_sha256(draft / WEIGHTS)})
+        (draft / RECORD).write_text(whole.sealed().text(), encoding="utf-8")
         (draft / WEIGHTS).chmod(0o644)
         draft.chmod(0o755)
         draft.rename(out)
@@ -109,6 +108,6 @@ def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:
     tensors = {}
     for name in names:
         with safe_open(path, "pt") as file:
-            wanted = torch.bfloat16 if name.startswith("visual.transformer.") else torch.float32
+            wanted = torch.bfloat16 if "visual.transformer." in name else torch.float32
             tensors[name] = file.get_tensor(name).to(wanted, copy=True)
     return tensors

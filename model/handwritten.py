@@ -69,6 +69,6 @@ def ensemble(texts: list[str], tower: TextTower) -> Tensor:
     return torch.cat([tower.encode_tokens(some) for some in torch.split(ids, BATCH)]).mean(dim=0)
 
 
-def handwritten_features(tower: TextTower) -> dict[str, Tensor]:
+def handwritten_features(tower: TextTower, families: tuple[str, ...]) -> dict[str, Tensor]:
     """Return each family's raw features (2, C): normal, anomalous."""
-    return {f: torch.stack([ensemble(texts, tower) for texts in phrases(f)]) for f in WORDS}
+    return {f: torch.stack([ensemble(texts, tower) for texts in phrases(f)]) for f in families}

@@ -1,10 +1,14 @@
 """From token maps to full maps: one fixed linear operator on each axis. Needs only NumPy.
 
 Upsampling (bilinear), smoothing (SciPy's Gaussian) and the resize to a picture's own size are linear and
-separable, so the full map is ``rows @ token_map @ columns.T``, exactly, for any stored token map.
+separable, so the full map is ``rows @ token_map @ columns.T``, exactly, for any stored token map. Where a
+detector takes a probability only after upsampling, its token map holds logits, and the sigmoid comes between.
 """
 
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +19,48 @@ TRUNCATE = 4.0
 Operator = NDArray[np.float64]
 
 
-def bilinear(source: int, target: int) -> Operator:
-    """Return (target, source): bilinear resizing along one axis, align_corners=False, no antialiasing."""
-    centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0)
+@dataclass(frozen=True, slots=True)
+class MapLayer:
+    """One grid of a token map, and its way into the full map, which is the weighted sum over layers.
+
+    grid: tokens along a side. side: the detector's input side S, pixels. corners: upsampled to S x S with
+    align_corners=True. logit: the grid holds logits, and the sigmoid follows the upsampling. smooth: then the
+    Gaussian of sigma 4.
+    """
+
+    grid: int
+    side: int
+    smooth: bool = True
+    corners: bool = False
+    logit: bool = False
+    weight: float = 1.0
+
+
+def token_count(layers: Iterable[MapLayer]) -> int:
+    """Return how many numbers one token map of these layers holds."""
+    return sum(layer.grid**2 for layer in layers)
+
+
+def token_shape(layers: tuple[MapLayer, ...]) -> tuple[int, ...]:
+    """Return the shape of one token map: (g, g), (layers, g, g), or flat where the grids differ."""
+    grids = {layer.grid for layer in layers}
+    if len(grids) > 1:
+        return (token_count(layers),)
+    square = (layers[0].grid,) * 2
+    return square if len(layers) == 1 else (len(layers), *square)
+
+
+def is_ordinary(layers: tuple[MapLayer, ...]) -> bool:
+    """Tell whether the full map is one grid, upsampled, as grid, side and smooth alone say it."""
+    return layers == (MapLayer(layers[0].grid, layers[0].side, layers[0].smooth),)
+
+
+def bilinear(source: int, target: int, *, corners: bool = False) -> Operator:
+    """Return (target, source): bilinear resizing along one axis, no antialiasing; corners: align_corners."""
+    if corners:
+        centre = np.linspace(0, source - 1, target)
+    else:
+        centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0)
     low = np.minimum(np.floor(centre).astype(int), source - 1)
     high = np.minimum(low + 1, source - 1)
     share = centre - low
@@ -42,19 +85,67 @@ def gaussian(size: int, sigma: float = SIGMA) -> Operator:
 
 
 @lru_cache(maxsize=64)
-def axis_operator(grid: int, side: int, length: int, *, smooth: bool = True) -> NDArray[np.float32]:
-    """Return (length, grid): one axis of the way from a token map to a full map (read-only).
+def axis_operators(layer: MapLayer, length: int) -> tuple[NDArray[np.float32], ...]:
+    """Return one axis of a layer's way to ``length`` pixels: one or two operators (read-only).
 
-    grid: tokens along the axis; side: the detector's input side S; length: pixels of the result.
+    The first applies to the grid. A second one, for logits, applies to their sigmoids at S x S; it is left
+    out where it would change nothing.
     """
-    operator = bilinear(grid, side)
-    if smooth:
-        operator = gaussian(side) @ operator
-    if length != side:
-        operator = bilinear(side, length) @ operator
+    first = bilinear(layer.grid, layer.side, corners=layer.corners)
+    later = [gaussian(layer.side)] if layer.smooth else []
+    if length != layer.side:
+        later.append(bilinear(layer.side, length))
+    if not layer.logit:
+        return (_frozen(reduce(lambda done, then: then @ done, later, first)),)
+    return tuple(map(_frozen, [first, reduce(lambda done, then: then @ done, later)] if later else [first]))
+
+
+def _frozen(operator: Operator) -> NDArray[np.float32]:
     result = operator.astype(np.float32)
     result.setflags(write=False)
     return result
+
+
+def assemble(
+    tokens: Any,
+    layers: Iterable[MapLayer],
+    down: Callable[[MapLayer], tuple[Any, ...]],
+    across: Callable[[MapLayer], tuple[Any, ...]],
+    sigmoid: Callable[[Any], Any],
+) -> Any:
+    """Return full maps (B, rows, cols) of token maps (B, numbers), arrays or tensors alike.
+
+    down, across: the operators of a layer along rows and columns. sigmoid: of arrays or of tensors.
+    """
+    total, start = 0, 0
+    for layer in layers:
+        grid = tokens[:, start : start + layer.grid**2].reshape(-1, layer.grid, layer.grid)
+        start += layer.grid**2
+        (first_down, *last_down), (first_across, *last_across) = down(layer), across(layer)
+        value = first_down @ grid @ first_across.T
+        if layer.logit:
+            value = sigmoid(value)
+            value = last_down[0] @ value if last_down else value
+            value = value @ last_across[0].T if last_across else value
+        total = total + (value if layer.weight == 1 else layer.weight * value)
+    return total
+
+
+def sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 / (1 + exp(-x)) without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
+
+
+def layered_map(
+    token_map: NDArray[np.floating], layers: tuple[MapLayer, ...], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return full maps (B, rows, cols), 0..1, of token maps (B, ...) that hold the layers' numbers."""
+    tokens = np.asarray(token_map, np.float32).reshape(-1, token_count(layers))
+    rows, cols = size
+    whole = assemble(
+        tokens, layers, lambda at: axis_operators(at, rows), lambda at: axis_operators(at, cols), sigmoid
+    )
+    return np.asarray(whole, np.float32)
 
 
 def full_map(
@@ -65,8 +156,6 @@ def full_map(
     token_map: (B, g, g) or (g, g), 0..1. side: the detector's input side S in pixels.
     size: (rows, cols) of the result; None is (S, S). smooth: with the Gaussian of sigma 4 at S x S.
     """
-    tokens = np.asarray(token_map, dtype=np.float32)
-    rows, cols = size or (side, side)
-    down = axis_operator(tokens.shape[-2], side, rows, smooth=smooth)
-    across = axis_operator(tokens.shape[-1], side, cols, smooth=smooth)
-    return np.asarray(down @ tokens @ across.T, np.float32)
+    layer = MapLayer(token_map.shape[-1], side, smooth)
+    whole = layered_map(token_map, (layer,), size or (side, side))
+    return whole if token_map.ndim == 3 else whole[0]

@@ -52,10 +52,10 @@ def embed_words(words: tuple[str, str], contexts: int, tower: TextTower) -> tupl
     return tower.token_embedding(ids), ids.argmax(dim=-1)
 
 
-def read_prompts(path: Path, width: int) -> LearnedPrompts:
-    """Read learned prompts: the authors' checkpoint, or the same names in safetensors, buffers optional.
+def read_prompts(path: Path, width: int, families: tuple[str, ...] = tuple(WORDS)) -> LearnedPrompts:
+    """Read learned prompts: a checkpoint of the authors of S2SWCLIP or AnomalyCLIP, buffers optional.
 
-    width: the text tower's; another one is an error.
+    width: the text tower's; another one is an error. families: those whose buffers the checkpoint has.
     """
     found = read_tensors(path)
     inner = found.get("prompt_learner", found)
@@ -65,12 +65,13 @@ def read_prompts(path: Path, width: int) -> LearnedPrompts:
     normal, anomalous = (_context(tensors, name, path, width) for name in ("ctx_pos", "ctx_neg"))
     if normal.shape != anomalous.shape:
         raise BundleError(f"{path}: ctx_pos and ctx_neg have {len(normal)} and {len(anomalous)} vectors")
-    return LearnedPrompts(normal, anomalous, _deep(tensors, path, width), _embedded(tensors, path, normal))
+    deep, embedded = _deep(tensors, path, width), _embedded(tensors, path, normal, families)
+    return LearnedPrompts(normal, anomalous, deep, embedded)
 
 
 def _context(tensors: Mapping[str, Tensor], name: str, path: Path, width: int) -> Tensor:
     if name not in tensors:
-        raise BundleError(f"{path}: entry {name!r} is missing; give a prompt checkpoint of S2SWCLIP")
+        raise BundleError(f"{path}: entry {name!r} is missing; give a checkpoint of learned prompts")
     if tensors[name].shape[-1] != width:
         raise BundleError(
             f"{path}: {name} is {tensors[name].shape[-1]} wide where this CLIP's text tower is {width}; "
@@ -87,14 +88,17 @@ def _deep(tensors: Mapping[str, Tensor], path: Path, width: int) -> tuple[Tensor
     return deep
 
 
-def _embedded(tensors: Mapping[str, Tensor], path: Path, context: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+def _embedded(
+    tensors: Mapping[str, Tensor], path: Path, context: Tensor, families: tuple[str, ...]
+) -> dict[str, tuple[Tensor, Tensor]]:
     if not any(n.startswith("token_prefix_") for n in tensors):
         return {}
-    families = {}
-    for family, suffix in SUFFIXES.items():
-        both = [_prompt(tensors, path, context, f"{polarity}{suffix}") for polarity in ("pos", "neg")]
-        families[family] = (torch.stack([p for p, _ in both]), torch.stack([end for _, end in both]))
-    return families
+    found = {}
+    for family in families:
+        names = [f"{polarity}{SUFFIXES[family]}" for polarity in ("pos", "neg")]
+        both = [_prompt(tensors, path, context, name) for name in names]
+        found[family] = (torch.stack([p for p, _ in both]), torch.stack([end for _, end in both]))
+    return found
 
 
 def _prompt(tensors: Mapping[str, Tensor], path: Path, context: Tensor, name: str) -> tuple[Tensor, Tensor]:

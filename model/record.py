@@ -40,6 +40,11 @@ class BundleRecord(BaseModel):
     fingerprint: str = Field("", description="SHA-256 over all that changes results")
     seal: str = Field("", description="SHA-256 over this file's other entries")
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names that the bundle has vectors for; empty for a detector that needs none."""
+        return tuple(self.settings.get("class_names", ()))
+
     def sealed(self) -> "BundleRecord":
         """Return the record with its fingerprint and seal filled in."""
         marked = self.model_copy(update={"fingerprint": _digest(self._entries(without=LABELS))})
@@ -50,7 +55,10 @@ class BundleRecord(BaseModel):
         return json.dumps(self._entries(without=set()), indent=2, ensure_ascii=False) + "\n"
 
     def _entries(self, without: frozenset[str] | set[str]) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude=set(without))
+        entries = self.model_dump(mode="json", exclude=set(without))
+        if "vision" in entries and entries["vision"]["stem"] is None:
+            del entries["vision"]["stem"]  # plain towers are written as they always were
+        return entries
 
 
 def _digest(entries: dict[str, Any]) -> str:

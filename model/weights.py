@@ -64,6 +64,10 @@ class ClipWeights:
         """Return the visual tower's tensors, named as in VisionTower."""
         return {n.removeprefix("visual."): t for n, t in self.tensors.items() if n.startswith("visual.")}
 
+    def bundled(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a bundle: the visual ones by their full names, and a detector's own."""
+        return {n: t for n, t in self.tensors.items() if n.startswith("visual.")} | dict(own)
+
     def vision_tower(self) -> VisionTower:
         """Return the visual tower with its own positional grid, frozen, in float32."""
         return load_vision(self.vision, self.visual_tensors(), self.source)

@@ -1,9 +1,9 @@
 """The detect stage: rows with pixels in, rows with scores, token maps and masks out. Pixels end here."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.kinds import Detection
+from model.maps import MapLayer, is_ordinary
 from pipeline.boundary import enter_worker
 from pipeline.masks import SliceMaps, measure
 from pipeline.sealing import withheld
@@ -30,11 +31,15 @@ class Detector(Protocol):
         """Side of the square input, pixels."""
 
     @property
-    def smooth(self) -> bool:
-        """Whether the full map takes the Gaussian."""
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that a picture may be of; empty where the detector asks for none."""
 
-    def detect(self, images: NDArray[np.uint8]) -> Detection:
-        """Score uint8 (B, image_size, image_size, 3)."""
+    @property
+    def map_layers(self) -> tuple[MapLayer, ...]:
+        """The grids of a token map and their ways into the full map."""
+
+    def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> Detection:
+        """Score uint8 (B, image_size, image_size, 3), each picture as one of its class."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,13 @@ class DetectSettings:
     private: bool = False
 
 
+class Views(NamedTuple):
+    """What the detector sees of a slice: uint8 (1 + tiles, side, side, 3), and the class it is judged by."""
+
+    pixels: NDArray[np.uint8]
+    class_name: str | None
+
+
 class DetectStage:
     """A callable for Ray Data: tables of schema DECODED to tables of schema DETECTED."""
 
@@ -70,7 +82,7 @@ class DetectStage:
         self._detector = settings.load()
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
-        self._detector.detect(np.zeros((1, side, side, 3), np.uint8))
+        self._detector.detect(np.zeros((1, side, side, 3), np.uint8), self._detector.class_names[:1] or None)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score the slices of a table; END rows pass through."""
@@ -80,9 +92,9 @@ class DetectStage:
     def _scored(self, table: pa.Table) -> pa.Table:
         pixels = table.column("pixels").combine_chunks()
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
-        slices = [(i, self._views(pixels[i])) for i, row in enumerate(rows) if row["slice_index"] != END]
-        scored = self._score([views for _, views in slices])
-        for (i, _), scores in zip(slices, scored, strict=True):
+        slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
+        scored = self._score([Views(self._views(pixels[i]), rows[i]["class_name"]) for i in slices])
+        for i, scores in zip(slices, scored, strict=True):
             rows[i].update(self._finish(rows[i], scores))
         return table_of(rows, DETECTED)
 
@@ -90,7 +102,7 @@ class DetectStage:
         side = self._detector.image_size
         return np.frombuffer(value.as_buffer(), np.uint8).reshape(-1, side, side, 3)
 
-    def _score(self, slices: list[NDArray[np.uint8]]) -> list[Row | Reason]:
+    def _score(self, slices: list[Views]) -> list[Row | Reason]:
         """Return each slice's scores and maps, or the reason why there are none."""
         if not slices:
             return []
@@ -110,16 +122,19 @@ class DetectStage:
                 row["detect_seconds"] = share
         return scored
 
-    def _detect(self, slices: list[NDArray[np.uint8]]) -> list[Row]:
+    def _detect(self, slices: list[Views]) -> list[Row]:
         """Score all views of all slices in batches and put each slice's views together again."""
-        stack = np.concatenate(slices)
-        size = self._settings.batch_size
-        outs = [self._detector.detect(stack[i : i + size]) for i in range(0, len(stack), size)]
+        stack = np.concatenate([one.pixels for one in slices])
+        names = [one.class_name for one in slices for _ in one.pixels if one.class_name is not None]
+        outs = [
+            self._detector.detect(stack[part], names[part] or None)
+            for part in _parts(len(stack), self._settings.batch_size)
+        ]
         score = torch.cat([out.score for out in outs]).float().cpu().numpy()
         families = torch.cat([out.family_scores for out in outs]).float().cpu().numpy()
         maps = torch.cat([out.token_map for out in outs]).float().cpu().numpy().astype(np.float16)
-        ends = np.cumsum([len(views) for views in slices])
-        parts = [slice(end - len(views), end) for end, views in zip(ends, slices, strict=True)]
+        ends = np.cumsum([len(one.pixels) for one in slices])
+        parts = [slice(end - len(one.pixels), end) for end, one in zip(ends, slices, strict=True)]
         return [self._merge(score[p], families[p], maps[p]) for p in parts]
 
     def _merge(
@@ -135,10 +150,8 @@ class DetectStage:
         token_maps: NDArray[np.float16] = scores.pop("maps")
         if not (np.isfinite(scores["image_score"]) and np.isfinite(token_maps).all()):
             return {"reason": Reason.NOT_FINITE_SCORE}
-        detector = self._detector
-        maps = SliceMaps(
-            token_maps, detector.image_size, detector.smooth, row["rows"], row["cols"], boxes_of(row["tiles"])
-        )
+        layers = self._detector.map_layers
+        maps = SliceMaps(token_maps, layers, row["rows"], row["cols"], boxes_of(row["tiles"]))
         mask = measure(maps, self._settings.threshold)
         return {
             **scores,
@@ -148,7 +161,12 @@ class DetectStage:
             "mask": mask.mask,
             "mask_encoding": mask.mask_encoding,
             "token_map": token_maps.tobytes(),
-            "grid": token_maps.shape[-1],
-            "side": maps.side,
-            "smooth": maps.smooth,
+            "grid": layers[0].grid,
+            "side": layers[0].side,
+            "smooth": layers[0].smooth,
+            "map_layers": None if is_ordinary(layers) else [asdict(layer) for layer in layers],
         }
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(i, i + size) for i in range(0, count, size)]

@@ -8,7 +8,7 @@ import zstandard
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from model.maps import axis_operator
+from model.maps import MapLayer, assemble, axis_operators, sigmoid
 from pipeline.tiles import Box
 
 COCO_RLE = "coco_rle"
@@ -24,13 +24,12 @@ STRIP_PIXELS = 1 << 22
 class SliceMaps:
     """The token maps of one slice and where they lie; everything that its full map depends on.
 
-    token_maps: float16 (1 + tiles, g, g) in 0..1, the whole slice first. side: the detector's input side
-    in pixels. smooth: whether the published map takes the Gaussian. rows, cols: size of the slice.
+    token_maps: float16 (1 + tiles, ...), the whole slice first; the numbers of one view are those of the
+    layers. rows, cols: size of the slice.
     """
 
     token_maps: NDArray[np.float16]
-    side: int
-    smooth: bool
+    layers: tuple[MapLayer, ...]
     rows: int
     cols: int
     boxes: list[Box]
@@ -66,12 +65,16 @@ class SliceMaps:
 
     def _part(self, view: int, box: Box, top: int, bottom: int) -> NDArray[np.float32]:
         """Return the rows top..bottom (of the slice) of one view's map, over the columns of its box."""
-        grid = self.token_maps.shape[-1]
-        down = axis_operator(grid, self.side, box[3] - box[1], smooth=self.smooth)[
-            top - box[1] : bottom - box[1]
-        ]
-        across = axis_operator(grid, self.side, box[2] - box[0], smooth=self.smooth)
-        return np.asarray(down @ self.token_maps[view].astype(np.float32) @ across.T, np.float32)
+        tokens = self.token_maps[view].astype(np.float32).reshape(1, -1)
+
+        def down(layer: MapLayer) -> tuple[NDArray[np.float32], ...]:
+            *first, last = axis_operators(layer, box[3] - box[1])
+            return *first, last[top - box[1] : bottom - box[1]]
+
+        def across(layer: MapLayer) -> tuple[NDArray[np.float32], ...]:
+            return axis_operators(layer, box[2] - box[0])
+
+        return np.asarray(assemble(tokens, self.layers, down, across, sigmoid)[0], np.float32)
 
 
 @dataclass(frozen=True, slots=True)

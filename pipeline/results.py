@@ -10,6 +10,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from connectors.outputs import OutputFolder, open_output
+from model.maps import MapLayer, token_shape
 from pipeline import views
 from pipeline.committed import TABLES, committed_parts
 from pipeline.datasets import dataset_of
@@ -78,9 +79,11 @@ def open_results(output: str, storage: StorageSettings | None = None) -> Results
 
 def slice_maps(row: Row) -> SliceMaps:
     """Return the maps of one row of the table of slices."""
-    grid = row["grid"]
-    tokens = np.frombuffer(row["token_map"], np.float16).reshape(-1, grid, grid)
-    return SliceMaps(tokens, row["side"], row["smooth"], row["rows"], row["cols"], boxes_of(row["tiles"]))
+    ordinary = [{name: row[name] for name in ("grid", "side", "smooth")}]
+    layers = tuple(MapLayer(**layer) for layer in row.get("map_layers") or ordinary)
+    boxes = boxes_of(row["tiles"])
+    tokens = np.frombuffer(row["token_map"], np.float16).reshape(1 + len(boxes), *token_shape(layers))
+    return SliceMaps(tokens, layers, row["rows"], row["cols"], boxes)
 
 
 def full_map(row: Row) -> NDArray[np.float32]:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from schemas.tables import MAP_LAYERS
+
 _NO_PIXELS = np.empty(0, np.uint8)
 
 END = -1
@@ -22,6 +24,7 @@ _SLICE = [
     pa.field("modality", pa.string()),
     pa.field("body_part", pa.string()),
     pa.field("applied", pa.string()),
+    pa.field("class_name", pa.string()),  # of the configuration's closed list
 ]
 _END = [
     pa.field("status", pa.string()),
@@ -44,6 +47,7 @@ _SCORES = [
     pa.field("grid", pa.int16()),
     pa.field("side", pa.int16()),
     pa.field("smooth", pa.bool_()),
+    pa.field("map_layers", MAP_LAYERS),
     pa.field("detect_seconds", pa.float32()),
 ]
 

@@ -19,6 +19,19 @@ MANIFEST = pa.schema(
 )
 """One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
 
+MAP_LAYERS = pa.list_(
+    pa.struct(
+        [
+            pa.field("grid", pa.int16()),
+            pa.field("side", pa.int16()),
+            pa.field("smooth", pa.bool_()),
+            pa.field("corners", pa.bool_()),
+            pa.field("logit", pa.bool_()),
+            pa.field("weight", pa.float64()),
+        ]
+    )
+)
+
 SLICES = pa.schema(
     [
         pa.field("object_id", pa.string(), nullable=False),
@@ -36,13 +49,19 @@ SLICES = pa.schema(
         pa.field("threshold", pa.float32(), nullable=False),
         pa.field("mask", pa.binary(), nullable=False),
         pa.field("mask_encoding", pa.string(), nullable=False),
-        # float16, (1 + tiles) x grid x grid: the whole image first, then its tiles in row order
+        # float16, (1 + tiles) x grid x grid: the whole image first, then its tiles in row order; with
+        # map_layers the grids of all layers one behind the other, for each of these views
         pa.field("token_map", pa.binary(), nullable=False),
         pa.field("grid", pa.int16(), nullable=False),
         # the detector's input side in pixels, and whether its map takes the Gaussian of sigma 4: with these a
         # full map is rebuilt from the token map without the model
         pa.field("side", pa.int16(), nullable=False),
         pa.field("smooth", pa.bool_(), nullable=False),
+        # null where the map is made of one grid as the three columns above say; otherwise every grid and its
+        # way into the full map (model.maps.MapLayer)
+        pa.field("map_layers", MAP_LAYERS),
+        # the class name that the object was judged by, one of those in the detector's bundle; else null
+        pa.field("class_name", pa.string()),
         # left, top, right, bottom of every tile in pixels of the slice; empty without tiling
         pa.field("tiles", pa.list_(pa.int32()), nullable=False),
         pa.field("modality", pa.string(), nullable=False),

@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
-from model.maps import axis_operator, full_map
+from model.maps import MapLayer, axis_operators, full_map, layered_map
 
 
 def step_by_step(tokens, side, size=None, smooth=True):
@@ -35,10 +35,31 @@ def test_one_map_without_a_batch_axis():
 
 
 def test_operator_keeps_constants_and_is_read_only():
-    operator = axis_operator(37, 518, 1000)
+    (operator,) = axis_operators(MapLayer(37, 518), 1000)
     np.testing.assert_allclose(operator.sum(axis=1), 1, atol=1e-6)
     with pytest.raises(ValueError, match="read-only"):
         operator[0, 0] = 1
+
+
+@pytest.mark.parametrize("size", [(70, 70), (64, 99)])
+def test_layers_are_upsampled_each_in_its_own_way_and_summed(size):
+    """Logits with corners aligned, whose sigmoid follows, and a smoothed grid of another detector."""
+    layers = (
+        MapLayer(5, 70, smooth=False, corners=True, logit=True, weight=0.25),
+        MapLayer(5, 70, smooth=True, corners=True, logit=True, weight=0.5),
+        MapLayer(3, 30, weight=0.25),
+    )
+    x = torch.randn(2, 59, generator=torch.Generator().manual_seed(1))
+    sharp, soft, other = x[:, :25].reshape(2, 5, 5), x[:, 25:50].reshape(2, 5, 5), x[:, 50:].reshape(2, 3, 3)
+    sharp, soft = (
+        functional.interpolate(t[:, None], size=(70, 70), mode="bilinear", align_corners=True)
+        .sigmoid().numpy()
+        for t in (sharp, soft)
+    )  # fmt: skip
+    soft = np.stack([gaussian_filter(m, sigma=4) for m in soft[:, 0]])[:, None]
+    large = functional.interpolate(torch.from_numpy(0.25 * sharp + 0.5 * soft), size=size, mode="bilinear")
+    expected = large[:, 0].numpy() + 0.25 * step_by_step(other.numpy(), 30, size)
+    np.testing.assert_allclose(layered_map(x.numpy(), layers, size), expected, atol=1e-5)
 
 
 def test_needs_no_torch():

@@ -1,7 +1,7 @@
 """The detect stage: scores of the worst view, one bad slice alone, and no pixels in what it returns."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from model import build_bundle, load_detector
 from model.kinds import Detection
+from model.maps import MapLayer
 from pipeline.decoding import decoded_table
 from pipeline.detecting import Detector, DetectSettings, DetectStage
 from pipeline.tiles import views
@@ -88,9 +89,10 @@ class RefusesWhite:
 
     def __init__(self, bundle: Path) -> None:
         self._detector = load_detector(bundle)
-        self.image_size, self.smooth = self._detector.image_size, self._detector.smooth
+        self.image_size, self.map_layers = self._detector.image_size, self._detector.map_layers
+        self.class_names: tuple[str, ...] = ()
 
-    def detect(self, images: Pixels) -> Detection:
+    def detect(self, images: Pixels, class_names: Sequence[str] | None = None) -> Detection:
         if (images == 255).all(axis=(1, 2, 3)).any():
             raise RuntimeError("out of memory")
         return self._detector.detect(images)
@@ -124,9 +126,9 @@ def test_scores_that_are_no_numbers_are_a_reason(tmp_path: Path) -> None:
 
 def test_a_detector_that_takes_no_picture_ends_the_run() -> None:
     class Broken:
-        image_size, smooth = 32, True
+        image_size, map_layers, class_names = 32, (MapLayer(4, 32),), ()
 
-        def detect(self, images: Pixels) -> Detection:
+        def detect(self, images: Pixels, class_names: Sequence[str] | None = None) -> Detection:
             raise RuntimeError("no kernel image")
 
     with pytest.raises(RuntimeError, match="no kernel image"):

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from model.maps import full_map
+from model.maps import MapLayer, full_map
 from pipeline.masks import COCO_RLE, PACKBITS_ZSTD, STRIP_PIXELS, SliceMaps, decode_mask, encode_mask, measure
 from pipeline.tiles import Box
 
@@ -20,7 +20,7 @@ any_mask = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_sid
 
 def maps_of(rows: int, cols: int, boxes: list[Box], grid: int = 5, smooth: bool = True) -> SliceMaps:
     tokens = np.random.default_rng(rows + cols).random((1 + len(boxes), grid, grid)).astype(np.float16)
-    return SliceMaps(tokens, 35, smooth, rows, cols, boxes)
+    return SliceMaps(tokens, (MapLayer(grid, 35, smooth),), rows, cols, boxes)
 
 
 @given(any_mask)
@@ -83,9 +83,9 @@ def test_strips_are_the_whole() -> None:
     assert rows > 2 * (STRIP_PIXELS // cols), "the slice must not fit into two strips"
     total, weight = np.zeros((2, rows, cols), np.float32)
     for tokens, (left, top, right, bottom) in zip(maps.token_maps[1:], boxes, strict=True):
-        total[top:bottom, left:right] += full_map(tokens, maps.side, (bottom - top, right - left))
+        total[top:bottom, left:right] += full_map(tokens, 35, (bottom - top, right - left))
         weight[top:bottom, left:right] += 1
-    expected = np.maximum(full_map(maps.token_maps[0], maps.side, (rows, cols)), total / weight)
+    expected = np.maximum(full_map(maps.token_maps[0], 35, (rows, cols)), total / weight)
     np.testing.assert_allclose(maps.full(), expected, atol=1e-6)
 
 
@@ -124,7 +124,7 @@ def test_large_slices_are_packed_and_agree_with_their_map() -> None:
 def test_tiles_are_averaged_where_they_overlap_and_the_larger_counts() -> None:
     boxes = [(0, 0, 60, 40), (40, 0, 100, 40)]
     tokens = np.stack([np.full((5, 5), level, np.float16) for level in (0.25, 0.5, 0.125)])
-    full = SliceMaps(tokens, 35, True, 40, 100, boxes).full()
+    full = SliceMaps(tokens, (MapLayer(5, 35),), 40, 100, boxes).full()
     np.testing.assert_allclose(full[:, :40], 0.5, atol=1e-6)
     np.testing.assert_allclose(full[:, 40:60], (0.5 + 0.125) / 2, atol=1e-6)
     np.testing.assert_allclose(full[:, 60:], 0.25, atol=1e-6)  # the whole slice's map is larger here
