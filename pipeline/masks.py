@@ -111,7 +111,7 @@ def measure(maps: SliceMaps, threshold: float) -> MaskRow:
             len(strip), np.float32
         )  # a product: a sum in float64 takes six times as long
         highest, total = max(highest, float(strip.max())), total + float(columns.sum(dtype=np.float64))
-        area += np.count_nonzero(mask)
+        area += int(np.count_nonzero(mask))
         if pixels <= RLE_PIXELS:
             masks.append(mask)
         else:
@@ -125,6 +125,10 @@ def measure(maps: SliceMaps, threshold: float) -> MaskRow:
 def encode_mask(mask: NDArray[np.bool_]) -> tuple[bytes, str]:
     """Encode a mask, bool (rows, cols), and name the encoding."""
     if mask.size <= RLE_PIXELS:
+        if not mask.any():  # nearly every mask of an archive: no need to count its pixels one by one
+            return coco.frPyObjects({"counts": [mask.size], "size": mask.shape}, *mask.shape)[
+                "counts"
+            ], COCO_RLE
         return coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"], COCO_RLE
     packed = np.packbits(mask, axis=1)
     return zstandard.compress(packed.tobytes(), 3), PACKBITS_ZSTD

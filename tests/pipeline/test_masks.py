@@ -30,6 +30,12 @@ def test_coco_round_trip(mask: Mask) -> None:
     np.testing.assert_array_equal(decode_mask(data, encoding, *mask.shape), mask)
 
 
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_an_empty_mask_is_what_coco_makes_of_it(rows: int, cols: int) -> None:
+    mask = np.zeros((rows, cols), np.bool_)
+    assert encode_mask(mask)[0] == coco.encode(np.asfortranarray(mask, np.uint8))["counts"]
+
+
 @given(any_mask)
 def test_packed_bits_round_trip(mask: Mask) -> None:
     data = zstandard.compress(np.packbits(mask, axis=1).tobytes())
