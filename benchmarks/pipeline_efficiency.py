@@ -42,7 +42,7 @@ from pipeline.tiles import views
 from schemas.config import ScreenConfig
 from schemas.decoding import DecodeSettings
 
-BATCH = 8
+BATCH = 32
 DIFFERENT = 100
 SIDES = (512, 1024, 2048)
 FACTOR = 5  # how many times more of the smallest pictures are taken where no detector holds them up
