@@ -1,0 +1,117 @@
+"""``s2sw review``: look at what was flagged, and decide."""
+
+import getpass
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from connectors.outputs import OutputFolder
+    from schemas.storage import StorageSettings
+
+
+def command(
+    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    reviewer: Annotated[
+        str | None, typer.Option(help="Whose decisions these are.  [default: the account's name]")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="Port of this machine.  [default: a free one]", min=0, max=65535)
+    ] = 0,
+    private_dir: Annotated[
+        str | None, typer.Option(help="Folder of the crosswalk id -> address.  [default: ~/.s2sw]")
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Read pixels from the source on demand.")
+    ] = True,
+    show_names: Annotated[
+        bool, typer.Option("--show-names", help="Name private objects by their addresses too.")
+    ] = False,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+    ] = None,
+) -> None:
+    """Serve a page on which reviewers look at what was flagged and decide: anomaly, false alarm or unsure.
+
+    The page is for this machine alone; the address that is printed, with its token, lets a browser in.
+    Pictures are read from the source when they are looked at and kept nowhere. Decisions are rows in
+    `decisions/*.parquet` beside the results. Ctrl+C ends it.
+
+    Examples:
+
+    `s2sw review /results`
+
+    `s2sw review s3://lake-results --reviewer ada --port 8800`
+    """
+    from pipeline.report import open_existing, readable
+    from pipeline.review.serving import Door
+    from pipeline.run_records import ReportError
+    from schemas.storage import StorageSettings
+
+    storage = StorageSettings(endpoint_url=endpoint_url)
+    try:
+        folder = open_existing(output, storage)
+        with readable(folder):
+            _protect(folder)
+            app = _app(folder, storage, reviewer or _account(), private_dir, pictures, show_names)
+    except ReportError as error:
+        fail(str(error), EXIT_USAGE)
+    try:
+        door = Door.open(app, port)
+    except OSError as error:
+        fail(f"port {port}: {error.strerror}; name another with --port", EXIT_FAILED)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Review page: {door.gate.address}", markup=False)
+    console.print("It is for this machine alone. Ctrl+C ends it.")
+    door.serve()
+
+
+def _app(
+    folder: "OutputFolder",
+    storage: "StorageSettings",
+    reviewer: str,
+    private_dir: str | None,
+    pictures: bool,
+    show_names: bool,
+) -> "Starlette":
+    from pipeline.decisions import DecisionError, check_reviewer
+    from pipeline.review.app import build_app
+    from pipeline.review.media import Switches
+    from pipeline.sources import Sources
+    from pipeline.state import private_folder
+
+    try:
+        check_reviewer(reviewer)
+        sources = Sources(folder, private_folder(private_dir), storage)
+        return build_app(folder, sources, reviewer, Switches(pictures, show_names))
+    except DecisionError as error:
+        fail(str(error), EXIT_USAGE)
+        raise
+
+
+def _protect(folder: "OutputFolder") -> None:
+    """Let nothing of private results out of this process: files, core dumps, texts of errors."""
+    from pipeline.boundary import forbid_core_dumps
+    from pipeline.run_records import known_runs, read_run, run_ids
+    from pipeline.sealing import seal
+
+    if not folder.names("objects"):
+        known_runs(folder)  # says what an output is
+    runs = run_ids(folder)
+    if not runs or read_run(folder, runs[-1]).private:
+        os.umask(0o077)
+        forbid_core_dumps()
+        seal()
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return f"uid-{os.getuid()}"

@@ -1,0 +1,143 @@
+"""The page as an ASGI application: its parts put together, and its addresses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import duckdb
+import pyarrow as pa
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from connectors.outputs import OutputFolder
+from pipeline.decisions import DecisionError
+from pipeline.review.archive import Archive
+from pipeline.review.book import Book, key_of
+from pipeline.review.filters import FilterError, Filters
+from pipeline.review.media import Media, Switches
+from pipeline.review.naming import Naming
+from pipeline.review.pages import Pages, slice_address
+from pipeline.sealing import describe
+from pipeline.sources import Sources
+from schemas.decisions import DecisionKind
+from schemas.outcomes import ScreeningError
+
+T = TypeVar("T")
+
+STATIC = Path(__file__).with_name("static")
+FORM_BYTES = 64 << 10
+SEE_OTHER = 303
+
+
+class Decisions:
+    """Answers the forms that write."""
+
+    def __init__(self, pages: Pages, book: Book) -> None:
+        self._pages = pages
+        self._book = book
+
+    async def decide(self, request: Request) -> Response:
+        """Add a decision and go to the next slice; the answer comes once the decision lasts."""
+        fields = await _fields(request)
+        return await run_in_threadpool(self._decide, request, fields)
+
+    async def undo(self, request: Request) -> Response:
+        """Take the last decision of this session back and show its slice."""
+        return await run_in_threadpool(self._undo, self._pages.filters(request))
+
+    def _decide(self, request: Request, fields: dict[str, str]) -> Response:
+        filters = replace(self._pages.filters(request), stay=fields.get("advance") != "1")
+        kind, index = _kind(fields), _number(fields, "slice_index", int, "a whole number")
+        row = self._pages.row(fields.get("object_id", ""), index, filters)
+        stays = filters.stay or kind is DecisionKind.WITHDRAWN
+        # before the decision: the slice may then no longer meet the filter
+        address = slice_address(row, filters) if stays else self._pages.next_address(row, filters)
+        threshold = _number(fields, "threshold", float, "a number from 0 to 1")
+        note = fields.get("note", "").replace("\r\n", "\n").strip()
+        self._book.decide(key_of(row), kind, note, threshold)
+        return RedirectResponse(address, status_code=SEE_OTHER)
+
+    def _undo(self, filters: Filters) -> Response:
+        undone = self._book.undo()
+        if undone is None:
+            raise DecisionError("nothing to undo: nothing was decided since the page was started")
+        row = {"object_id": undone.key.object_id, "slice_index": undone.key.slice_index}
+        shown = replace(filters, settings=undone.key.fingerprint)
+        return RedirectResponse(slice_address(row, shown), status_code=SEE_OTHER)
+
+
+def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: Switches) -> Starlette:
+    """Return the application over an output. It asks nobody who they are: see ``gate``."""
+    archive, book = Archive(output), Book(output, reviewer)
+    book.refresh()
+    media = Media(archive, sources, switches)
+    pages = Pages(archive, book, media, Naming(archive, sources, switches.show_names), switches)
+    decisions = Decisions(pages, book)
+    of_slice = "{object_id}/{index:int}"
+    return Starlette(
+        routes=[
+            Route("/", pages.worklist),
+            Route(f"/slice/{of_slice}", pages.slice),
+            Route("/objects", pages.objects),
+            Route(f"/thumbnail/{{run_id}}/{of_slice}", media.thumbnail),
+            Route(f"/picture/{{run_id}}/{of_slice}", media.picture),
+            Route(f"/map/{of_slice}", media.map),
+            Route("/decide", decisions.decide, methods=["POST"]),
+            Route("/undo", decisions.undo, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        exception_handlers={
+            HTTPException: _handler(pages, lambda error: getattr(error, "detail", "")),
+            FilterError: _handler(pages, str, 400),
+            DecisionError: _handler(pages, str, 400),
+            **dict.fromkeys(
+                (ScreeningError, OSError, duckdb.Error, pa.ArrowException),
+                _handler(
+                    pages, lambda error: f"the results cannot be read or written: {describe(error)}", 503
+                ),
+            ),
+        },
+    )
+
+
+def _handler(
+    pages: Pages, words: Callable[[Exception], str], code: int | None = None
+) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        return pages.error(words(error), code or int(getattr(error, "status_code", 500)))
+
+    return answer
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Return the fields of a form, ``application/x-www-form-urlencoded`` (HTML, 4.10.21.7)."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise HTTPException(413, f"a form of more than {FORM_BYTES} bytes")
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+
+
+def _kind(fields: dict[str, str]) -> DecisionKind:
+    try:
+        return DecisionKind(fields.get("decision", ""))
+    except ValueError:
+        expected = ", ".join(DecisionKind)
+        raise DecisionError(
+            f"decision is {fields.get('decision', '')[:40]!r}: one of {expected} is expected"
+        ) from None
+
+
+def _number(fields: dict[str, str], name: str, read: Callable[[str], T], expected: str) -> T:
+    try:
+        return read(fields.get(name, ""))
+    except ValueError:
+        raise DecisionError(f"{name} is {fields.get(name, '')[:40]!r}: {expected} is expected") from None

@@ -1,0 +1,103 @@
+"""The results behind the page: one lazy database, opened anew once a run has committed more."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from connectors.outputs import OutputFolder
+from pipeline.committed import committed_parts
+from pipeline.results import Results
+from pipeline.review.queries import Row, rows_of
+from pipeline.review.worklist import COLUMNS
+
+MEMORY = "256MB"
+THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Slices made under one fingerprint. latest: the newest run that has any."""
+
+    fingerprint: str
+    slices: int
+    latest: str
+
+
+class Archive:
+    """Queries on an output. Safe for several threads: each call has a cursor of its own."""
+
+    def __init__(self, output: OutputFolder) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._parts: object = None
+        self._facets: dict[str, dict[str, list[str]]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Open the database again if parts were committed since."""
+        parts = committed_parts(self._output)
+        with self._lock:
+            if parts == self._parts:
+                return
+            connection = Results(self._output).connect()
+            connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
+            self._connection, self._parts, self._facets = connection, parts, {}
+            self.settings = _settings(connection)
+            self.has_site = "site" in connection.table("slices").columns
+            self.open_mode = bool(rows_of(connection, "SELECT 1 FROM objects WHERE uri IS NOT NULL LIMIT 1"))
+
+    def cursor(self, decisions: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
+        """Return a cursor with the views ``slices`` and ``objects``, and these decisions as ``said``."""
+        cursor = self._connection.cursor()
+        if decisions is not None:
+            cursor.register("said", decisions)
+        return cursor
+
+    def facets(self, fingerprint: str) -> dict[str, list[str]]:
+        """Return the values of modality, and of site where parts have it, under one fingerprint."""
+        known = self._facets
+        if fingerprint not in known:
+            columns = ["modality", *(["site"] if self.has_site else [])]
+            known[fingerprint] = {
+                column: [
+                    row[column] or "none"
+                    for row in rows_of(
+                        self.cursor(),
+                        f"SELECT {column} FROM slices WHERE fingerprint = ? GROUP BY ALL ORDER BY ALL",  # noqa: S608
+                        [fingerprint],
+                    )
+                ]
+                for column in columns
+            }
+        return known[fingerprint]
+
+    def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
+        """Return one row of slices, None where there is none; of its columns only these are read."""
+        query = f"SELECT {columns} FROM slices s WHERE object_id = ? AND slice_index = ? AND fingerprint = ?"  # noqa: S608
+        found = rows_of(self.cursor(), query, [object_id, index, fingerprint])
+        return found[0] if found else None
+
+    def stack(self, object_id: str, fingerprint: str) -> list[Row]:
+        """Return slice_index, image_score and plane of all slices of an object, in order."""
+        query = (
+            "SELECT slice_index, image_score, plane FROM slices "
+            "WHERE object_id = ? AND fingerprint = ? ORDER BY slice_index"
+        )
+        return rows_of(self.cursor(), query, [object_id, fingerprint])
+
+    def objects(self, ids: Iterable[str], fingerprint: str) -> dict[str, Row]:
+        """Return the rows of objects by id."""
+        query = "SELECT * FROM objects WHERE list_contains(?, object_id) AND fingerprint = ?"
+        return {row["object_id"]: row for row in rows_of(self.cursor(), query, [list(ids), fingerprint])}
+
+
+def _settings(connection: duckdb.DuckDBPyConnection) -> list[Settings]:
+    """Return the fingerprints in the results, the one of the newest run first."""
+    query = (
+        "SELECT fingerprint, CAST(sum(n_slices) AS BIGINT) AS slices, max(run_id) AS latest FROM objects "
+        "GROUP BY fingerprint ORDER BY latest DESC"
+    )
+    return [Settings(**row) for row in rows_of(connection, query)]

@@ -1,0 +1,169 @@
+"""What a reviewer asked to see, from the address of the page to conditions in SQL and back."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from schemas.decisions import DecisionKind
+
+T = TypeVar("T")
+
+ORDERS = {
+    "score": ("image_score", "highest score first"),
+    "peak": ("map_max", "highest point of the map first"),
+    "area": ("area_fraction", "largest area first"),
+    "low": ("-image_score", "lowest score first"),
+}
+"""Orders of the worklist: what is sorted by, the largest first, and how the page calls it."""
+
+DECIDED = {
+    "": "any",
+    "open": "not decided by me",
+    "none": "decided by nobody",
+    DecisionKind.ACCEPT.value: "accepted",
+    DecisionKind.REJECT.value: "rejected",
+    DecisionKind.UNSURE.value: "unsure",
+    "disputed": "reviewers differ",
+}
+"""Filters by decision and how the page calls them."""
+
+_SAID = "FROM said WHERE said.object_id = s.object_id AND said.slice_index = s.slice_index"
+_HIGHEST = "SELECT object_id, max_slice FROM objects WHERE n_slices > 1 AND fingerprint = ?"
+_DISPUTED = "SELECT object_id, slice_index FROM said GROUP BY ALL HAVING count(DISTINCT decision) > 1"
+
+
+class FilterError(ValueError):
+    """The address of a page asks for what cannot be; the message names the field and its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition of SQL over the view of slices, named ``s``, and its parameters in order."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which slices, in which order. Texts are empty and the others None where nothing was asked for.
+
+    settings: the fingerprint that scores were made under. low, high: image score, 0..1. first, last: days
+    (UTC) on which the run began. highest: of each volume its highest slice only. stay: do not go on to the
+    next slice after a decision.
+    """
+
+    settings: str = ""
+    low: float | None = None
+    high: float | None = None
+    first: date | None = None
+    last: date | None = None
+    site: str = ""
+    modality: str = ""
+    decision: str = ""
+    order: str = "score"
+    highest: bool = False
+    stay: bool = False
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, str]) -> "Filters":
+        """Read the fields of a page's address. Raises FilterError."""
+        filters = cls(
+            settings=fields.get("settings", ""),
+            low=_read(fields, "low", _share, "a number from 0 to 1"),
+            high=_read(fields, "high", _share, "a number from 0 to 1"),
+            first=_read(fields, "first", date.fromisoformat, "a day such as 2026-07-31"),
+            last=_read(fields, "last", date.fromisoformat, "a day such as 2026-07-31"),
+            site=fields.get("site", ""),
+            modality=fields.get("modality", ""),
+            decision=fields.get("decision", ""),
+            order=fields.get("order") or "score",
+            highest=fields.get("highest") == "1",
+            stay=fields.get("stay") == "1",
+        )
+        _one_of("decision", filters.decision, DECIDED)
+        _one_of("order", filters.order, ORDERS)
+        return filters
+
+    def query(self, **changes: Any) -> str:
+        """Return the part of an address that asks for the same, with changes, from ``?`` on; may be empty."""
+        changed = replace(self, **{k: v for k, v in changes.items() if k in asdict(self)})
+        fields = {name: _text(value) for name, value in asdict(changed).items()}
+        fields |= {k: _text(v) for k, v in changes.items() if k not in fields}
+        said = {name: text for name, text in fields.items() if text and (name, text) != ("order", "score")}
+        return f"?{urlencode(said)}" if said else ""
+
+    def conditions(self, reviewer: str, *, scores: bool = True) -> list[Condition]:
+        """Return what the slices have to meet. scores: with the bounds of the score."""
+        found = [Condition("s.fingerprint = ?", (self.settings,))]
+        if scores and self.low is not None:
+            found.append(Condition("s.image_score >= CAST(? AS FLOAT)", (self.low,)))
+        if scores and self.high is not None:
+            found.append(Condition("s.image_score <= CAST(? AS FLOAT)", (self.high,)))
+        found += _days(self.first, self.last)
+        if self.site:
+            found.append(Condition("s.site = ?", (self.site,)))
+        if self.modality:
+            found.append(Condition("s.modality = ?", ("" if self.modality == "none" else self.modality,)))
+        if self.highest:
+            found.append(
+                Condition(f"s.n_slices = 1 OR (s.object_id, s.slice_index) IN ({_HIGHEST})", (self.settings,))
+            )
+        return [*found, *self._decided(reviewer)]
+
+    def _decided(self, reviewer: str) -> list[Condition]:
+        if not self.decision:
+            return []
+        if self.decision == "open":
+            return [Condition(f"NOT EXISTS ({_SAID} AND said.reviewer = ?)", (reviewer,))]
+        if self.decision == "none":
+            return [Condition(f"NOT EXISTS ({_SAID})")]
+        if self.decision == "disputed":
+            return [Condition(f"(s.object_id, s.slice_index) IN ({_DISPUTED})")]
+        return [Condition(f"EXISTS ({_SAID} AND said.decision = ?)", (self.decision,))]
+
+
+def _days(first: date | None, last: date | None) -> list[Condition]:
+    """Compare the ids of runs, which begin with the day: each file knows the range of its own."""
+    found = []
+    if first:
+        found.append(Condition("s.run_id >= ?", (_digits(first),)))
+    if last:
+        found.append(Condition("s.run_id < ?", (f"{_digits(last)}~",)))
+    return found
+
+
+def _digits(day: date) -> str:
+    return day.isoformat().replace("-", "")
+
+
+def _read(fields: Mapping[str, str], name: str, read: Callable[[str], T], expected: str) -> T | None:
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return read(text)
+    except ValueError:
+        raise FilterError(f"{name} is {text[:40]!r}: {expected} is expected") from None
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and 0 <= value <= 1):
+        raise ValueError
+    return value
+
+
+def _one_of(name: str, value: str, known: Mapping[str, object]) -> None:
+    if value not in known:
+        expected = ", ".join(filter(None, known))
+        raise FilterError(f"{name} is {value[:40]!r}: one of {expected} is expected")
+
+
+def _text(value: object) -> str:
+    if value is None or value is False:
+        return ""
+    return "1" if value is True else f"{value:.9g}" if isinstance(value, float) else str(value)

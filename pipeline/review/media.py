@@ -1,0 +1,149 @@
+"""What the page loads apart from its text: thumbnails, large pictures, maps."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from markupsafe import escape
+from numpy.typing import NDArray
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from pipeline.results import mask
+from pipeline.review.archive import Archive
+from pipeline.review.pictures import NoPictureError, Pictures, map_bytes, png, small_map, thumbnail
+from pipeline.review.queries import Row, rows_of
+from pipeline.sources import Sources, Wanted
+
+KEPT_MASKS = 2000
+MAP_COLUMNS = "*"  # a detector says in its own columns how its map is rebuilt
+
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What the reviewer chose when starting the page."""
+
+    pictures: bool = True
+    show_names: bool = False
+
+
+class Media:
+    """Answers the requests for pictures. Safe for several threads."""
+
+    def __init__(self, archive: Archive, sources: Sources, switches: Switches) -> None:
+        self._archive = archive
+        self._sources = sources
+        self._pictures = Pictures(sources)
+        self._switches = switches
+        self._expected: dict[Key, Row] = {}
+        self._masks: OrderedDict[Key, Row] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def expect(self, rows: list[Row]) -> None:
+        """Take note of a page's slices: when the first of them is asked for, all are looked up at once."""
+        self._expected = {_key(row): row for row in rows}
+
+    def thumbnail(self, request: Request) -> Response:
+        """Return the small picture of a slice with its mask outlined, or a card that says why not."""
+        row = self._row(request)
+        try:
+            pixels = self._pictures.pixels(self._wanted(row), row["slice_index"])
+        except NoPictureError as error:
+            return Response(_card(str(error)), media_type="image/svg+xml")
+        return Response(thumbnail(pixels, self._mask(row)), media_type="image/jpeg")
+
+    def picture(self, request: Request) -> Response:
+        """Return the slice as PNG, or a text that says why there is none."""
+        row = self._row(request)
+        try:
+            pixels = self._pictures.pixels(self._wanted(row), row["slice_index"])
+        except NoPictureError as error:
+            return PlainTextResponse(str(error))
+        return Response(png(pixels), media_type="image/png")
+
+    def map(self, request: Request) -> Response:
+        """Return the map as 16-bit numbers, its size in the headers X-Rows and X-Cols."""
+        place = request.path_params
+        row = self._archive.slice_row(
+            place["object_id"], place["index"], request.query_params.get("settings", ""), MAP_COLUMNS
+        )
+        if row is None:
+            raise HTTPException(404, "no such slice in the results")
+        values = small_map(row)
+        size = {"X-Rows": str(values.shape[0]), "X-Cols": str(values.shape[1])}
+        return Response(map_bytes(values), media_type="application/octet-stream", headers=size)
+
+    def _row(self, request: Request) -> Row:
+        """Return what the address of a picture says of its slice."""
+        if not self._switches.pictures:
+            raise HTTPException(404, "pictures are switched off (--no-pictures)")
+        place = request.path_params
+        return {
+            "run_id": place["run_id"],
+            "object_id": place["object_id"],
+            "slice_index": place["index"],
+            "fingerprint": request.query_params.get("settings", ""),
+        }
+
+    def _wanted(self, row: Row) -> Wanted:
+        with self._lock:  # one look-up for the page, not one for each of its pictures
+            wanted = Wanted(row["object_id"], row["run_id"])
+            together = [Wanted(other["object_id"], other["run_id"]) for other in self._page_of(row)]
+            if self._sources.find([wanted]) or self._sources.find(together).get(row["object_id"]):
+                return wanted
+            found = self._archive.objects([row["object_id"]], row["fingerprint"])
+        return Wanted(row["object_id"], row["run_id"], found.get(row["object_id"], {}).get("uri"))
+
+    def _page_of(self, row: Row) -> list[Row]:
+        expected = self._expected
+        return list(expected.values()) if _key(row) in expected else [row]
+
+    def _mask(self, row: Row) -> NDArray[np.bool_] | None:
+        key = _key(row)
+        with self._lock:
+            if key not in self._masks:
+                self._read_masks(self._page_of(row))
+            found = self._masks.get(key)
+        return mask(found) if found else None
+
+    def _read_masks(self, rows: list[Row]) -> None:
+        wanted = pa.table({name: [row[name] for row in rows] for name in ("object_id", "slice_index")})
+        cursor = self._archive.cursor()
+        cursor.register("page", wanted)
+        query = (
+            "SELECT object_id, slice_index, fingerprint, rows, cols, mask, mask_encoding FROM slices "
+            "WHERE fingerprint = ? AND list_contains(?, object_id) "
+            "AND (object_id, slice_index) IN (FROM page)"
+        )
+        ids = [row["object_id"] for row in rows]
+        for row in rows_of(cursor, query, [rows[0]["fingerprint"], ids]):
+            self._masks[_key(row)] = row
+        while len(self._masks) > KEPT_MASKS:
+            self._masks.popitem(last=False)
+
+
+def _key(row: Row) -> Key:
+    return row["fingerprint"], row["object_id"], row["slice_index"]
+
+
+def _card(text: str) -> str:
+    """Return a small picture with a text, as SVG."""
+    words, lines = text.split(), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > 26:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    texts = "".join(
+        f'<text x="128" y="{134 - 9 * len(lines) + 20 * place}" text-anchor="middle">{escape(line)}</text>'
+        for place, line in enumerate(lines)
+    )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 256 256" width="256" height="256" '
+        'font-family="system-ui, sans-serif" font-size="15" fill="#aeb7c4">'
+        f'<rect width="256" height="256" fill="#20262e"/>{texts}</svg>'
+    )

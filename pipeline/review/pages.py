@@ -1,0 +1,220 @@
+"""The pages of text: the worklist, one slice, what was not screened."""
+
+import functools
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from pipeline.decisions import NOTE_CHARACTERS
+from pipeline.overlays import HEAT
+from pipeline.review.archive import Archive
+from pipeline.review.book import Book, key_of
+from pipeline.review.charts import score_histogram, stack_chart
+from pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
+from pipeline.review.media import Media, Switches
+from pipeline.review.naming import Naming
+from pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
+from pipeline.review.queries import Row
+from pipeline.review.worklist import Place, Worklist, bars
+from pipeline.summary_text import EXPLANATIONS
+from schemas.outcomes import Status
+
+HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]
+
+
+class Pages:
+    """Answers the requests for pages."""
+
+    def __init__(
+        self, archive: Archive, book: Book, media: Media, naming: Naming, switches: Switches
+    ) -> None:
+        self._archive = archive
+        self._book = book
+        self._media = media
+        self._naming = naming
+        self._switches = switches
+
+    def worklist(self, request: Request) -> Response:
+        """Show a page of the worklist."""
+        self._archive.refresh()
+        filters = self.filters(request)
+        worklist = self._worklist(filters)
+        place = {name: _place(request, name) for name in ("after", "before")}
+        page = worklist.page(place["after"], place["before"])
+        counts = worklist.score_counts()
+        chart = bars(counts)
+        facets = self._archive.facets(filters.settings)
+        self._media.expect(page.rows)
+        before, after = (
+            filters.query(**{side: Place.of(page.rows[place], filters)}) if page.rows else None
+            for side, place in (("before", 0), ("after", -1))
+        )
+        return self._render(
+            "worklist.html",
+            filters,
+            cards=self._cards(page.rows, filters),
+            before=before if page.has_previous else None,
+            after=after if page.has_next else None,
+            first=worklist.rank(page.rows[0]) + 1 if page.rows and any(place.values()) else 1,
+            total=worklist.count(),
+            chart=score_histogram(chart, filters.low, filters.high) if chart else None,
+            range=(chart[0][0], chart[-1][1]) if chart else (0.0, 1.0),
+            modalities=_choices(facets["modality"]),
+            sites=_choices(facets["site"]) if "site" in facets else [],
+            orders={name: words for name, (_, words) in ORDERS.items()},
+            decided=DECIDED,
+            counts=self._book.counts(filters.settings),
+        )
+
+    def slice(self, request: Request) -> Response:
+        """Show one slice."""
+        filters = self.filters(request)
+        row = self.row(request.path_params["object_id"], request.path_params["index"], filters)
+        worklist = self._worklist(filters)
+        before, behind = worklist.neighbours(row)
+        stack = self._archive.stack(row["object_id"], row["fingerprint"]) if row["n_slices"] > 1 else []
+        key = key_of(row)
+        return self._render(
+            "slice.html",
+            filters,
+            row=row,
+            name=self._naming.names([row])[row["object_id"]],
+            rank=worklist.rank(row) + 1,
+            total=worklist.count(),
+            previous=slice_address(before, filters) if before else None,
+            next=slice_address(behind, filters) if behind else None,
+            stack=stack_chart([one["image_score"] for one in stack], row["slice_index"]) if stack else None,
+            stack_base=f"/slice/{quote(row['object_id'], safe='')}/",
+            said=self._book.said(key),
+            mine=self._book.mine(key),
+            note_characters=NOTE_CHARACTERS,
+            heat=HEAT_COLOURS,
+            paths=media_paths(row),
+        )
+
+    def objects(self, request: Request) -> Response:
+        """Show what was not screened."""
+        self._archive.refresh()
+        filters = self.filters(request)
+        asked = {name: request.query_params.get(name, "") for name in ("status", "reason", "behind")}
+        status = asked["status"] or Status.QUARANTINED.value
+        if status not in UNSCREENED:
+            raise FilterError(f"status is {status[:40]!r}: one of {', '.join(UNSCREENED)} is expected")
+        found = unscreened(
+            self._archive.cursor(), filters.settings, Status(status), asked["reason"], asked["behind"]
+        )
+        here = {"status": status, "reason": asked["reason"]}
+        return self._render(
+            "objects.html",
+            filters,
+            status=status,
+            statuses={one.value: EXPLANATIONS[one] for one in UNSCREENED},
+            reason=asked["reason"],
+            found=found,
+            names=self._naming.names(found.rows),
+            words={reason.value: words for reason, words in WORDS.items()},
+            behind=filters.query(**here, behind=found.rows[-1]["object_id"]) if found.has_next else None,
+        )
+
+    def filters(self, request: Request) -> Filters:
+        """Return what the address asks for, under the newest settings unless it names others."""
+        asked = Filters.parse(request.query_params)
+        known = [settings.fingerprint for settings in self._archive.settings]
+        if asked.settings and asked.settings not in known:
+            raise FilterError(f"settings is {asked.settings[:40]!r}: the results hold {', '.join(known)}")
+        return asked if asked.settings or not known else replace(asked, settings=known[0])
+
+    def row(self, object_id: str, index: int, filters: Filters) -> Row:
+        """Return a slice's row. Raises HTTPException where there is none."""
+        row = self._archive.slice_row(object_id, index, filters.settings)
+        if row is None:
+            raise HTTPException(404, f"no slice {index + 1} of object {object_id[:40]} in these results")
+        return row
+
+    def next_address(self, row: Row, filters: Filters) -> str:
+        """Return the address of the slice behind one in the worklist; its own if it is the last."""
+        _, behind = self._worklist(filters).neighbours(row)
+        return slice_address(behind or row, filters)
+
+    def error(self, text: str, code: int) -> Response:
+        """Return a page that says what is wrong."""
+        page = _environment().get_template("error.html").render(text=text, switches=self._switches)
+        return HTMLResponse(page, status_code=code)
+
+    def _worklist(self, filters: Filters) -> Worklist:
+        self._book.refresh()
+        cursor = self._archive.cursor(self._book.table(filters.settings))
+        return Worklist(cursor, filters, self._book.reviewer)
+
+    def _cards(self, rows: list[Row], filters: Filters) -> list[Row]:
+        names = self._naming.names(rows)
+        return [
+            {
+                **row,
+                "name": names[row["object_id"]],
+                "address": slice_address(row, filters),
+                "paths": media_paths(row),
+                "said": self._book.said(key_of(row)),
+            }
+            for row in rows
+        ]
+
+    def _render(self, template: str, filters: Filters, **values: Any) -> Response:
+        page = (
+            _environment()
+            .get_template(template)
+            .render(
+                here=template.removesuffix(".html"),
+                filters=filters,
+                query=filters.query,
+                settings=self._archive.settings,
+                switches=self._switches,
+                reviewer=self._book.reviewer,
+                last=self._book.last,
+                **values,
+            )
+        )
+        return HTMLResponse(page)
+
+
+def slice_address(row: Row, filters: Filters) -> str:
+    """Return the address of a slice's page."""
+    return f"/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{filters.query()}"
+
+
+def media_paths(row: Row) -> dict[str, str]:
+    """Return the addresses of a slice's thumbnail, picture and map."""
+    run_id, object_id, settings = (quote(row[n], safe="") for n in ("run_id", "object_id", "fingerprint"))
+    of_run = f"{run_id}/{object_id}/{row['slice_index']}?settings={settings}"
+    return {
+        "thumbnail": f"/thumbnail/{of_run}",
+        "picture": f"/picture/{of_run}",
+        "map": f"/map/{object_id}/{row['slice_index']}?settings={settings}",
+    }
+
+
+def _place(request: Request, name: str) -> Place | None:
+    text = request.query_params.get(name)
+    return Place.parse(text) if text else None
+
+
+def _choices(values: list[str]) -> list[tuple[str, str]]:
+    return [("", "all"), *((value, value) for value in values)]
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline.review"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:,}"
+    return environment

@@ -1,0 +1,158 @@
+"""The pixels and maps of slices as the page shows them: made when asked for, kept in memory only."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from connectors.slices import Slice
+from pipeline.overlays import HEAT, outline
+from pipeline.results import Row, full_map
+from pipeline.sources import NoSourceError, Sources, Wanted
+from schemas.outcomes import Reason, ScreeningError
+
+LARGE_SIDE = 1600  # pixels of the longer side of a large picture
+MAP_SIDE = 1024  # of the map that is laid over it
+SMALL_SIDE = 256
+KEPT_BYTES = 96 << 20  # of decoded slices, so that a volume can be looked through
+DECODING = threading.BoundedSemaphore(2)  # a decoder may take hundreds of MB
+
+Pixels = NDArray[np.uint8]
+
+WORDS = {
+    Reason.NOT_FOUND: "The source is gone: nothing lies at its address any more.",
+    Reason.CHANGED: "The source has changed since it was screened; the next run takes up the new version.",
+    Reason.DENIED: "The source may not be read by this account.",
+    Reason.TIMEOUT: "The storage does not answer.",
+    Reason.THROTTLED: "The storage asks to slow down; try again.",
+}
+
+
+class NoPictureError(Exception):
+    """A slice cannot be shown; the message says why, and names nothing of the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A volume half way: the next slice that its decoder yields has this index."""
+
+    run_id: str
+    object_id: str
+    index: int
+    slices: Iterator[Slice]
+
+
+class Pictures:
+    """Decodes slices of sources. Safe for several threads."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._kept: OrderedDict[tuple[str, str, int], Pixels] = OrderedDict()
+        self._lock = threading.Lock()
+        self._open: _Open | None = None
+
+    def pixels(self, wanted: Wanted, index: int) -> Pixels:
+        """Return a slice, uint8 (rows, cols) or (rows, cols, 3), its longer side at most LARGE_SIDE.
+
+        Raises NoPictureError.
+        """
+        key = (wanted.run_id, wanted.object_id, index)
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                return found
+        try:
+            with DECODING:
+                return self._decode(wanted, index)
+        except NoSourceError as error:
+            raise NoPictureError(f"No picture: {error}.") from error
+        except ScreeningError as error:
+            words = WORDS.get(error.reason, f"The source cannot be read any more: {error.reason.value}.")
+            raise NoPictureError(words) from error
+
+    def _decode(self, wanted: Wanted, index: int) -> Pixels:
+        opened = self._take_open(wanted, index)
+        slices = opened.slices if opened else self._sources.slices(wanted)
+        for place, picture in enumerate(slices, start=opened.index if opened else 0):
+            pixels = self._keep((wanted.run_id, wanted.object_id, place), picture)
+            if place == index:
+                with self._lock:
+                    self._open = _Open(wanted.run_id, wanted.object_id, place + 1, slices)
+                return pixels
+        raise NoPictureError(f"The source has no slice {index + 1} any more.")
+
+    def _take_open(self, wanted: Wanted, index: int) -> _Open | None:
+        """Return the volume left open if it is this one and not yet past the slice."""
+        with self._lock:
+            opened, self._open = self._open, None
+        if opened is None or (opened.run_id, opened.object_id) != (wanted.run_id, wanted.object_id):
+            return None
+        return opened if opened.index <= index else None
+
+    def _keep(self, key: tuple[str, str, int], picture: Slice) -> Pixels:
+        pixels = shrunk(picture.pixels, LARGE_SIDE)
+        with self._lock:
+            self._kept[key] = pixels
+            self._kept.move_to_end(key)
+            while sum(kept.nbytes for kept in self._kept.values()) > KEPT_BYTES and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return pixels
+
+
+def shrunk(pixels: Pixels, side: int) -> Pixels:
+    """Return the picture with its longer side at most so many pixels, averaging what falls together."""
+    rows, cols = fitting(pixels.shape[0], pixels.shape[1], side)
+    if (rows, cols) == pixels.shape[:2]:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((cols, rows), Image.Resampling.BOX))
+
+
+def fitting(rows: int, cols: int, side: int) -> tuple[int, int]:
+    """Return the size of a picture shrunk so that its longer side has at most so many pixels."""
+    scale = min(1.0, side / max(rows, cols))
+    return max(1, round(rows * scale)), max(1, round(cols * scale))
+
+
+def png(pixels: Pixels) -> bytes:
+    """Return the picture as PNG, quickly rather than small: it goes no further than this machine."""
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def small_map(row: Row, side: int = MAP_SIDE) -> NDArray[np.float32]:
+    """Return the map of a row of slices, float32 0..1, its longer side at most so many pixels.
+
+    It is rebuilt from the token map at that size, so that a huge slice costs no more than a small one.
+    """
+    rows, cols = fitting(row["rows"], row["cols"], side)
+    if (rows, cols) == (row["rows"], row["cols"]):
+        return full_map(row)
+    # edges of tiles: left, top, right, bottom of each
+    scales = [cols / row["cols"], rows / row["rows"]] * 2
+    tiles = [round(edge * scales[place % 4]) for place, edge in enumerate(row["tiles"])]
+    return full_map({**row, "rows": rows, "cols": cols, "tiles": tiles})
+
+
+def map_bytes(values: NDArray[np.float32]) -> bytes:
+    """Return a map as little-endian 16-bit numbers in row order; 65535 is 1."""
+    return np.round(values * 65535).clip(0, 65535).astype("<u2").tobytes()
+
+
+def thumbnail(pixels: Pixels, mask: NDArray[np.bool_] | None) -> bytes:
+    """Return a small JPEG of a slice with its mask outlined. mask: bool, of any size and the same shape."""
+    small = shrunk(pixels, SMALL_SIDE)
+    canvas = np.array(Image.fromarray(small).convert("RGB"))
+    if mask is not None:
+        rows, cols = canvas.shape[:2]
+        fitted = np.asarray(Image.fromarray(mask).resize((cols, rows), Image.Resampling.NEAREST))
+        canvas[outline(fitted)] = HEAT[2].astype(np.uint8)
+    out = BytesIO()
+    Image.fromarray(canvas).save(out, "JPEG", quality=88)
+    return out.getvalue()

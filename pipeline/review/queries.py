@@ -1,0 +1,14 @@
+"""Asking DuckDB."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+
+Row = dict[str, Any]
+
+
+def rows_of(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> list[Row]:
+    """Return what a query finds. values: of its parameters, in order."""
+    rows: list[Row] = cursor.sql(query, params=list(values)).to_arrow_table().to_pylist()
+    return rows

@@ -1,0 +1,218 @@
+// The large view: a slice, its map laid over it, and the mask at any threshold, without asking the server.
+"use strict";
+
+// what the reviewer chose stays while they walk from slice to slice; never written anywhere
+const chosen = { overlay: true, whole: false, opacity: "0.5", threshold: null };
+let shown = null;
+
+function start() {
+  const viewer = document.getElementById("viewer");
+  if (!viewer || viewer === shown?.viewer) return;
+  shown = { viewer, map: null };
+  const inputs = controls(viewer);
+  restore(viewer, inputs);
+  for (const input of Object.values(inputs)) {
+    input.addEventListener("input", () => { remember(viewer, inputs); paint(); });
+  }
+  viewer.querySelector('[data-key="0"]').addEventListener("click", () => {
+    chosen.threshold = null;
+    restore(viewer, inputs);
+    paint();
+  });
+  load(viewer, shown);
+}
+
+function controls(viewer) {
+  const by = (id) => viewer.querySelector(`#${id}`);
+  return { overlay: by("overlay-on"), whole: by("whole-map"), opacity: by("opacity"), threshold: by("threshold") };
+}
+
+function restore(viewer, inputs) {
+  inputs.overlay.checked = chosen.overlay;
+  inputs.whole.checked = chosen.whole;
+  inputs.opacity.value = chosen.opacity;
+  inputs.threshold.value = chosen.threshold ?? viewer.dataset.threshold;
+  show(viewer, inputs);
+}
+
+function remember(viewer, inputs) {
+  chosen.overlay = inputs.overlay.checked;
+  chosen.whole = inputs.whole.checked;
+  chosen.opacity = inputs.opacity.value;
+  const moved = Number(inputs.threshold.value) !== Number(Number(viewer.dataset.threshold).toFixed(3));
+  chosen.threshold = moved ? inputs.threshold.value : null;
+  show(viewer, inputs);
+}
+
+function threshold() {
+  return Number(chosen.threshold ?? shown.viewer.dataset.threshold);
+}
+
+function show(viewer, inputs) {
+  viewer.querySelector("#threshold-value").textContent = threshold().toFixed(3);
+  document.getElementById("decided-threshold").value = threshold();
+}
+
+async function load(viewer, state) {
+  const map = fetch(viewer.dataset.map).then(readMap);
+  if (viewer.dataset.picture) {
+    try {
+      await drawPicture(viewer, await fetch(viewer.dataset.picture), state);
+    } catch (error) {
+      say(viewer, "The picture could not be loaded from the page's server.");
+    }
+  } else {
+    say(viewer, "Pictures are switched off (--no-pictures).");
+  }
+  try {
+    state.map = await map;
+    if (state === shown) paint();
+  } catch (error) {
+    say(viewer, "The map could not be loaded from the page's server.");
+  }
+  viewer.dataset.ready = "true";
+}
+
+async function readMap(answer) {
+  if (!answer.ok) throw new Error(answer.status);
+  const [rows, cols] = ["X-Rows", "X-Cols"].map((name) => Number(answer.headers.get(name)));
+  const bytes = await answer.arrayBuffer();
+  const view = new DataView(bytes);
+  const values = new Uint16Array(rows * cols);
+  for (let i = 0; i < values.length; i += 1) values[i] = view.getUint16(2 * i, true);
+  return { rows, cols, values };
+}
+
+async function drawPicture(viewer, answer, state) {
+  if (!answer.headers.get("Content-Type").startsWith("image/")) {
+    say(viewer, await answer.text());
+    return;
+  }
+  const bitmap = await createImageBitmap(await answer.blob());
+  if (state !== shown) return;
+  const canvas = viewer.querySelector("#picture");
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+}
+
+function say(viewer, text) {
+  const place = viewer.querySelector("#no-picture");
+  place.textContent = text;
+  place.hidden = false;
+}
+
+function paint() {
+  const { viewer, map } = shown;
+  if (!map) return;
+  const least = threshold() * 65535;
+  const canvas = viewer.querySelector("#overlay");
+  canvas.hidden = !chosen.overlay;
+  let inside = 0;
+  for (const value of map.values) if (value >= least) inside += 1;
+  viewer.querySelector("#area").textContent = `${(100 * inside / map.values.length).toFixed(2)} %`;
+  viewer.dataset.inside = String(inside);
+  if (chosen.overlay) drawOverlay(canvas, map, least);
+  drawHistogram(viewer.querySelector("#map-histogram"), map, least);
+}
+
+function drawOverlay(canvas, map, least) {
+  const { rows, cols, values } = map;
+  canvas.width = cols;
+  canvas.height = rows;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(cols, rows);
+  const colours = palette(map, least);
+  const alpha = Math.round(255 * Number(chosen.opacity));
+  for (let i = 0; i < values.length; i += 1) {
+    const within = values[i] >= least;
+    if (!within && !chosen.whole) continue;
+    const place = 3 * (values[i] >> 8);
+    image.data[4 * i] = colours[place];
+    image.data[4 * i + 1] = colours[place + 1];
+    image.data[4 * i + 2] = colours[place + 2];
+    image.data[4 * i + 3] = within && onEdge(map, i, least) ? 255 : alpha;
+  }
+  context.putImageData(image, 0, 0);
+}
+
+function onEdge({ rows, cols, values }, i, least) {
+  const col = i % cols;
+  return (col > 0 && values[i - 1] < least) || (col < cols - 1 && values[i + 1] < least)
+    || (i >= cols && values[i - cols] < least) || (i < (rows - 1) * cols && values[i + cols] < least);
+}
+
+// 256 colours over the map's own range, so that faint maps show as well
+function palette(map, least) {
+  const heat = JSON.parse(shown.viewer.dataset.heat);
+  const [low, high] = range(map);
+  const bottom = chosen.whole ? low : Math.max(low, Math.min(least, high));
+  const colours = new Uint8ClampedArray(3 * 256);
+  for (let step = 0; step < 256; step += 1) {
+    const share = Math.min(1, Math.max(0, (step * 256 - bottom) / Math.max(high - bottom, 1)));
+    const at = share * (heat.length - 1);
+    const from = Math.min(Math.floor(at), heat.length - 2);
+    for (let c = 0; c < 3; c += 1) {
+      colours[3 * step + c] = heat[from][c] + (at - from) * (heat[from + 1][c] - heat[from][c]);
+    }
+  }
+  return colours;
+}
+
+function range(map) {
+  if (!map.range) {
+    let low = 65535;
+    let high = 0;
+    for (const value of map.values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    map.range = [low, high];
+  }
+  return map.range;
+}
+
+function drawHistogram(canvas, map, least) {
+  const bins = 120;
+  const counts = new Array(bins).fill(0);
+  for (const value of map.values) counts[Math.min(bins - 1, Math.floor(value / 65536 * bins))] += 1;
+  const most = Math.log1p(Math.max(...counts));
+  const style = getComputedStyle(canvas);
+  const context = canvas.getContext("2d");
+  const { width, height } = canvas;
+  context.clearRect(0, 0, width, height);
+  counts.forEach((count, bin) => {
+    const tall = Math.log1p(count) / most * (height - 2);
+    const within = (bin + 1) / bins * 65535 > least;
+    context.fillStyle = style.getPropertyValue(within ? "--bar" : "--faint");
+    context.fillRect(bin / bins * width, height - tall, width / bins - 1, tall);
+  });
+  context.fillStyle = style.getPropertyValue("--focus");
+  context.fillRect(least / 65535 * width - 1, 0, 2, height);
+}
+
+// the wheel and the slider walk through a volume; only the last of quick steps is loaded
+let walking = 0;
+
+function toSlice(input, step) {
+  const wanted = Math.min(Number(input.max), Math.max(1, Number(input.value) + step));
+  input.value = wanted;
+  clearTimeout(walking);
+  walking = setTimeout(() => {
+    const address = `${input.dataset.base}${wanted - 1}${input.dataset.query}`;
+    htmx.ajax("GET", address, { target: "#page", select: "#page", swap: "outerHTML show:none" })
+      .then(() => history.replaceState(null, "", address));
+  }, 60);
+}
+
+document.addEventListener("input", (event) => {
+  if (event.target.id === "slice-index") toSlice(event.target, 0);
+});
+document.addEventListener("wheel", (event) => {
+  const input = document.getElementById("slice-index");
+  if (!input || !event.target.closest(".stage")) return;
+  event.preventDefault();
+  toSlice(input, Math.sign(event.deltaY));
+}, { passive: false });
+document.addEventListener("DOMContentLoaded", start);
+document.addEventListener("htmx:afterSettle", start);

@@ -1,0 +1,151 @@
+"""The ranked worklist: pages by their place in the order, so that none costs more than the first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from pipeline.review.filters import ORDERS, Condition, FilterError, Filters
+from pipeline.review.queries import Row, rows_of
+
+PAGE = 48  # slices of a page; divisible by 2, 3, 4 and 6 columns
+BINS = 10_000  # fine bins of scores over 0..1
+
+COLUMNS = (
+    "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.image_score, s.map_max, "
+    "s.area_fraction, s.threshold, s.modality, s.body_part, s.fingerprint, s.run_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the order: between the slices before it and those after it. value: what is sorted by."""
+
+    value: float
+    object_id: str
+    slice_index: int
+
+    @classmethod
+    def of(cls, row: Row, filters: Filters) -> "Place":
+        """Return the place of a slice."""
+        column = ORDERS[filters.order][0]
+        value = -row[column[1:]] if column.startswith("-") else row[column]
+        return cls(value, row["object_id"], row["slice_index"])
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """Read what ``str`` gives. Raises FilterError."""
+        try:
+            value, index, object_id = text.split(",", 2)
+            return cls(float(value), object_id, int(index))
+        except ValueError:
+            raise FilterError(f"the place {text[:60]!r} is none: follow the links of the worklist") from None
+
+    def __str__(self) -> str:
+        return f"{self.value!r},{self.slice_index},{self.object_id}"
+
+    def behind(self, filters: Filters) -> Condition:
+        """Return the condition of slices that come after this one."""
+        return self._beyond(filters, "<", ">")
+
+    def before(self, filters: Filters) -> Condition:
+        """Return the condition of slices that come before this one."""
+        return self._beyond(filters, ">", "<")
+
+    def _beyond(self, filters: Filters, further: str, later: str) -> Condition:
+        column = _sorted_by(filters)
+        sql = (
+            f"{column} {further}= CAST(? AS FLOAT) AND ({column} {further} CAST(? AS FLOAT) "
+            f"OR (s.object_id, s.slice_index) {later} (?, ?))"
+        )
+        return Condition(sql, (self.value, self.value, self.object_id, self.slice_index))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in the order of the worklist, and whether there are more on both sides."""
+
+    rows: list[Row]
+    has_previous: bool
+    has_next: bool
+
+
+class Worklist:
+    """Queries over the view of slices under one filter. reviewer: whose decisions are "mine"."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, filters: Filters, reviewer: str) -> None:
+        self._cursor = cursor
+        self._filters = filters
+        self._reviewer = reviewer
+
+    def page(self, after: Place | None = None, before: Place | None = None, size: int = PAGE) -> Page:
+        """Return the page behind a place, the one before a place, or the first one."""
+        if before is not None:
+            rows = self._rows([before.before(self._filters)], size + 1, backwards=True)
+            return Page(rows[:size][::-1], len(rows) > size, True)
+        rows = self._rows([after.behind(self._filters)] if after else [], size + 1)
+        return Page(rows[:size], after is not None, len(rows) > size)
+
+    def neighbours(self, row: Row) -> tuple[Row | None, Row | None]:
+        """Return the slices before and after one, which need not meet the filter itself."""
+        place = Place.of(row, self._filters)
+        before = self._rows([place.before(self._filters)], 1, backwards=True)
+        behind = self._rows([place.behind(self._filters)], 1)
+        return next(iter(before), None), next(iter(behind), None)
+
+    def rank(self, row: Row) -> int:
+        """Return how many slices come before this one."""
+        return self._count([Place.of(row, self._filters).before(self._filters)])
+
+    def score_counts(self) -> dict[int, int]:
+        """Return the number of slices by fine bin of the image score (1 / BINS), whatever its bounds."""
+        where, values = _where(self._filters.conditions(self._reviewer, scores=False))
+        query = (
+            f"SELECT least(CAST(floor(s.image_score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
+            f"FROM slices s WHERE {where} GROUP BY bin"
+        )
+        return dict(self._cursor.execute(query, values).fetchall())
+
+    def count(self) -> int:
+        """Return the number of slices that meet the filter."""
+        return self._count([])
+
+    def _count(self, more: list[Condition]) -> int:
+        where, values = _where([*self._filters.conditions(self._reviewer), *more])
+        query = f"SELECT count(*) FROM slices s WHERE {where}"  # noqa: S608
+        return int(self._cursor.execute(query, values).fetchall()[0][0])
+
+    def _rows(self, more: list[Condition], limit: int, backwards: bool = False) -> list[Row]:
+        where, values = _where([*self._filters.conditions(self._reviewer), *more])
+        column = _sorted_by(self._filters)
+        order = (
+            f"{column} ASC, s.object_id DESC, s.slice_index DESC"
+            if backwards
+            else f"{column} DESC, s.object_id, s.slice_index"
+        )
+        query = f"SELECT {COLUMNS} FROM slices s WHERE {where} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
+        return rows_of(self._cursor, query, values)
+
+
+def bars(counts: Mapping[int, int], most: int = 60) -> list[tuple[float, float, int]]:
+    """Return at most so many bars of equal, round width over fine bins: from, to, number of slices."""
+    if not counts:
+        return []
+    low, high = min(counts), max(counts)
+    steps = sorted(factor * 10**power for power in range(5) for factor in (1, 2, 5))
+    step = next(step for step in steps if high // step - low // step < most)
+    totals: dict[int, int] = {}
+    for place, count in counts.items():
+        totals[place // step] = totals.get(place // step, 0) + count
+    places = range(low // step, high // step + 1)
+    return [(p * step / BINS, (p + 1) * step / BINS, totals.get(p, 0)) for p in places]
+
+
+def _sorted_by(filters: Filters) -> str:
+    column = ORDERS[filters.order][0]
+    return f"-s.{column[1:]}" if column.startswith("-") else f"s.{column}"
+
+
+def _where(conditions: list[Condition]) -> tuple[str, list[Any]]:
+    return " AND ".join(f"({c.sql})" for c in conditions), [v for c in conditions for v in c.values]
