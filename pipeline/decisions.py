@@ -50,16 +50,19 @@ class Decision:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if not self.reviewer.strip() or len(self.reviewer) > REVIEWER_CHARACTERS:
-            raise DecisionError(
-                f"reviewer is {self.reviewer[:20]!r}: 1 to {REVIEWER_CHARACTERS} characters are expected"
-            )
+        check_reviewer(self.reviewer)
         if len(self.note) > NOTE_CHARACTERS:
             raise DecisionError(f"note has {len(self.note)} characters: at most {NOTE_CHARACTERS} are kept")
         if not 0 <= self.threshold <= 1:
             raise DecisionError(f"threshold is {self.threshold}: a number from 0 to 1 is expected")
         if self.decided.tzinfo is None:
             raise DecisionError(f"decided is {self.decided}: a time with its zone is expected")
+
+
+def check_reviewer(name: str) -> None:
+    """Raise DecisionError for a name that is empty or too long."""
+    if not name.strip() or len(name) > REVIEWER_CHARACTERS:
+        raise DecisionError(f"reviewer is {name[:20]!r}: 1 to {REVIEWER_CHARACTERS} characters are expected")
 
 
 def append(output: OutputFolder, added: Iterable[Decision]) -> None:
@@ -80,7 +83,7 @@ def decisions(output: OutputFolder) -> pa.Table:
 
 def history(output: OutputFolder) -> pa.Table:
     """Return every row ever written (schema DECISIONS), oldest first."""
-    return ordered(_read(output, decision_files(output)))
+    return ordered(read_files(output, decision_files(output)))
 
 
 def counting(rows: pa.Table) -> pa.Table:
@@ -122,8 +125,8 @@ def compact(output: OutputFolder, keep: int = KEPT_FILES) -> int:
     return len(names)
 
 
-def _read(output: OutputFolder, names: list[str]) -> pa.Table:
-    """Return the rows of files; lists them anew where another process has just rewritten them."""
+def read_files(output: OutputFolder, names: list[str]) -> pa.Table:
+    """Return the rows of files (schema DECISIONS); of all where some were just rewritten."""
     for _ in range(_TRIES):
         try:
             return pa.concat_tables([DECISIONS.empty_table(), *(_read_file(output, n) for n in names)])

@@ -60,7 +60,7 @@ class Crosswalk:
             return {}
         query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
         with duckdb.connect() as connection:
-            rows = connection.execute(query, [files, ids]).to_arrow_table().select(MANIFEST.names)
+            rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
         return {row.pop("object_id"): StoredObject(**row) for row in rows.to_pylist()}
 
 
