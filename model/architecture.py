@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model.blocks import Activation
 from model.errors import BundleError
+from model.stem import StemShape, stem_shape
 
 HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
 """Visual widths whose heads are not 64 wide: ViT-H/14, ViT-g/14 and ViT-bigG/14 of open_clip."""
@@ -18,7 +19,10 @@ GELU_WIDTHS = frozenset({896, 1280, 1408, 1664})
 
 @dataclass(frozen=True, slots=True)
 class VisionShape:
-    """What must be known to build the visual tower; grid is the side of its own positional grid."""
+    """What must be known to build the visual tower; grid is the side of its own positional grid.
+
+    patch: pixels a side that become one token. stem: what sees them first; None in every plain CLIP.
+    """
 
     width: int
     layers: int
@@ -27,6 +31,12 @@ class VisionShape:
     grid: int
     embed_dim: int
     activation: Activation
+    stem: StemShape | None = None
+
+    @property
+    def patch_channels(self) -> int:
+        """Numbers that make one token: the patch's pixels, or what the stem says of it."""
+        return 3 * self.patch**2 if self.stem is None else 2 * self.stem.features
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,9 @@ def vision_shape(
 ) -> VisionShape:
     """Read the visual tower's shape off a state dict in OpenAI's naming; heads: None infers them."""
     width, channels, patch, _ = _shape(tensors, "visual.conv1.weight", source)
+    stem = stem_shape(tensors, "visual.stem.", source)
+    if stem is not None:  # conv1 then takes the stem's patches, one by one
+        channels, patch = 3, stem.stride
     positions, _ = _shape(tensors, "visual.positional_embedding", source)
     grid = math.isqrt(positions - 1)
     if grid * grid != positions - 1 or channels != 3:
@@ -70,7 +83,7 @@ def vision_shape(
     _, embed_dim = _shape(tensors, "visual.proj", source)
     layers = _layers(tensors, "visual.transformer.resblocks.")
     heads = heads or max(1, width // HEAD_WIDTHS.get(width, 64))
-    return VisionShape(width, layers, heads, patch, grid, embed_dim, activation)
+    return VisionShape(width, layers, heads, patch, grid, embed_dim, activation, stem)
 
 
 def text_shape(

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from model.architecture import VisionShape
 from model.blocks import Block, Blocks
+from model.stem import Stem
 
 Resize = Literal["bilinear", "bicubic"]
 
@@ -45,13 +46,20 @@ def resize_positions(positions: Tensor, grid: int, how: Resize) -> Tensor:
 
 
 class VisionTower(nn.Module):
-    """A CLIP ViT over a fixed grid of patches. Parameter names are those of CLIP's ``visual.``."""
+    """A CLIP ViT over a fixed grid of patches. Parameter names are those of CLIP's ``visual.``.
+
+    With a stem, patches are what it says of them, and conv1 is a product with kernels of one patch.
+    """
 
     def __init__(self, shape: VisionShape) -> None:
         super().__init__()
         width = shape.width
         self.shape = shape
-        self.conv1 = nn.Conv2d(3, width, shape.patch, stride=shape.patch, bias=False)
+        if shape.stem is None:
+            self.conv1 = nn.Conv2d(3, width, shape.patch, stride=shape.patch, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(shape.patch_channels, width, 1, bias=False)
+            self.stem = Stem(shape.stem)
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(torch.empty(shape.grid**2 + 1, width))
         self.ln_pre = nn.LayerNorm(width)
@@ -73,14 +81,23 @@ class VisionTower(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, S, S) to tokens (B, N, width), positions added, before ln_pre."""
-        patch, kernel = self.shape.patch, self.conv1.weight
+        images = images.to(self.conv1.weight.dtype)
+        return self.embed_patches(self.cut(images) if self.shape.stem is None else self.stem(images))
+
+    def cut(self, images: Tensor) -> Tensor:
+        """Cut images (B, 3, S, S) into patches (B, g * g, 3 * patch * patch); a rest is left out."""
+        patch = self.shape.patch
         grid = images.shape[-1] // patch
-        cut = images[..., : grid * patch, : grid * patch].to(kernel.dtype)
+        cut = images[..., : grid * patch, : grid * patch]
         cut = cut.reshape(*cut.shape[:2], grid, patch, grid, patch)
+        return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+    def embed_patches(self, patches: Tensor) -> Tensor:
+        """Map patches (B, g * g, patch_channels) to tokens (B, N, width), class token first."""
         # a product, not a convolution: cuDNN would round float32 to TF32
-        patches = functional.linear(cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2), kernel.flatten(1))
-        first = self.class_embedding.expand(patches.shape[0], 1, -1)
-        return torch.cat([first, patches], dim=1) + self.positional_embedding
+        tokens = functional.linear(patches, self.conv1.weight.flatten(1))
+        first = self.class_embedding.expand(tokens.shape[0], 1, -1)
+        return torch.cat([first.to(tokens.dtype), tokens], dim=1) + self.positional_embedding
 
     def plain(self, tokens: Tensor, taps: Sequence[int] = ()) -> tuple[Tensor, list[Tensor]]:
         """Run all blocks over embedded tokens; return them, and copies after the 1-based blocks in taps."""
