@@ -19,7 +19,7 @@ from model.detector import TowerDetector, known_blocks, quarters
 from model.errors import BundleError
 from model.kinds import Built, DetectorKind, Precision, draft_record, refuse_unknown
 from model.maps import MapLayer
-from model.memory import by_class, distance, pictures_by_class, remembered
+from model.memory import by_class, distance, inputs, pictures_by_class, remembered
 from model.record import BundleRecord
 from model.weights import ClipWeights
 
@@ -147,7 +147,9 @@ def _few_shot(clip: ClipWeights, image_size: int, built: Built, references: Any,
     zero_shot = _loaded(clip, image_size, built)
     memory = {}
     for row, pictures in enumerate(pictures_by_class(references, names, "references")):
-        parts = [zero_shot.encode_image(one[None])[1] for one in zero_shot.prepare(pictures)]
+        parts = [
+            zero_shot.encode_image(one[None])[1] for one in inputs(zero_shot.prepare, pictures, "references")
+        ]
         taps = [torch.cat(tap)[:, 1:] for tap in zip(*parts, strict=True)]
         memory[f"memory.{row}"] = torch.stack([remembered(tap) for tap in taps])
     made = replace(built, tensors=built.tensors | memory, family_names=("text", "few_shot"))
@@ -165,18 +167,22 @@ def _span(clip: ClipWeights, image_size: int, built: Built, given: Any) -> tuple
     if isinstance(given, tuple | list) and len(given) == 2:
         low, high = map(float, given)
     else:
-        detector = _loaded(clip, image_size, built)
-        found = []
-        for name, pictures in zip(
-            detector.class_names, pictures_by_class(given, detector.class_names, "calibration"), strict=True
-        ):
-            out = detector.detect_normalized(detector.prepare(pictures), [name] * len(pictures))
-            found.append(detector.full_map(out.token_map).flatten(1).amax(dim=1))
-        highest = torch.cat(found)
+        highest = _highest(_loaded(clip, image_size, built), given)
         low, high = float(highest.min()), float(highest.max())
     if not low < high:
         raise BundleError(f"calibration: lowest {low} and highest {high}; two different values are needed")
     return low, high
+
+
+def _highest(detector: AprilGan, given: Any) -> Tensor:
+    """Return the maximum of the map of each calibration picture."""
+    found = []
+    names = detector.class_names
+    for name, pictures in zip(names, pictures_by_class(given, names, "calibration"), strict=True):
+        x = inputs(detector.prepare, pictures, "calibration")
+        tokens = detector.detect_normalized(x, [name] * len(x)).token_map
+        found.append(detector.full_map(tokens).flatten(1).amax(dim=1))
+    return torch.cat(found)
 
 
 def _loaded(clip: ClipWeights, image_size: int, built: Built) -> AprilGan:

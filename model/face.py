@@ -100,23 +100,28 @@ class FaceDetector(ABC):
     def prepare(self, images: Pictures) -> Tensor:
         """Return normalised pictures (B, 3, S, S) on the device; of uint8 (B, H, W, 3), or as given."""
         if isinstance(images, Tensor) and images.is_floating_point():
-            return images.to(self.device)
+            return self._checked(images.to(self.device, torch.float32))
         batch = squash(as_batch(images), self.image_size).to(self.device, non_blocking=True)
         return normalize(batch, self._mean, self._std)
 
     @torch.inference_mode()
     def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:
         """Score normalised pictures, float (B, 3, S, S); raises ValueError for other shapes or names."""
-        side, families, shape = self.image_size, len(self.family_names), maps.token_shape(self.map_layers)
-        if x.ndim != 4 or x.shape[1:] != (3, side, side):
-            raise ValueError(f"x: {tuple(x.shape)} given; this detector takes (B, 3, {side}, {side})")
+        families, shape = len(self.family_names), maps.token_shape(self.map_layers)
+        x = self._checked(x.to(self.device, torch.float32))
         classes = self._class_rows(class_names, len(x))
-        batches = zip(self._batches(x.to(self.device, torch.float32)), self._batches(classes), strict=True)
+        batches = zip(self._batches(x), self._batches(classes), strict=True)
         packed = [self._packed(some, rows) for some, rows in batches]
         numbers = maps.token_count(self.map_layers)
         rows = torch.cat(packed).cpu() if packed else torch.empty(0, 1 + families + numbers)
         score, scores, tokens = torch.split(rows, [1, families, numbers], dim=1)
         return Detection(score[:, 0].clone(), scores.clone(), tokens.reshape(-1, *shape).clone())
+
+    def _checked(self, x: Tensor) -> Tensor:
+        side = self.image_size
+        if x.ndim != 4 or x.shape[1:] != (3, side, side):
+            raise ValueError(f"x: {tuple(x.shape)} given; this detector takes (B, 3, {side}, {side})")
+        return x
 
     def _class_rows(self, names: Sequence[str] | None, count: int) -> Tensor:
         """Return each picture's row in class_names, int64 (B,) on the device; raises ValueError."""

@@ -31,6 +31,14 @@ def by_class(classes: Tensor, run: Callable[[int, Tensor], Tensor]) -> Tensor:
     return made[torch.cat(rows).argsort()]
 
 
+def inputs(prepare: Callable[[Any], Tensor], pictures: Any, option: str) -> Tensor:
+    """Return pictures as the detector takes them; raises BundleError that names the option."""
+    try:
+        return prepare(pictures)
+    except ValueError as error:
+        raise BundleError(f"{option}: {error}") from error
+
+
 def pictures_by_class(given: Any, names: Sequence[str], option: str) -> list[Any]:
     """Return normal pictures in the order of the class names.
 

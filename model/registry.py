@@ -9,6 +9,7 @@ DETECTORS = {
     "s2swclip": "model.s2swclip",
     "anomalyclip": "model.anomalyclip",
     "april_gan": "model.april_gan",
+    "winclip": "model.winclip",
 }
 """Name to the module whose KIND it is; imported when a bundle asks for it."""
 
