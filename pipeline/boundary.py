@@ -41,6 +41,11 @@ def enter_worker(storage: StorageSettings, private: bool) -> None:
     private: files are the owner's only, no core dumps, and no text of an error or log record gets out.
     """
     go_offline(storage)
+    enter_reader(private)
+
+
+def enter_reader(private: bool) -> None:
+    """Prepare a process that reads results and sources; private as for ``enter_worker``."""
     if private:
         os.umask(0o077)
         forbid_core_dumps()

@@ -1,0 +1,161 @@
+"""``s2sw export``: results in the formats of other tools, and as one page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
+from pipeline.exports.names import FormatName
+from pipeline.exports.revealing import MEANING, Reveal
+
+if TYPE_CHECKING:
+    from pipeline.exports.exporting import Choice, Export, Exported
+    from schemas.storage import StorageSettings
+
+
+def command(
+    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    format_: Annotated[
+        FormatName | None, typer.Option("--format", "-f", help="What the files are for.", show_default=False)
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for the files, new or empty.", show_default=False)
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write one self-contained page with pictures instead.", show_default=False),
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="Take the N highest scores; 0 takes all.")] = 100,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Take image scores from this one on, 0..1.")
+    ] = 0.0,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Map value of the masks, 0..1.  [default: as stored]"),
+    ] = None,
+    reveal: Annotated[
+        list[Reveal] | None,
+        typer.Option(help="Let the export hold this; may be repeated.", show_default=False),
+    ] = None,
+    private_dir: Annotated[
+        str | None, typer.Option(help="Folder of the crosswalk id -> address.  [default: ~/.s2sw]")
+    ] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+    ] = None,
+) -> None:
+    """Write the highest scores in the format of another tool, or as one page that needs no server.
+
+    Pictures are read from the source when they are needed; what cannot be read is left out, counted and named
+    by reason. Results in private mode reveal more only where you ask for it by name: pixels (pictures),
+    names (addresses), patient (what a DICOM object copies from the one it refers to).
+
+    Exit codes: 0 done, 1 nothing could be written, 2 bad usage.
+
+    Examples:
+
+    `s2sw export /results --format coco --to coco --threshold 0.4`
+
+    `s2sw export /results --format dicom-seg --to seg --top 50 --reveal patient`
+
+    `s2sw export /results --html top.html --reveal pixels`
+    """
+    target = _target(format_, to, html)
+    import duckdb
+
+    from pipeline.exports.exporting import Choice
+    from pipeline.exports.revealing import RevealError
+    from pipeline.run_records import ReportError
+    from schemas.storage import StorageSettings
+
+    choice = Choice(top or None, min_score, threshold, frozenset(reveal or ()))
+    storage = StorageSettings(endpoint_url=endpoint_url)
+    try:
+        export = _prepare(output, target, choice, storage)
+        exported = _write(export, target, private_dir, storage)
+    except (ReportError, RevealError) as error:
+        fail(str(error), EXIT_USAGE)
+    except OSError as error:
+        fail(f"cannot write to {target.folder}: {error.strerror or type(error).__name__}", EXIT_FAILED)
+    except duckdb.Error as error:
+        fail(f"cannot read {output}: {' '.join(str(error).split())}", EXIT_FAILED)
+    _say(exported, target)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the files go. format_: None for the page, a file of this name in the folder."""
+
+    folder: Path
+    format_: FormatName | None
+    page: str = ""
+
+    @property
+    def place(self) -> Path:
+        """What a user looks at afterwards."""
+        return self.folder / self.page
+
+
+def _target(format_: FormatName | None, to: Path | None, html: Path | None) -> Target:
+    if html is not None:
+        if format_ is not None or to is not None:
+            fail("--html is a format of its own; leave out --format and --to", EXIT_USAGE)
+        if html.is_dir():
+            fail(f"--html {html} is a folder; name a file, such as {html / 'top.html'}", EXIT_USAGE)
+        return Target(html.parent, None, html.name)
+    if format_ is None or to is None:
+        fail("name a format and a folder (--format coco --to DIR), or a page (--html FILE)", EXIT_USAGE)
+        raise AssertionError("unreachable")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        fail(f"--to {to} is not empty; name a new folder", EXIT_USAGE)
+    return Target(to, format_)
+
+
+def _prepare(output: str, target: Target, choice: "Choice", storage: "StorageSettings") -> "Export":
+    """Check all that can be checked before anything is written."""
+    from pipeline.boundary import enter_reader
+    from pipeline.exports.exporting import Export, is_private
+    from pipeline.exports.formats import FORMATS, lacking, page_format
+    from pipeline.report import open_existing, readable
+
+    format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
+    if package := lacking(format_):
+        fail(
+            f"the format {target.format_} needs the package {package}: pip install 's2sw[dicom-export]'",
+            EXIT_USAGE,
+        )
+    results = open_existing(output, storage)
+    with readable(results):
+        enter_reader(is_private(results))
+        return Export(results, target.format_ or "html", format_, choice)
+
+
+def _write(
+    export: "Export", target: Target, private_dir: str | None, storage: "StorageSettings"
+) -> "Exported":
+    """Say what the export reveals, then write it."""
+    from pipeline.state import private_folder
+
+    held = "; ".join(MEANING[reveal] for reveal in sorted(export.reveals))
+    beyond = f", and {held}" if held else " and nothing else"
+    Console(highlight=False, soft_wrap=True).print(
+        f"This export holds rows of the results{beyond}.", markup=False
+    )
+    return export.run(target.folder, private_folder(private_dir), storage)
+
+
+def _say(exported: "Exported", target: Target) -> None:
+    """Print the account of the export."""
+    Console(highlight=False, soft_wrap=True).print(
+        f"{exported.written} slices written to {target.place}", markup=False
+    )
+    if exported.skipped:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in exported.skipped.most_common())
+        warn(f"{exported.skipped.total()} slices were left out or have no picture: {reasons}")
+    if exported.no_source:
+        warn(exported.no_source)
+    if exported.skipped and not exported.written:
+        raise typer.Exit(EXIT_FAILED)

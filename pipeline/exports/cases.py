@@ -1,0 +1,128 @@
+"""The rows of an export: the highest scores under one fingerprint, object by object."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import results
+from pipeline.sources import Wanted
+
+Row = dict[str, Any]
+
+OBJECTS_AT_ONCE = 64  # whose rows, maps and masks included, are in memory
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which slices: at most top (None: all) with at least this image score (0..1), of one fingerprint."""
+
+    fingerprint: str
+    top: int | None = 100
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One slice of results. rank: 1 has the highest score. threshold: of its mask; None is the stored one."""
+
+    rank: int
+    row: Row
+    threshold: float | None = None
+
+    @property
+    def stem(self) -> str:
+        """A name for files, which says nothing that the results do not."""
+        return f"{self.rank:05}-{self.row['object_id']}-{self.row['slice_index']:04}"
+
+    @property
+    def cut(self) -> float:
+        """The threshold of the mask, 0..1."""
+        return float(self.row["threshold"]) if self.threshold is None else self.threshold
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask, bool (rows, cols)."""
+        return results.mask(self.row, self.threshold)
+
+    @cached_property
+    def heat(self) -> NDArray[np.float32]:
+        """The anomaly map, float32 (rows, cols) in 0..1."""
+        return results.full_map(self.row)
+
+
+@dataclass(frozen=True)
+class Case:
+    """The chosen slices of one object, in the order of the object; uri is None in private results."""
+
+    findings: list[Finding]
+    uri: str | None
+    decoder: str
+
+    @property
+    def wanted(self) -> Wanted:
+        """What finds the object again."""
+        row = self.findings[0].row
+        return Wanted(row["object_id"], row["run_id"], self.uri)
+
+
+def newest_fingerprint(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the settings of the newest run with results; None where there are none."""
+    row = connection.execute("SELECT fingerprint FROM objects ORDER BY run_id DESC LIMIT 1").fetchone()
+    return row[0] if row else None
+
+
+def cases(
+    connection: duckdb.DuckDBPyConnection, selection: Selection, threshold: float | None
+) -> Iterator[Case]:
+    """Yield the objects of the chosen slices, the one with the highest score first."""
+    ranks: dict[str, dict[int, int]] = {}
+    for rank, (object_id, slice_index) in enumerate(_chosen(connection, selection), start=1):
+        ranks.setdefault(object_id, {})[slice_index] = rank
+    chosen = list(ranks.items())
+    for start in range(0, len(chosen), OBJECTS_AT_ONCE):
+        group = chosen[start : start + OBJECTS_AT_ONCE]
+        rows = _rows(connection, selection.fingerprint, dict(group))
+        for object_id, slices in group:
+            own = sorted((row for row in rows if row["object_id"] == object_id), key=_index)
+            uri, decoder = own[0].pop("uri"), own[0].pop("decoder")
+            yield Case([Finding(slices[_index(row)], row, threshold) for row in own], uri, decoder)
+
+
+def _index(row: Row) -> int:
+    return int(row["slice_index"])
+
+
+def _chosen(connection: duckdb.DuckDBPyConnection, selection: Selection) -> Iterator[tuple[str, int]]:
+    rows = connection.execute(
+        "SELECT object_id, slice_index FROM slices WHERE fingerprint = ? AND image_score >= ? "
+        "ORDER BY image_score DESC, object_id, slice_index LIMIT ?",
+        [selection.fingerprint, selection.min_score, selection.top],
+    )
+    while found := rows.fetchmany(10_000):
+        yield from found
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, fingerprint: str, wanted: dict[str, dict[int, int]]
+) -> list[Row]:
+    """Return whole rows of the wanted slices (ranks by object and slice), with uri and decoder."""
+    places = [(object_id, index) for object_id, slices in wanted.items() for index in slices]
+    ids, indices = zip(*places, strict=True)
+    cursor = connection.cursor()
+    cursor.register("wanted", pa.table({"object_id": ids, "slice_index": pa.array(indices, pa.int32())}))
+    marks = ", ".join("?" * len(wanted))
+    query = (
+        f"WITH own AS (SELECT * FROM slices WHERE fingerprint = ? AND object_id IN ({marks})) "  # noqa: S608
+        "SELECT own.*, o.uri, o.decoder FROM own SEMI JOIN wanted USING (object_id, slice_index) "
+        f"JOIN (SELECT * FROM objects WHERE fingerprint = ? AND object_id IN ({marks})) o "
+        "USING (object_id, fingerprint, run_id)"
+    )
+    found = cursor.sql(query, params=[fingerprint, *wanted, fingerprint, *wanted])
+    rows: list[Row] = found.to_arrow_table().to_pylist()
+    return rows

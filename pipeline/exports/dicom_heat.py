@@ -1,0 +1,78 @@
+"""Heat maps for PACS: DICOM Secondary Capture (PS3.3 A.8.1) of a slice with the map over it, in colour."""
+
+from collections.abc import Iterator
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from pipeline.exports.cases import Case, Finding
+from pipeline.exports.dicom_common import (
+    MANUFACTURER,
+    SERIES,
+    completed,
+    dicom_bytes,
+    frame_of,
+    instance_uid,
+    series_uid,
+)
+from pipeline.exports.folder import Folder
+from pipeline.exports.options import Options
+from pipeline.exports.reading import Reader
+from pipeline.overlays import laid_over
+
+
+def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
+    """Write one object a finding of a DICOM object, named by rank, object and slice."""
+    written = 0
+    for case in cases:
+        source = reader.dicom(case)
+        if source is None:
+            continue
+        for finding, pixels in reader.pictures(case):
+            data: bytes | None = None
+            with reader.counting([finding]):
+                data = dicom_bytes(_capture(finding, pixels, source, options))
+            if data is not None:
+                folder.write(f"{finding.stem}.dcm", data)
+                written += 1
+    return written
+
+
+def _capture(finding: Finding, pixels: NDArray[np.uint8], source: Dataset, options: Options) -> hd.sc.SCImage:
+    frame = frame_of(finding, source)
+    capture = hd.sc.SCImage.from_ref_dataset(
+        ref_dataset=completed(source),
+        pixel_array=np.asarray(laid_over(pixels, finding.heat, finding.mask)),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system=hd.CoordinateSystemNames.PATIENT,
+        patient_orientation=("L", "P"),  # replaced below by the source's own
+        series_instance_uid=series_uid("heat", source, options, finding.cut),
+        series_number=SERIES["heat"],
+        sop_instance_uid=instance_uid("heat", source, options, finding.cut, str(finding.row["slice_index"])),
+        instance_number=finding.rank,
+        manufacturer=MANUFACTURER,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    # of type 2C (PS3.3 C.7.6.1.1.1): empty where the source does not say
+    capture.add_new("PatientOrientation", "CS", source.get("PatientOrientation"))
+    capture.SeriesDescription = "Anomaly heat map (s2sw), not for diagnosis"
+    capture.ImageComments = f"score {finding.row['image_score']:.4f}, {options.detector}"[:10240]
+    if "BurnedInAnnotation" in source:
+        capture.BurnedInAnnotation = source.BurnedInAnnotation
+    capture.SourceImageSequence = Sequence([_reference(source, frame)])
+    return capture
+
+
+def _reference(source: Dataset, frame: int) -> Dataset:
+    """Return the item that names the source and its frame (PS3.3 Table 10-3)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = source.SOPClassUID
+    item.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    if "NumberOfFrames" in source:
+        item.ReferencedFrameNumber = frame + 1
+    return item

@@ -1,0 +1,101 @@
+"""DICOM Segmentation, binary (PS3.3 A.51): the masks of an object, referring to the frames they lie on."""
+
+from collections.abc import Iterator
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from pipeline.exports.cases import Case
+from pipeline.exports.dicom_common import (
+    MANUFACTURER,
+    SERIES,
+    completed,
+    dicom_bytes,
+    instance_uid,
+    masks_of,
+    series_uid,
+    version,
+)
+from pipeline.exports.folder import Folder
+from pipeline.exports.options import Options
+from pipeline.exports.reading import Reader
+
+
+def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
+    """Write one object for each DICOM object of the results, named by rank and id.
+
+    Objects that are no DICOM are counted as unsupported, as are those whose frames have no place in space:
+    several frames without a Frame of Reference cannot be segmented in one object.
+    """
+    written = 0
+    for number, case in enumerate(cases, start=1):
+        source = reader.dicom(case)
+        data: bytes | None = None
+        if source is not None:
+            with reader.counting(case.findings):
+                data = dicom_bytes(_segmentation(case, source, options, number))
+        if data is not None:
+            folder.write(f"{min(case.findings, key=lambda f: f.rank).stem}.dcm", data)
+            written += len(case.findings)
+    return written
+
+
+def _segmentation(case: Case, source: Dataset, options: Options, number: int) -> hd.seg.Segmentation:
+    cut = case.findings[0].cut
+    segmentation = hd.seg.Segmentation(
+        source_images=[completed(source)],
+        pixel_array=_shaped(masks_of(case, source), source),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(options, cut)],
+        series_instance_uid=series_uid("seg", source, options, cut),
+        series_number=SERIES["seg"],
+        sop_instance_uid=instance_uid("seg", source, options, cut),
+        instance_number=number,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name="s2sw export",
+        software_versions=version(),
+        device_serial_number=options.fingerprint,
+        content_label="ANOMALY",
+        content_description="Anomalies found by software, to be reviewed",
+        series_description="Anomalies (s2sw)",
+    )
+    _drop_unknown_measures(segmentation)
+    return segmentation
+
+
+def _drop_unknown_measures(segmentation: Dataset) -> None:
+    """Remove a Pixel Measures item that lacks spacing or thickness, as those of projections do.
+
+    Without a Frame of Reference it need not be there (PS3.3 A.51.5), and readers such as highdicom refuse
+    it without either; the spacing remains that of the source, which is referred to.
+    """
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    if "PixelMeasuresSequence" in shared:
+        measures = shared.PixelMeasuresSequence[0]
+        if "PixelSpacing" not in measures or "SliceThickness" not in measures:
+            del shared.PixelMeasuresSequence
+
+
+def _shaped(masks: NDArray[np.uint8], source: Dataset) -> NDArray[np.uint8]:
+    """Return the masks in the shape that highdicom takes: a single frame has no axis of its own."""
+    return masks if "NumberOfFrames" in source else masks[0]
+
+
+def _description(options: Options, cut: float) -> hd.seg.SegmentDescription:
+    algorithm = hd.AlgorithmIdentificationSequence(
+        name=options.detector[:64],
+        family=codes.DCM.ArtificialIntelligence,
+        version=version(),
+        parameters={"threshold": f"{cut:.6g}", "fingerprint": options.fingerprint},
+    )
+    return hd.seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Anomaly",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.MorphologicallyAbnormalStructure,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+    )

@@ -1,0 +1,82 @@
+"""An export as a whole: which rows, what it reveals, where it goes, and what could not be read."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.outputs import OutputFolder
+from pipeline.exports.cases import Selection, cases, newest_fingerprint
+from pipeline.exports.folder import Folder
+from pipeline.exports.options import Format, Options
+from pipeline.exports.reading import Reader
+from pipeline.exports.revealing import Reveal, revealed
+from pipeline.results import Results
+from pipeline.run_records import ReportError, RunRecord, known_runs, read_run
+from pipeline.sources import Sources
+from schemas.storage import StorageSettings
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user asks for. top: None for all; threshold: of the masks, None for the stored ones."""
+
+    top: int | None = 100
+    min_score: float = 0.0
+    threshold: float | None = None
+    asked: frozenset[Reveal] = frozenset()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of it: findings written, those without a picture by reason, why none was looked for."""
+
+    written: int
+    skipped: Counter[str]
+    no_source: str | None
+
+
+def is_private(output: OutputFolder) -> bool:
+    """Tell whether results keep addresses out; also where no run says so. Raises ReportError without runs."""
+    return read_run(output, known_runs(output)[-1]).private
+
+
+class Export:
+    """An export that can start. ``reveals`` is what it will hold beyond results, to be said beforehand."""
+
+    def __init__(self, output: OutputFolder, name: str, format_: Format, choice: Choice) -> None:
+        """Raise RevealError for what was not asked for, ReportError where there is nothing to export."""
+        self.reveals = revealed(name, format_.revealing, choice.asked, is_private(output))
+        self._output = output
+        self._format = format_
+        self._choice = choice
+        self._connection = Results(output).connect()
+        fingerprint = newest_fingerprint(self._connection)
+        if fingerprint is None:
+            raise ReportError(f"{output.root} holds no results yet; screen something first")
+        self._fingerprint = fingerprint
+        record = _record_of(output, fingerprint)
+        bundle = record.summary.bundle if record else {}
+        self._options = Options(
+            self.reveals,
+            fingerprint,
+            f"{bundle['detector']}, prompts: {bundle['prompts']}" if bundle else "unknown",
+            bool(bundle.get("trained")),
+            choice.threshold,
+        )
+
+    def run(self, folder: Path, private_dir: Path, storage: StorageSettings) -> Exported:
+        """Write the files into a folder. Raises OSError where that fails."""
+        reader = Reader(Sources(self._output, private_dir, storage), storage)
+        selection = Selection(self._fingerprint, self._choice.top, self._choice.min_score)
+        chosen = cases(self._connection, selection, self._choice.threshold)
+        written = self._format.write(chosen, reader, Folder(folder), self._options)
+        return Exported(written, reader.skipped, reader.no_source)
+
+
+def _record_of(output: OutputFolder, fingerprint: str) -> RunRecord | None:
+    """Return the file of the newest run with these settings; None if all of them were killed."""
+    for run_id in reversed(known_runs(output)):
+        record = read_run(output, run_id)
+        if record.summary.fingerprint == fingerprint:
+            return record
+    return None

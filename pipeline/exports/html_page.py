@@ -1,0 +1,111 @@
+"""One self-contained page of the highest scores: no server, no script, nothing fetched, all data escaped."""
+
+import base64
+import functools
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.exports.cases import Case, Finding
+from pipeline.exports.folder import Folder
+from pipeline.exports.images import jpeg_bytes, png_bytes
+from pipeline.exports.options import Options, Write
+from pipeline.exports.reading import Reader
+from pipeline.exports.revealing import MEANING
+from pipeline.overlays import layer
+from pipeline.summary_text import UNTRAINED
+
+SIDE = 560
+"""Pixels of the longer side of a picture on the page."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One slice on the page. picture, layer: data URIs; alt: what the picture is, for who cannot see it."""
+
+    rank: int
+    picture: str
+    layer: str
+    alt: str
+    facts: list[tuple[str, str]]
+
+
+def page_writer(name: str) -> Write:
+    """Return the function that writes the page as a file of this name."""
+
+    def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
+        cards = [
+            _card(finding, pixels, case, options)
+            for case in cases
+            for finding, pixels in reader.pictures(case)
+        ]
+        cards.sort(key=lambda card: card.rank)
+        folder.write(name, page(cards, options).encode("utf-8", "replace"))
+        return len(cards)
+
+    return write
+
+
+def page(cards: list[Card], options: Options) -> str:
+    """Return the page. Its policy allows this very style and pictures within the page, and nothing else."""
+    style = _style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _template().render(
+        cards=cards,
+        options=options,
+        untrained=None if options.trained else UNTRAINED,
+        holds=[MEANING[reveal] for reveal in sorted(options.reveals)],
+        style=Markup(style),  # noqa: S704 (our own file)
+        style_hash=f"sha256-{digest}",
+    )
+
+
+@functools.cache
+def _style() -> str:
+    folder = files("pipeline") / "templates"
+    return "\n".join((folder / name).read_text() for name in ("page.css", "export.css"))
+
+
+@functools.cache
+def _template() -> Template:
+    return Environment(
+        loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    ).get_template("export.html")  # fmt: skip
+
+
+def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Options) -> Card:
+    row = finding.row
+    place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
+    name = options.name_of(case)
+    return Card(
+        rank=finding.rank,
+        picture=_uri("jpeg", jpeg_bytes(_small(Image.fromarray(pixels).convert("RGB")))),
+        layer=_uri("png", png_bytes(_small(layer(finding.heat, finding.mask)))),
+        alt=f"Rank {finding.rank}: {name}, {place}",
+        facts=[
+            ("rank", str(finding.rank)),
+            ("object", name),
+            ("slice", f"{place} ({row['plane']}, {row['cols']} x {row['rows']})"),
+            ("score", f"{row['image_score']:.4f}"),
+            ("map", f"at most {row['map_max']:.4f}, {finding.mask.mean():.2%} above {finding.cut:g}"),
+            ("modality", row["modality"] or case.decoder),
+        ],
+    )
+
+
+def _small(image: Image.Image) -> Image.Image:
+    scale = min(1.0, SIDE / max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

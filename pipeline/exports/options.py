@@ -1,0 +1,37 @@
+"""What every format is told, and what every format is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipeline.exports.cases import Case
+from pipeline.exports.folder import Folder
+from pipeline.exports.reading import Reader
+from pipeline.exports.revealing import Reveal, Revealing
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for a whole export. detector: its name and prompts, for people; trained: whether it was."""
+
+    reveals: frozenset[Reveal]
+    fingerprint: str
+    detector: str
+    trained: bool
+    threshold: float | None = None
+
+    def name_of(self, case: Case) -> str:
+        """Return how people are told which object this is: its address if that may be said, else its id."""
+        return case.uri if Reveal.NAMES in self.reveals and case.uri else case.wanted.object_id
+
+
+Write = Callable[[Iterator[Case], Reader, Folder, Options], int]
+"""Write the files of an export and return how many findings they hold."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format: what it reveals, the function that writes it, and a package that it needs beyond ours."""
+
+    revealing: Revealing
+    write: Write
+    needs: str | None = None

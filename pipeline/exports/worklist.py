@@ -1,0 +1,49 @@
+"""A CSV worklist: a line a finding, highest score first, for a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.exports.cases import Case, Finding
+from pipeline.exports.folder import Folder
+from pipeline.exports.options import Options
+from pipeline.exports.reading import Reader
+from pipeline.exports.revealing import Reveal
+
+FILE = "worklist.csv"
+COLUMNS = (
+    "rank", "object_id", "slice_index", "n_slices", "image_score", "map_max", "area_fraction", "threshold",
+    "modality", "body_part", "plane", "rows", "cols", "date", "site", "fingerprint", "run_id", "decision",
+    "note",
+)  # fmt: skip
+"""decision and note are left empty for a person to fill in."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes spreadsheets take a cell for a formula (OWASP, CSV Injection)."""
+
+
+def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
+    """Write ``worklist.csv`` in UTF-8; with names revealed its last column is the address."""
+    del reader  # no source is read
+    columns = [*COLUMNS, "address"] if Reveal.NAMES in options.reveals else [*COLUMNS]
+    lines = [_line(finding, case) for case in cases for finding in case.findings]
+    lines.sort(key=lambda line: line["rank"])
+    sink = io.StringIO(newline="")
+    table = csv.DictWriter(sink, columns, restval="", extrasaction="ignore")
+    table.writeheader()
+    table.writerows({name: _harmless(value) for name, value in line.items()} for line in lines)
+    folder.write(FILE, sink.getvalue().encode("utf-8", "surrogateescape"))
+    return len(lines)
+
+
+def _line(finding: Finding, case: Case) -> dict[str, Any]:
+    kept = {name: finding.row[name] for name in COLUMNS if name in finding.row}
+    mask = {} if finding.threshold is None else {"area_fraction": float(finding.mask.mean())}
+    return {**kept, **mask, "rank": finding.rank, "threshold": finding.cut, "address": case.uri or ""}
+
+
+def _harmless(value: object) -> object:
+    """Return text that no spreadsheet runs: a quote before what would start a formula."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return round(value, 6) if isinstance(value, float) else value
