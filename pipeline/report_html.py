@@ -1,14 +1,13 @@
 """The report as one self-contained HTML page: no script, nothing fetched, everything from data escaped."""
 
-import functools
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline.charts import Bar, rate_chart, score_chart
+from pipeline.pages import template
 from pipeline.report import RunReport
 from pipeline.report_text import outcome
 from pipeline.speed import Span, spans, stages
@@ -22,7 +21,7 @@ def report_page(report: RunReport) -> str:
     """Return the page."""
     summary = report.run.summary
     bars = _bars(report)
-    return _template().render(
+    return template("report.html").render(
         report=report,
         run=report.run,
         summary=summary,
@@ -43,19 +42,6 @@ def report_page(report: RunReport) -> str:
         config=_flat(report.run.config),
         resources=_flat(summary.resources),
     )
-
-
-@functools.cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("pipeline"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    return environment.get_template("report.html")
 
 
 def _notes(report: RunReport) -> Iterator[str]:

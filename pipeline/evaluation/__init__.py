@@ -1,0 +1,1 @@
+"""How good detectors are on labelled data: figures, tables and a page."""

@@ -1,0 +1,50 @@
+"""Pictures of an evaluation for its page: the picture, the map over it, and the true outline."""
+
+import base64
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from connectors.datasets import DataSet
+from connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from model.kinds import Detector
+from pipeline.evaluation.figures import Kept
+from pipeline.evaluation.measuring import Measuring
+from pipeline.overlays import overlay
+
+SIDE = 480  # pixels of the longer side
+QUALITY = 85
+
+
+def drawn(detector: Detector, kept: Kept, data: DataSet, how: Measuring) -> str:
+    """Return a kept picture beside itself with the map in colours and the true mask outlined, a data URI."""
+    pixels, mask = small_picture(data, kept.scored.place, how)
+    heat = detector.full_map(kept.token_map[None], pixels.shape[:2])[0]
+    caption = f"score {kept.scored.score:.4f}"
+    return data_uri(overlay(pixels, heat, mask, caption))
+
+
+def plain(data: DataSet, place: int, how: Measuring) -> str:
+    """Return a picture with the true mask outlined, a data URI."""
+    pixels, mask = small_picture(data, place, how)
+    return data_uri(overlay(pixels, np.zeros(mask.shape, np.float32), mask, ""))
+
+
+def small_picture(data: DataSet, place: int, how: Measuring) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return a sample's picture, at most SIDE pixels long, and its mask at that size, empty for none."""
+    sample = data.samples[place]
+    image = Image.fromarray(read_picture(sample, how.storage, how.decoding))
+    image.thumbnail((SIDE, SIDE))
+    pixels = np.asarray(image)
+    rows, cols = pixels.shape[:2]
+    mask = read_mask(sample, how.storage, how.decoding)
+    return pixels, np.zeros((rows, cols), dtype=bool) if mask is None else fit_mask(mask, rows, cols)
+
+
+def data_uri(picture: Image.Image) -> str:
+    """Return a picture as a JPEG in a data URI."""
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
