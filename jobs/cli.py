@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs import audit, boundary, bundle, demo, report, review, screen
+from jobs import audit, boundary, bundle, demo, evaluate, export, report, review, screen
 
 app = typer.Typer(
     name="s2sw",
@@ -16,6 +16,8 @@ app.command("screen")(screen.command)
 app.command("demo")(demo.command)
 app.command("report")(report.command)
 app.command("review")(review.command)
+app.command("export")(export.command)
+app.command("evaluate")(evaluate.command)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")
