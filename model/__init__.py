@@ -1,19 +1,20 @@
-"""S2SWCLIP and its parts. Knows no Ray and no files of images.
+"""S2SWCLIP, the other detectors of its family, and their parts. Knows no Ray and no files of images.
 
-The two names below are loaded at first use, so that ``model.maps`` needs NumPy alone.
+The names below are loaded at first use, so that ``model.maps`` needs NumPy alone.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.bundle import build_bundle, load_detector
+    from model.ensemble import build_ensemble
 
-__all__ = ["build_bundle", "load_detector"]
+__all__ = ["build_bundle", "build_ensemble", "load_detector"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from model import bundle
+        from importlib import import_module
 
-        return getattr(bundle, name)
+        return getattr(import_module("model.ensemble" if name == "build_ensemble" else "model.bundle"), name)
     raise AttributeError(f"module 'model' has no attribute {name!r}")

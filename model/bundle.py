@@ -85,15 +85,20 @@ def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precis
     device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products.
     Raises BundleError for a folder that is no bundle, was changed, or needs a device that is not there.
     """
-    folder = Path(bundle_dir)
-    record = read_record(folder)
     if device.startswith("cuda") and not torch.cuda.is_available():
+        read_record(Path(bundle_dir))
         raise BundleError(f"device: {device!r} given, but no CUDA device is visible; use device='cpu'")
+    record, tensors = read_bundle(Path(bundle_dir), precision)
+    return detector_kind(record.detector).load(record, tensors, device, precision)
+
+
+def read_bundle(folder: Path, precision: Precision = "fp32") -> tuple[BundleRecord, dict[str, Tensor]]:
+    """Read a bundle's record and tensors after checking every byte; raises BundleError."""
+    record = read_record(folder)
     try:
-        tensors = read_weights(folder / WEIGHTS, precision)
+        return record, read_weights(folder / WEIGHTS, precision)
     except SafetensorError as error:
         raise BundleError(f"{folder / WEIGHTS}: not readable as safetensors ({error})") from error
-    return detector_kind(record.detector).load(record, tensors, device, precision)
 
 
 def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:

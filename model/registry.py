@@ -10,6 +10,7 @@ DETECTORS = {
     "anomalyclip": "model.anomalyclip",
     "april_gan": "model.april_gan",
     "winclip": "model.winclip",
+    "ensemble": "model.ensemble",
 }
 """Name to the module whose KIND it is; imported when a bundle asks for it."""
 
