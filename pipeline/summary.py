@@ -3,11 +3,13 @@
 import importlib.metadata
 import platform
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model.record import BundleRecord
 from schemas.config import ScreenConfig
 from schemas.outcomes import Status
+
+if TYPE_CHECKING:  # it brings PyTorch, and whoever only reads a summary needs none
+    from model.record import BundleRecord
 
 VERSIONS_OF = ("s2sw", "torch", "ray", "pyarrow", "pydicom", "nibabel", "pillow", "open_clip_torch", "numpy")
 
@@ -64,6 +66,7 @@ class RunSummary:
             for key in ("source", "output", "bundle", "private_dir", "metrics_file"):
                 described[key] = None
             described["storage"]["endpoint_url"] = None
+            described["classes"]["rules"] = list(config.classes.rules.values())  # patterns are of addresses
             described["cluster"]["address"] = described["cluster"]["temp_dir"] = None
         return {**asdict(self), "exit_code": self.exit_code, "config": described, "versions": versions()}
 
@@ -79,7 +82,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe_bundle(record: BundleRecord) -> dict[str, Any]:
+def describe_bundle(record: "BundleRecord") -> dict[str, Any]:
     """Return what a summary says of the detector."""
     names = {"detector", "prompts", "trained", "fingerprint", "image_size", "grid", "family_names"}
     return record.model_dump(mode="json", include=names)
