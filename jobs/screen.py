@@ -44,6 +44,12 @@ def command(
     precision: Annotated[
         str | None, typer.Option(help="fp32, bf16, or auto: bf16 on a GPU.  [default: auto]")
     ] = None,
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            help="What all objects show, for a bundle with several class names (docs/detectors.md)."
+        ),
+    ] = None,
     tile: Annotated[
         int | None, typer.Option(help="Cut larger images into tiles of this side, in pixels.  [default: off]")
     ] = None,
@@ -92,6 +98,7 @@ def command(
         "precision": precision,
         "private_dir": private_dir,
         "metrics_file": metrics_file,
+        "classes.name": class_name,
         "tiles.size": tile,
         "storage.endpoint_url": endpoint_url,
         "cluster.address": address,

@@ -146,7 +146,7 @@ class Ensemble(FaceDetector):
         ):
             sizes = [layer.grid**2 for layer in member.map_layers]
             for layer, place, part in zip(
-                member.map_layers, places, numbers.split(sizes, dim=1), strict=True
+                member.map_layers, places, torch.split(numbers, sizes, dim=1), strict=True
             ):
                 weighted = part if layer.logit else share * layer.weight * part
                 before = parts[place]
@@ -198,7 +198,7 @@ def _merged(
 ) -> tuple[tuple[MapLayer, ...], list[list[int]]]:
     """Return the layers of an ensemble, and for each member's layers their places among them."""
     found: list[MapLayer] = []
-    places = []
+    places: list[list[int]] = []
     for own, share in zip(layers, shares, strict=True):
         places.append([])
         for layer in own:

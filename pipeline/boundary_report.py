@@ -110,6 +110,7 @@ def _columns(config: ScreenConfig) -> list[str]:
         f"object_id: {kind} of address and version; uri: {uri}",
         f"status: {statuses}; reason: {reasons}",
         "modality, body_part: a code of DICOM's lists, else `other`",
+        "class_name: one of the names that the detector's bundle lists",
         "plane, applied, decoder, mask_encoding: words of the program",
         "runs/*.json: counts, times, versions and the configuration"
         + (", without addresses" if config.mode == "private" else ""),

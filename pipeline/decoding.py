@@ -17,6 +17,7 @@ from connectors.guard import reason_for
 from connectors.slices import Slice
 from connectors.storage import StoredObject
 from pipeline.boundary import enter_worker
+from pipeline.classes import ClassRule
 from pipeline.fetching import Fetcher, Get
 from pipeline.manifest import Todo
 from pipeline.sealing import withheld
@@ -25,7 +26,7 @@ from pipeline.wire import END, decoded_table
 from schemas.codes import BODY_PARTS, MODALITIES, allowed
 from schemas.config import TileSettings
 from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, Status, status_of
+from schemas.outcomes import Reason, ScreeningError, Status, status_of
 from schemas.storage import StorageSettings
 
 BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
@@ -38,7 +39,8 @@ class DecodeStage:
     """A function for Ray Data: the numbers of groups in a table to tables of schema DECODED.
 
     It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
-    epoch after which objects are deferred instead of read. private: nothing but reasons gets out.
+    epoch after which objects are deferred instead of read. private: nothing but reasons gets out. classes:
+    gives each object the class name that it is judged by; None where the detector asks for none.
     """
 
     todo: Todo
@@ -48,6 +50,7 @@ class DecodeStage:
     storage: StorageSettings
     deadline: float | None = None
     private: bool = False
+    classes: ClassRule | None = None
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         """Decode every object of the groups."""
@@ -83,6 +86,7 @@ class DecodeStage:
         started = time.monotonic()
         count, decoder, reason, uids = 0, "", None, ()
         try:
+            class_name = self._class_of(stored)
             payload = get()
             if is_archive(stored.uri) and is_container(payload.data):
                 raise refuse_archive(payload.data, self.decode)
@@ -90,7 +94,7 @@ class DecodeStage:
             decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
             for count, picture in enumerate(self._guarded(slices), start=1):
                 uids = picture.uids
-                yield self._slice_row(count - 1, picture)
+                yield {**self._slice_row(count - 1, picture), "class_name": class_name}
             if count == 0:
                 reason = Reason.MALFORMED
         except GeneratorExit:
@@ -109,6 +113,14 @@ class DecodeStage:
             "decode_seconds": time.monotonic() - started,
             "uids": uids,
         }
+
+    def _class_of(self, stored: StoredObject) -> str | None:
+        if self.classes is None:
+            return None
+        name = self.classes.class_of(stored.address)
+        if name is None:
+            raise ScreeningError(Reason.NO_CLASS)
+        return name
 
     def _guarded(self, slices: Iterator[Slice]) -> Iterator[Slice]:
         """Pass the slices on; end the process if the next one does not come in time.

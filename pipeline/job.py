@@ -14,6 +14,7 @@ from model.embedded import embedded_bundle
 from model.errors import BundleError
 from model.record import BundleRecord, read_record
 from pipeline.audit import AuditError, refuse_other_key
+from pipeline.classes import ClassRule, class_rule
 from pipeline.identity import existing_key
 from pipeline.sealing import describe
 from pipeline.state import lie_in_each_other, private_folder
@@ -30,7 +31,11 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A screening that can start. deadline: seconds since the epoch, None without a time window."""
+    """A screening that can start.
+
+    deadline: seconds since the epoch, None without a time window. classes: None where the bundle has no class
+    names.
+    """
 
     config: ScreenConfig
     bundle: Path
@@ -38,6 +43,7 @@ class Job:
     output: OutputFolder
     private_dir: Path
     deadline: float | None
+    classes: ClassRule | None = None
 
 
 def prepare(config: ScreenConfig) -> Job:
@@ -51,6 +57,10 @@ def prepare(config: ScreenConfig) -> Job:
         record = read_record(bundle)
     except BundleError as error:
         raise UsageError(f"bundle: {error}") from error
+    try:
+        classes = class_rule(config.classes, record.class_names, config.bundle)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     output = open_output(config.output, config.storage)
     try:
         deadline = parse_until(config.until, datetime.now()) if config.until else None
@@ -67,7 +77,7 @@ def prepare(config: ScreenConfig) -> Job:
         refuse_other_key(output, existing_key(private_dir) if config.mode == "private" else None)
     except AuditError as error:
         raise UsageError(f"output: {config.output}: {error}") from error
-    return Job(config, bundle, record, output, private_dir, deadline)
+    return Job(config, bundle, record, output, private_dir, deadline, classes)
 
 
 def listing(config: ScreenConfig) -> Iterator[StoredObject]:

@@ -224,7 +224,9 @@ class ScreeningRun:
     def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         config, resources = self._config, self._resources
         side, deadline, private = self._job.record.image_size, self._job.deadline, config.mode == "private"
-        decode = DecodeStage(todo, side, config.tiles, config.decode, config.storage, deadline, private)
+        decode = DecodeStage(
+            todo, side, config.tiles, config.decode, config.storage, deadline, private, self._job.classes
+        )
         detect = DetectSettings(
             load=functools.partial(
                 load_detector, self._job.bundle, device=resources.device, precision=self._precision()

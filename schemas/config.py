@@ -59,6 +59,19 @@ class PartSettings(Strict):
     )
 
 
+class ClassSettings(Strict):
+    """What an object shows, for bundles with class names; of rules, folders and name the first that fits."""
+
+    rules: dict[str, str] = Field(
+        {}, description="pattern of an object's address (* is any text) to its class name, in this order"
+    )
+    folders: bool = Field(
+        False,
+        description="the nearest folder of an object's address that is named like a class of the bundle",
+    )
+    name: str | None = Field(None, description="class name of all other objects")
+
+
 class ScreenConfig(Strict):
     """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
 
@@ -82,6 +95,7 @@ class ScreenConfig(Strict):
     metrics_file: str | None = Field(
         None, description="local file kept up to date with figures in Prometheus' text format"
     )
+    classes: ClassSettings = ClassSettings()
     tiles: TileSettings = TileSettings()
     decode: DecodeSettings = DecodeSettings()
     storage: StorageSettings = StorageSettings()
@@ -115,4 +129,7 @@ def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: st
         "decode": config.decode.model_dump(),
         "decode_version": DECODE_VERSION,
     }
+    if config.classes != ClassSettings():
+        # the order of the rules decides, so they are a list here
+        parts["classes"] = config.classes.model_dump() | {"rules": list(config.classes.rules.items())}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -47,6 +47,9 @@ class Reason(StrEnum):
     DERIVED_LABELS = "derived_labels"
     """A segmentation, dose grid or parametric map: numbers on a grid, not a photograph."""
 
+    NO_CLASS = "no_class"
+    """The detector judges by class names, and no rule of the configuration gives this object one."""
+
     # the way to the content
     NOT_FOUND = "not_found"
     """Listed, but gone when it was read."""

@@ -21,6 +21,7 @@ WORDS = {
     Reason.BOMB: "would unpack to far more than its size can honestly hold",
     Reason.UNSAFE_MEMBER: "a name in an archive that leads out of it, or a link",
     Reason.NOT_FINITE: "no finite sample at all",
+    Reason.NO_CLASS: "no rule of the run's configuration gives it a class name",
     Reason.NOT_AN_IMAGE: "a report, document or the like",
     Reason.DERIVED_LABELS: "a segmentation or other derived numbers",
     Reason.NOT_FOUND: "was listed, but gone when it was read",
