@@ -30,9 +30,9 @@ DECIDED = {
 }
 """Filters by decision and how the page calls them."""
 
-_SAID = "FROM said WHERE said.object_id = s.object_id AND said.slice_index = s.slice_index"
+_SLICE = "(s.object_id, s.slice_index)"
+_SAID = "SELECT object_id, slice_index FROM said"
 _HIGHEST = "SELECT object_id, max_slice FROM objects WHERE n_slices > 1 AND fingerprint = ?"
-_DISPUTED = "SELECT object_id, slice_index FROM said GROUP BY ALL HAVING count(DISTINCT decision) > 1"
 
 
 class FilterError(ValueError):
@@ -109,21 +109,20 @@ class Filters:
         if self.modality:
             found.append(Condition("s.modality = ?", ("" if self.modality == "none" else self.modality,)))
         if self.highest:
-            found.append(
-                Condition(f"s.n_slices = 1 OR (s.object_id, s.slice_index) IN ({_HIGHEST})", (self.settings,))
-            )
+            found.append(Condition(f"s.n_slices = 1 OR {_SLICE} IN ({_HIGHEST})", (self.settings,)))
         return [*found, *self._decided(reviewer)]
 
     def _decided(self, reviewer: str) -> list[Condition]:
         if not self.decision:
             return []
+        # not as NOT EXISTS, for which DuckDB first collects every slice that there is
         if self.decision == "open":
-            return [Condition(f"NOT EXISTS ({_SAID} AND said.reviewer = ?)", (reviewer,))]
+            return [Condition(f"{_SLICE} NOT IN ({_SAID} WHERE reviewer = ?)", (reviewer,))]
         if self.decision == "none":
-            return [Condition(f"NOT EXISTS ({_SAID})")]
+            return [Condition(f"{_SLICE} NOT IN ({_SAID})")]
         if self.decision == "disputed":
-            return [Condition(f"(s.object_id, s.slice_index) IN ({_DISPUTED})")]
-        return [Condition(f"EXISTS ({_SAID} AND said.decision = ?)", (self.decision,))]
+            return [Condition(f"{_SLICE} IN ({_SAID} GROUP BY ALL HAVING count(DISTINCT decision) > 1)")]
+        return [Condition(f"{_SLICE} IN ({_SAID} WHERE decision = ?)", (self.decision,))]
 
 
 def _days(first: date | None, last: date | None) -> list[Condition]:

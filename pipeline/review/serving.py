@@ -27,8 +27,8 @@ class Door:
         number: int = listener.getsockname()[1]
         return cls(listener, Gate(app, secrets.token_urlsafe(TOKEN_BYTES), number))
 
-    def serve(self) -> None:
-        """Answer requests until the process is told to stop."""
+    def server(self) -> uvicorn.Server:
+        """Return the server, not yet running."""
         config = uvicorn.Config(
             self.gate,
             access_log=False,  # addresses hold ids, and one the token
@@ -39,4 +39,8 @@ class Door:
             ws="none",
             timeout_graceful_shutdown=3,
         )
-        uvicorn.Server(config).run(sockets=[self.listener])
+        return uvicorn.Server(config)
+
+    def serve(self) -> None:
+        """Answer requests until the process is told to stop."""
+        self.server().run(sockets=[self.listener])

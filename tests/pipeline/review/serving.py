@@ -1,0 +1,81 @@
+"""The page behind a real port, and a client that may use it."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import uvicorn
+
+from connectors.outputs import LocalOutput
+from pipeline.review.app import build_app
+from pipeline.review.media import Switches
+from pipeline.review.serving import Door
+from pipeline.sources import Sources
+from schemas.storage import StorageSettings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(frozen=True)
+class Client:
+    """A browser without scripts. token: "" has none."""
+
+    port: int
+    token: str
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self._ask("GET", path, None, headers)
+
+    def post(self, path: str, fields: dict[str, object], **headers: str) -> Answer:
+        return self._ask("POST", path, urlencode(fields), {"Origin": self.address} | headers)
+
+    def decide(self, object_id: str, kind: str, index: int = 0, query: str = "", **fields: object) -> Answer:
+        known = {"object_id": object_id, "slice_index": index, "decision": kind, "threshold": 0.5, "note": ""}
+        return self.post(f"/decide{query}", known | fields)
+
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        cookie = {"Cookie": f"s2sw-review-{self.port}={self.token}"} if self.token else {}
+        try:
+            connection.request(method, path, body, cookie | headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def served(
+    output: Path, private: Path, reviewer: str = "ada", switches: Switches | None = None
+) -> Iterator[Client]:
+    """Serve the page in a thread of this process."""
+    folder = LocalOutput(output)
+    sources = Sources(folder, private, StorageSettings())
+    door = Door.open(build_app(folder, sources, reviewer, switches or Switches()))
+    server: uvicorn.Server = door.server()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door.listener]})
+    thread.start()
+    try:
+        yield Client(door.gate.port, door.gate.token)
+    finally:
+        server.should_exit = True
+        thread.join()
