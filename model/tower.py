@@ -74,7 +74,9 @@ class VisionTower(nn.Module):
         )
 
     def lower(self, dtype: torch.dtype) -> None:
-        """Compute everything before ln_post in dtype; ln_post and the projection stay in float32."""
+        """Make the loaded tower ready for inference: in dtype before ln_post, in float32 from there on."""
+        for block in self.transformer:
+            block.mlp.fold()
         self.to(dtype)
         self.ln_post.float()
         self.proj.data = self.proj.data.float()
