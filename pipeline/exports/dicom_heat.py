@@ -35,14 +35,17 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
         for finding, pixels in reader.pictures(case):
             data: bytes | None = None
             with reader.counting([finding]):
-                data = dicom_bytes(_capture(finding, pixels, source, options))
+                data = dicom_bytes(capture_of(finding, pixels, source, options))
             if data is not None:
                 folder.write(f"{finding.stem}.dcm", data)
                 written += 1
     return written
 
 
-def _capture(finding: Finding, pixels: NDArray[np.uint8], source: Dataset, options: Options) -> hd.sc.SCImage:
+def capture_of(
+    finding: Finding, pixels: NDArray[np.uint8], source: Dataset, options: Options
+) -> hd.sc.SCImage:
+    """Return the object that shows a slice of a source; pixels: uint8 (rows, cols) or (rows, cols, 3)."""
     frame = frame_of(finding, source)
     capture = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=completed(source),

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 
 import highdicom as hd
-import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
@@ -22,32 +20,44 @@ from pipeline.exports.dicom_common import (
 from pipeline.exports.folder import Folder
 from pipeline.exports.options import Options
 from pipeline.exports.reading import Reader
+from schemas.outcomes import Reason, ScreeningError
+
+EMPTY = "empty_mask"
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
     """Write one object for each DICOM object of the results, named by rank and id.
 
     Objects that are no DICOM are counted as unsupported, as are those whose frames have no place in space:
-    several frames without a Frame of Reference cannot be segmented in one object.
+    several frames without a Frame of Reference cannot be segmented in one object. One without a pixel in its
+    masks is counted as such.
     """
     written = 0
     for number, case in enumerate(cases, start=1):
+        if not any(finding.mask.any() for finding in case.findings):
+            reader.skipped[EMPTY] += len(case.findings)
+            continue
         source = reader.dicom(case)
         data: bytes | None = None
         if source is not None:
             with reader.counting(case.findings):
-                data = dicom_bytes(_segmentation(case, source, options, number))
+                data = dicom_bytes(segmentation_of(case, source, options, number))
         if data is not None:
             folder.write(f"{min(case.findings, key=lambda f: f.rank).stem}.dcm", data)
             written += len(case.findings)
     return written
 
 
-def _segmentation(case: Case, source: Dataset, options: Options, number: int) -> hd.seg.Segmentation:
+def segmentation_of(case: Case, source: Dataset, options: Options, number: int) -> hd.seg.Segmentation:
+    """Return the object for the masks of a case, the number-th of its series; source: what it refers to.
+
+    Raises what highdicom does where the source is not as the standard wants it.
+    """
     cut = case.findings[0].cut
+    masks = masks_of(case, source)
     segmentation = hd.seg.Segmentation(
         source_images=[completed(source)],
-        pixel_array=_shaped(masks_of(case, source), source),
+        pixel_array=masks if "NumberOfFrames" in source else masks[0],
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(options, cut)],
         series_instance_uid=series_uid("seg", source, options, cut),
@@ -62,6 +72,9 @@ def _segmentation(case: Case, source: Dataset, options: Options, number: int) ->
         content_description="Anomalies found by software, to be reviewed",
         series_description="Anomalies (s2sw)",
     )
+    # of several frames in an object of a single-frame class highdicom takes the first alone
+    if int(segmentation.NumberOfFrames) != masks.any((1, 2)).sum():
+        raise ScreeningError(Reason.UNSUPPORTED)
     _drop_unknown_measures(segmentation)
     return segmentation
 
@@ -77,11 +90,6 @@ def _drop_unknown_measures(segmentation: Dataset) -> None:
         measures = shared.PixelMeasuresSequence[0]
         if "PixelSpacing" not in measures or "SliceThickness" not in measures:
             del shared.PixelMeasuresSequence
-
-
-def _shaped(masks: NDArray[np.uint8], source: Dataset) -> NDArray[np.uint8]:
-    """Return the masks in the shape that highdicom takes: a single frame has no axis of its own."""
-    return masks if "NumberOfFrames" in source else masks[0]
 
 
 def _description(options: Options, cut: float) -> hd.seg.SegmentDescription:

@@ -1,0 +1,136 @@
+"""``s2sw export`` as users call it."""
+
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from jobs.cli import app
+from tests.pipeline.exports.conftest import open_archive, private_archive
+from tests.pipeline.review.screened import Screened
+
+__all__ = ["open_archive", "private_archive"]
+
+
+def export(screened: Screened, *arguments: str | Path) -> Result:
+    command = ["export", screened.output, "--private-dir", screened.private, *arguments]
+    return CliRunner().invoke(app, [str(part) for part in command])
+
+
+def refused(screened: Screened, *arguments: str | Path) -> str:
+    """Return the one line that the command ends with."""
+    result = export(screened, *arguments)
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    (line,) = result.stderr.splitlines()
+    return line.removeprefix("s2sw: ")
+
+
+@pytest.mark.parametrize(
+    ("format_", "flags"),
+    [
+        ("png", "--reveal pixels"),
+        ("fiftyone", "--reveal pixels"),
+        ("label-studio", "--reveal pixels"),
+        ("dicom-seg", "--reveal patient"),
+        ("dicom-heat", "--reveal patient --reveal pixels"),
+    ],
+)
+def test_private_results_reveal_nothing_that_was_not_asked_for(
+    private_archive: Screened, tmp_path: Path, format_: str, flags: str
+) -> None:
+    line = refused(private_archive, "-f", format_, "--to", tmp_path / "out")
+    assert line.startswith(f"the results are private and {format_} holds ")
+    assert line.endswith(f"ask for it with {flags}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_of_private_results_must_be_asked_for_too(private_archive: Screened, tmp_path: Path) -> None:
+    assert "--reveal pixels" in refused(private_archive, "--html", tmp_path / "top.html")
+    done = export(private_archive, "--html", tmp_path / "top.html", "--reveal", "pixels")
+    assert done.exit_code == 0
+    said, written = done.stdout.splitlines()
+    assert "pictures of the objects, with whatever is burned into them" in said
+    assert written == f"51 slices written to {tmp_path / 'top.html'}"
+    page = (tmp_path / "top.html").read_text()
+    assert not [name for name in private_archive.ids if name in page]
+    assert (tmp_path / "top.html").stat().st_mode & 0o077 == 0
+
+
+def test_asking_for_what_a_format_never_holds_is_refused(private_archive: Screened, tmp_path: Path) -> None:
+    line = refused(private_archive, "-f", "csv", "--to", tmp_path / "out", "--reveal", "pixels")
+    assert line == "--reveal pixels: the format csv never holds that; leave it out"
+
+
+def test_files_of_private_results_are_their_owners_alone(private_archive: Screened, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    done = export(private_archive, "-f", "coco", "--to", out, "--reveal", "pixels", "--top", "2")
+    assert done.exit_code == 0, done.output
+    made = [out.parent, out, *out.rglob("*")]
+    assert len(made) == 6
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in made} == {0}
+
+
+def test_open_results_need_no_asking_and_still_say_what_they_hold(
+    open_archive: Screened, tmp_path: Path
+) -> None:
+    done = export(open_archive, "-f", "png", "--to", tmp_path / "out", "--top", "1")
+    assert done.exit_code == 0, done.output
+    assert "addresses of the objects" in done.stdout
+    assert "pictures of the objects" in done.stdout
+
+
+def test_a_source_that_cannot_be_read_is_counted_and_the_others_follow(
+    open_archive: Screened, tmp_path: Path
+) -> None:
+    gone, changed = (open_archive.archive / "line-0" / f"part-{n:02}.png" for n in (2, 4))
+    kept = tmp_path / "kept.png"
+    shutil.copy2(changed, kept)
+    gone.rename(tmp_path / "gone.png")
+    changed.write_bytes(b"another picture")
+    try:
+        done = export(open_archive, "-f", "label-studio", "--to", tmp_path / "out", "--top", "0")
+    finally:
+        (tmp_path / "gone.png").rename(gone)
+        shutil.copy2(kept, changed)
+    assert done.exit_code == 0
+    assert f"49 slices written to {tmp_path / 'out'}" in done.stdout
+    assert done.stderr.startswith("s2sw: 2 slices were left out or have no picture: ")
+    assert {"not_found 1", "changed 1"} <= set(done.stderr.split(": ")[2].strip().split(", "))
+
+
+def test_without_the_crosswalk_nothing_can_be_shown(private_archive: Screened, tmp_path: Path) -> None:
+    arguments = ["-f", "png", "--to", tmp_path / "out", "--reveal", "pixels", "--private-dir", tmp_path]
+    done = export(private_archive, *arguments)
+    assert done.exit_code == 1
+    assert "0 slices written" in done.stdout
+    assert "name its folder with --private-dir" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "name a format and a folder (--format coco --to DIR), or a page (--html FILE)"),
+        (["-f", "coco"], "name a format and a folder (--format coco --to DIR), or a page (--html FILE)"),
+        (["-f", "coco", "--html", "x.html"], "--html is a format of its own; leave out --format and --to"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_said(
+    private_archive: Screened, arguments: list[str], line: str
+) -> None:
+    assert refused(private_archive, *arguments) == line
+
+
+def test_nothing_is_written_among_other_files(private_archive: Screened, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    line = refused(private_archive, "-f", "csv", "--to", tmp_path)
+    assert line == f"--to {tmp_path} is not empty; name a new folder"
+    assert "is a folder; name a file" in refused(private_archive, "--html", tmp_path)
+
+
+def test_an_output_without_results_is_refused(private_archive: Screened, tmp_path: Path) -> None:
+    empty = Screened(private_archive.archive, tmp_path, private_archive.private, {})
+    assert "holds no runs" in refused(empty, "-f", "csv", "--to", tmp_path / "out")
+    gone = Screened(private_archive.archive, tmp_path / "gone", private_archive.private, {})
+    assert "no such output" in refused(gone, "-f", "csv", "--to", tmp_path / "out")

@@ -1,0 +1,27 @@
+"""Exports made within the test's process, and the rows of results that they must agree with."""
+
+from pathlib import Path
+from typing import Any
+
+from connectors.outputs import LocalOutput
+from pipeline.exports.exporting import Choice, Export, Exported
+from pipeline.exports.formats import FORMATS, page_format
+from pipeline.exports.names import FormatName
+from pipeline.exports.revealing import Reveal
+from pipeline.results import Row, open_results
+from schemas.storage import StorageSettings
+from tests.pipeline.review.screened import Screened
+
+
+def export(screened: Screened, name: str, folder: Path, *asked: Reveal, **choice: Any) -> Exported:
+    """Write an export of a format, or of the page if that is a file's name."""
+    format_ = page_format(name) if name.endswith(".html") else FORMATS[FormatName(name)]
+    wanted = Choice(asked=frozenset(asked), **choice)
+    plan = Export(LocalOutput(screened.output), name, format_, wanted)
+    return plan.run(folder, screened.private, StorageSettings())
+
+
+def rows_of(screened: Screened) -> dict[tuple[str, int], Row]:
+    """Return the rows of slices by object and slice."""
+    rows = open_results(str(screened.output)).slices().to_pylist()
+    return {(row["object_id"], row["slice_index"]): row for row in rows}

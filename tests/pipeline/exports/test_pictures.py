@@ -1,0 +1,92 @@
+"""PNG overlays, and the page that needs no server."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typing_extensions import override
+
+from pipeline.exports.revealing import Reveal
+from tests.pipeline.exports.exported import export
+from tests.pipeline.review.screened import HOSTILE, Screened
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(text)
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(open_archive: Screened, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("page")
+    assert export(open_archive, "top.html", folder, top=None).written == 51
+    assert [path.name for path in folder.iterdir()] == ["top.html"]
+    return (folder / "top.html").read_text()
+
+
+def test_overlays_show_picture_and_map_side_by_side(private_archive: Screened, folder: Path) -> None:
+    exported = export(private_archive, "png", folder, Reveal.PIXELS, top=5)
+    files = sorted(folder.iterdir())
+    assert exported.written == len(files) == 5
+    for path in files:
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            half = picture.width // 2
+            left, right = picture.crop((0, 24, half, 90)), picture.crop((half + 12, 24, picture.width, 90))
+            assert left.tobytes() != right.tobytes()
+
+
+def test_the_page_holds_every_picture_and_asks_for_nothing(page: str) -> None:
+    found = Page(page)
+    sources = [value for name, value in found.attributes if name == "src"]
+    assert len(sources) == 2 * 51
+    for source in sources[:6]:
+        kind, _, data = source.partition(";base64,")
+        with Image.open(BytesIO(base64.b64decode(data))) as picture:
+            assert kind == f"data:image/{(picture.format or '').lower()}"
+    assert all(source.startswith("data:image/") for source in sources)
+    assert not {name for name, _ in found.attributes} & {"href", "srcset", "action", "data"}
+    assert not re.search(r"url\(|@import|https?:", page)
+
+
+def test_the_page_needs_no_script_and_allows_its_own_style_alone(page: str) -> None:
+    found = Page(page)
+    assert "script" not in found.tags
+    assert not [name for name, _ in found.attributes if name.startswith("on") or name == "style"]
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = next(value for name, value in found.attributes if value.startswith("default-src"))
+    assert policy == f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'"
+
+
+def test_names_with_markup_are_text(page: str) -> None:
+    assert HOSTILE not in page
+    found = Page(page)
+    assert HOSTILE in found.text
+    assert found.tags.count("img") == 2 * 51
+
+
+def test_every_picture_has_a_text_and_every_control_a_label(page: str) -> None:
+    assert page.count('<label for="maps">') == page.count('<input type="checkbox" id="maps"') == 1
+    texts = [value for name, value in Page(page).attributes if name == "alt"]
+    assert sum(text.startswith("Rank ") for text in texts) == texts.count("") == 51

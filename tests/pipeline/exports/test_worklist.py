@@ -1,0 +1,46 @@
+"""The CSV worklist, and that no spreadsheet takes a cell for a formula."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.exports.revealing import Reveal
+from pipeline.exports.worklist import COLUMNS, _harmless
+from tests.pipeline.exports.exported import export, rows_of
+from tests.pipeline.review.screened import HOSTILE, Screened
+
+
+def lines(folder: Path) -> list[dict[str, str]]:
+    with (folder / "worklist.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_line_a_slice_highest_score_first(private_archive: Screened, folder: Path) -> None:
+    export(private_archive, "csv", folder, top=None)
+    found = lines(folder)
+    rows = rows_of(private_archive)
+    assert [int(line["rank"]) for line in found] == list(range(1, len(rows) + 1))
+    scores = [float(line["image_score"]) for line in found]
+    assert scores == sorted(scores, reverse=True)
+    for line in found:
+        row = rows[line["object_id"], int(line["slice_index"])]
+        assert (line["site"], line["date"]) == (row["site"], str(row["date"]))
+        assert float(line["image_score"]) == pytest.approx(row["image_score"], abs=1e-6)
+        assert line["decision"] == line["note"] == ""
+    assert list(found[0]) == list(COLUMNS)
+
+
+def test_addresses_are_a_column_when_asked_for(open_archive: Screened, folder: Path) -> None:
+    export(open_archive, "csv", folder, Reveal.NAMES, top=None)
+    assert any(line["address"].endswith(HOSTILE) for line in lines(folder))
+
+
+@given(st.text())
+def test_no_cell_starts_a_formula(text: str) -> None:
+    cell = _harmless(text)
+    assert isinstance(cell, str)
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert cell.removeprefix("'") == text.removeprefix("'")
