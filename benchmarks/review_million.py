@@ -3,8 +3,8 @@
     python -m benchmarks.review_million [--rows 1000000] [--results DIR] [--out FILE.json]
 
 Slices are written as a run writes them, token maps of ViT-L/14 at 518 pixels (37 x 37) and masks included:
-about 3 GB in a temporary folder, or in --results, where they are kept and used again. The server is the
-command ``s2sw review`` in a process of its own; each page is asked for three times and the slowest is printed,
+about 3 GB in a temporary folder, or in --results, where they are kept and used again. The server is
+``s2sw review`` in a process of its own; each page is asked for three times and the slowest is printed,
 the first page also right after the start. Files are in the system's cache.
 """
 

@@ -1,5 +1,6 @@
 """Running the page: one port of the loopback interface, until it is stopped."""
 
+import contextlib
 import secrets
 import socket
 from dataclasses import dataclass
@@ -43,4 +44,5 @@ class Door:
 
     def serve(self) -> None:
         """Answer requests until the process is told to stop."""
-        self.server().run(sockets=[self.listener])
+        with contextlib.suppress(KeyboardInterrupt):
+            self.server().run(sockets=[self.listener])

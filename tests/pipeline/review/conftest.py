@@ -23,8 +23,9 @@ def open_archive(tmp_path_factory: pytest.TempPathFactory) -> Screened:
 
 def copied(screened: Screened, folder: Path) -> Screened:
     """Return the same with results of its own, in another place: the crosswalk is found by the run's id."""
-    shutil.copytree(screened.output, folder / "results")
-    return replace(screened, output=folder / "results")
+    output = folder / f"results-{screened.archive.parent.name}"
+    shutil.copytree(screened.output, output)
+    return replace(screened, output=output)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Slices are decoded as a run does; the map follows the picture's own contrast, so
 """
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -86,13 +87,16 @@ def archive_files() -> dict[str, bytes]:
     }
 
 
-def screen_archive(folder: Path, mode: str = "private") -> Screened:
-    """Write an archive and the results of two runs over it, on two days and at two sites."""
+def screen_archive(folder: Path, mode: str = "private", names: Iterable[str] | None = None) -> Screened:
+    """Write an archive and the results of two runs over it, on two days and at two sites.
+
+    names: only these files of it.
+    """
     source, private = folder / "archive", folder / "private"
-    for name, data in archive_files().items():
+    for name in names or archive_files():
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(archive_files()[name])
     private.mkdir(mode=0o700)
     listed = sorted(
         expand_archives(list_objects(str(source), StorageSettings()), StorageSettings(), DecodeSettings()),

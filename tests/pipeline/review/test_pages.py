@@ -1,0 +1,249 @@
+"""What the pages say, and what they do not."""
+
+import re
+from html import unescape
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from connectors.decode import decode
+from pipeline.results import full_map, open_results
+from pipeline.review.media import Switches
+from schemas.decoding import DecodeSettings
+from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS
+from tests.pipeline.review.screened import (
+    HOSTILE,
+    THRESHOLD,
+    VOLUME_SLICES,
+    Screened,
+    archive_files,
+    screen_archive,
+)
+from tests.pipeline.review.serving import Client, served
+
+SLICES = 51
+
+
+def cards(text: str) -> list[str]:
+    return [unescape(found) for found in re.findall(r'class="card" href="([^"]+)"', text)]
+
+
+def link(text: str, rel: str) -> str:
+    found = re.search(rf'href="([^"]+)" rel="{rel}"', text)
+    assert found, f"no link {rel}"
+    return unescape(found[1])
+
+
+def path_of(kind: str, screened: Screened, name: str, index: int = 0) -> str:
+    """Return the address of a slice's picture, thumbnail or map."""
+    object_id = screened.ids[name]
+    run = FIRST if run_of(screened, object_id) == FIRST else SECOND
+    place = f"{object_id}/{index}?settings={SETTINGS}"
+    return f"/map/{place}" if kind == "map" else f"/{kind}/{run}/{place}"
+
+
+def run_of(screened: Screened, object_id: str) -> str:
+    query = f"SELECT run_id FROM objects WHERE object_id = '{object_id}'"
+    return str(open_results(str(screened.output)).sql(query).fetchall()[0][0])
+
+
+def test_the_pages_of_the_worklist_hold_every_slice_once(page: Client) -> None:
+    first = page.get("/").text
+    second = page.get(link(first, "next")).text
+    assert len(cards(first)) == 48
+    assert len(set(cards(first) + cards(second))) == SLICES
+    assert "<strong>49\u201351</strong> of <strong>51</strong>" in second
+    assert cards(page.get(link(second, "prev")).text) == cards(first)
+
+
+def test_scores_fall_along_the_worklist_and_filters_are_in_the_links(page: Client) -> None:
+    text = page.get("/?low=0.3&highest=1&site=south").text
+    scores = [float(score) for score in re.findall(r'class="score">([\d.]+)<', text)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] >= 0.3
+    assert all("low=0.3" in address and "site=south" in address for address in cards(text))
+    assert 'value="0.3"' in text
+
+
+def test_a_slice_says_where_it_stands_and_leads_on(page: Client, private: Screened) -> None:
+    listed = cards(page.get("/").text)
+    text = page.get(listed[3]).text
+    assert f"4 of {SLICES}" in text
+    assert link(text, "prev") == listed[2]
+    assert link(text, "next") == listed[4]
+    volume = page.get(f"/slice/{private.ids['ward/head.nii']}/7").text
+    assert f"slice 8 of {VOLUME_SLICES}" in volume
+    assert "Score along the stack" in volume
+
+
+def test_what_was_not_screened_is_listed_with_its_reason(page: Client, private: Screened) -> None:
+    text = page.get("/objects").text
+    assert "ends too early" in text
+    assert all(private.ids[name] in text for name in ("broken/empty.png", "broken/cut.png"))
+    only = page.get("/objects?reason=truncated").text
+    assert private.ids["broken/cut.png"] in only
+    assert private.ids["broken/empty.png"] not in only
+    assert "Nothing: no object" in page.get("/objects?status=no_pixels").text
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/?low=high", "low is 'high': a number from 0 to 1 is expected"),
+        ("/?first=yesterday", "first is 'yesterday': a day such as 2026-07-31 is expected"),
+        ("/?decision=maybe", "decision is 'maybe': one of"),
+        ("/?after=x", "follow the links of the worklist"),
+        ("/?settings=<b>", "settings is '<b>': the results hold ffff"),
+        ("/objects?status=lost", "status is 'lost': one of quarantined, no_pixels is expected"),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_one_line(page: Client, path: str, message: str) -> None:
+    answer = page.get(path)
+    assert answer.status == 400
+    (line,) = re.findall(r'role="alert">(.*)</p>\n</main>', answer.text)
+    assert message in unescape(line)
+    assert "<b>" not in line
+
+
+def test_slices_that_do_not_exist_are_said_so(page: Client, private: Screened) -> None:
+    for path in ("/slice/nobody/0", f"/slice/{private.ids['ward/head.nii']}/99", "/map/nobody/0", "/other"):
+        assert page.get(path).status == 404
+
+
+def test_private_pages_name_nobody(private: Screened) -> None:
+    words = [
+        "archive",
+        "head.nii",
+        "ct.dcm",
+        "part-",
+        "line-",
+        "ward",
+        "belt",
+        "onerror",
+        str(private.archive),
+    ]
+    with served(private.output, private.private) as page:
+        pages = ["/", "/objects", *cards(page.get("/").text)[:3]]
+        for path in pages:
+            text = page.get(path).text
+            assert not [word for word in words if word in text], path
+
+
+def test_names_are_shown_if_asked_for(private: Screened) -> None:
+    with served(private.output, private.private, switches=Switches(show_names=True)) as page:
+        assert "head.nii" in page.get("/").text
+        assert str(private.archive / "broken/cut.png") in page.get("/objects").text
+        assert str(private.archive / "ward/ct.dcm") in page.get(f"/slice/{private.ids['ward/ct.dcm']}/0").text
+
+
+def test_markup_in_names_and_notes_stays_text(open_page: Client, lake: Screened) -> None:
+    object_id, note = lake.ids[f"line-0/{HOSTILE}"], "</textarea><script>alert(2)</script>\"'<img src=x>"
+    assert open_page.decide(object_id, "unsure", note=note).status == 303
+    pages = ["/", "/?decision=unsure", "/objects", f"/slice/{object_id}/0"]
+    texts = "".join(open_page.get(path).text for path in pages)
+    assert HOSTILE in unescape(texts)
+    assert note in unescape(texts)
+    assert "<b>notes</b>" in unescape(texts)
+    for tag in ("<img src=x", "<script>", "<b>notes", "</textarea><"):
+        assert tag not in texts
+
+
+def test_the_map_is_that_of_the_results(page: Client, private: Screened) -> None:
+    answer = page.get(path_of("map", private, "line-0/part-04.png"))
+    rows, cols = int(answer.headers["X-Rows"]), int(answer.headers["X-Cols"])
+    found = np.frombuffer(answer.body, "<u2").reshape(rows, cols) / 65535
+    row = (
+        open_results(str(private.output))
+        .sql(f"SELECT * FROM slices WHERE object_id = '{private.ids['line-0/part-04.png']}'")
+        .to_arrow_table()
+        .to_pylist()[0]
+    )
+    np.testing.assert_allclose(found, full_map(row), atol=1e-5)
+    # the mask that the page draws at the run's own threshold is the stored one
+    assert (found >= THRESHOLD).mean() == pytest.approx(row["area_fraction"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [("line-0/part-04.png", 0), ("ward/head.nii", 7), ("ward/ct.dcm", 0)]
+)
+def test_the_picture_is_the_slice_that_was_screened(
+    page: Client, private: Screened, name: str, index: int
+) -> None:
+    data = archive_files()[name]
+    expected = [picture.pixels for picture in decode(data, DecodeSettings())[1]][index]
+    for place in (index, max(0, index - 3), index):  # forth and back in a volume
+        answer = page.get(path_of("picture", private, name, place))
+        assert answer.headers["Content-Type"] == "image/png"
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(answer.body))), expected)
+
+
+def test_members_of_archives_are_shown(
+    page: Client, open_page: Client, private: Screened, lake: Screened
+) -> None:
+    for client, screened in ((page, private), (open_page, lake)):
+        small = client.get(path_of("thumbnail", screened, "box.zip!belt/scan.png"))
+        assert small.headers["Content-Type"] == "image/jpeg"
+        assert Image.open(BytesIO(small.body)).size == (160, 120)
+
+
+def test_open_results_are_shown_without_their_crosswalk(lake: Screened, tmp_path: Path) -> None:
+    with served(lake.output, tmp_path / "none") as page:
+        for name in ("line-0/part-04.png", "box.zip!belt/scan.png", f"line-0/{HOSTILE}"):
+            assert page.get(path_of("picture", lake, name)).headers["Content-Type"] == "image/png", name
+
+
+def test_private_results_without_their_crosswalk_say_what_is_missing(
+    private: Screened, tmp_path: Path
+) -> None:
+    with served(private.output, tmp_path / "none") as page:
+        answer = page.get(path_of("picture", private, "ward/ct.dcm"))
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert "crosswalk of run" in answer.text
+        assert "--private-dir" in answer.text
+        card = page.get(path_of("thumbnail", private, "ward/ct.dcm"))
+        assert card.headers["Content-Type"] == "image/svg+xml"
+
+
+def test_a_source_that_is_gone_or_changed_is_said_so(tmp_path: Path) -> None:
+    gone, changed = "line-0/part-04.png", "line-0/part-06.png"
+    for mode in ("private", "open"):
+        screened = screen_archive(tmp_path / mode, mode, [gone, changed])
+        (screened.archive / gone).unlink()
+        (screened.archive / changed).write_bytes(archive_files()["line-0/part-08.png"])
+        # open results know where their objects lie, without the crosswalk too
+        for private in (screened.private, tmp_path / "none")[: 1 if mode == "private" else 2]:
+            with served(screened.output, private) as page:
+                assert "The source is gone" in page.get(path_of("picture", screened, gone)).text
+                answer = page.get(path_of("picture", screened, changed))
+                assert "has changed since it was screened" in answer.text
+
+
+def test_without_pictures_nothing_is_read(private: Screened) -> None:
+    with served(private.output, private.private, switches=Switches(pictures=False)) as page:
+        text = page.get("/").text
+        assert len(cards(text)) == 48
+        assert "/thumbnail/" not in text
+        assert "data-picture" not in page.get(cards(text)[0]).text
+        for kind in ("picture", "thumbnail"):
+            assert page.get(path_of(kind, private, "ward/ct.dcm")).status == 404
+        assert page.get(path_of("map", private, "ward/ct.dcm")).status == 200
+
+
+def test_an_output_without_slices_is_a_page_too(tmp_path: Path) -> None:
+    (tmp_path / "results/objects").mkdir(parents=True)
+    with served(tmp_path / "results", tmp_path) as page:
+        assert "no screened slices yet" in page.get("/").text
+        assert page.get("/objects").status == 200
+
+
+def test_results_that_cannot_be_read_are_one_line(page: Client, private: Screened) -> None:
+    for part in (private.output / "slices").rglob("*.parquet"):
+        part.write_bytes(b"PAR1 nothing PAR1")
+    answer = page.get(f"/slice/{quote(private.ids['ward/ct.dcm'])}/0?low=0.2")
+    assert answer.status == 503
+    assert "cannot be read or written" in answer.text
+    assert str(private.output) not in answer.text
