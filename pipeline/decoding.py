@@ -84,7 +84,8 @@ class DecodeStage:
     def _object_rows(self, stored: StoredObject, get: Get) -> Iterator[Row]:
         """Yield the rows of one object: its slices, then its END row."""
         started = time.monotonic()
-        count, decoder, reason, uids = 0, "", None, ()
+        count, decoder, reason = 0, "", None
+        uids: tuple[bytes, ...] = ()
         try:
             class_name = self._class_of(stored)
             payload = get()

@@ -145,8 +145,22 @@ def _read(sample: Sample, place: int, side: int, how: Measuring) -> _Read:
     return _Read(sample, place, view, size, None if mask is None else fit_mask(mask, *size), anomalous)
 
 
+def _class_names(detector: Detector, batch: list[_Read]) -> list[str] | None:
+    """Return the class that each picture is judged by: its group, if the bundle has several class names."""
+    known = detector.class_names
+    if len(known) < 2:
+        return None
+    for read in batch:
+        if read.sample.group not in known:
+            raise DataSetError(
+                f"{read.sample.image}: its class {read.sample.group!r} is none of the bundle's class names "
+                f"({', '.join(known)}); build the bundle with it"
+            )
+    return [read.sample.group for read in batch]
+
+
 def _scored(detector: Detector, batch: list[_Read]) -> Iterator[tuple[_Read, float, NDArray[np.float32]]]:
-    found = detector.detect(np.stack([read.view for read in batch]))
+    found = detector.detect(np.stack([read.view for read in batch]), _class_names(detector, batch))
     for read, score, token_map in zip(batch, found.score.tolist(), found.token_map.numpy(), strict=True):
         if not (np.isfinite(score) and np.isfinite(token_map).all()):
             raise DataSetError(

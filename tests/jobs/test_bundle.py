@@ -1,10 +1,15 @@
 """The commands that build, show and verify bundles."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from jobs.bundle import app
+from model import load_detector
+from tests.archives import encoded, texture
 from tests.model import small_clip
 
 runner = CliRunner()
@@ -38,6 +43,88 @@ def test_build_show_verify(weights):
     assert "whole, fingerprint" in verified.output
 
 
+@pytest.fixture
+def normals(weights):
+    """Two folders of pictures named like classes, and the results of a screening of them in open mode."""
+    rows = []
+    for number in range(4):
+        path = weights / "normal" / ("nut" if number % 2 else "bolt") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(texture(50, 60, number), "PNG"))
+        rows.append({"uri": str(path), "max_score": number / 10, "status": "screened"})
+    pq.write_table(pa.Table.from_pylist(rows), weights / "objects.parquet")
+    return weights / "normal"
+
+
+def build_few_shot(weights, *options):
+    command = [
+        "build",
+        str(weights / "out"),
+        "--clip",
+        str(weights / "clip.safetensors"),
+        "--detector",
+        "winclip",
+    ]
+    return runner.invoke(app, [*command, "--image-size", "40", *options])
+
+
+def test_references_from_folders_and_from_a_query(weights, normals):
+    done = build_few_shot(
+        weights, "--class-name", "nut", "--class-name", "bolt", "--references", str(normals)
+    )
+    assert done.exit_code == 0, done.output
+    assert "text, few_shot" in done.output
+    assert "nut, bolt" in done.output
+    tensors = load_file(weights / "out" / "weights.safetensors")
+    assert tensors["memory.0.patches"].shape == tensors["memory.1.patches"].shape == (2 * 25, 64)
+    whole = load_detector(weights / "out")
+    query = f"SELECT uri FROM '{weights}/objects.parquet' WHERE uri LIKE '%nut%' ORDER BY max_score LIMIT 2"
+    (weights / "out").rename(weights / "folders")
+    assert build_few_shot(weights, "--class-name", "nut", "--references", query).exit_code == 0
+    picture = texture(50, 60, 9)[None]
+    found = load_detector(weights / "out").detect(picture).family_scores
+    assert found.tolist() == whole.detect(picture, ["nut"]).family_scores.tolist()
+
+
+def test_ensemble_of_two(weights):
+    assert build(weights, "--detector", "anomalyclip").exit_code == 0
+    (weights / "out").rename(weights / "anomalyclip")
+    assert build(weights).exit_code == 0
+    done = runner.invoke(
+        app, ["ensemble", str(weights / "both"), f"{weights}/out=3", f"{weights}/anomalyclip"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "s2swclip 0.75, anomalyclip 0.25" in done.output
+    assert runner.invoke(app, ["verify", str(weights / "both")]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--class-name", "nut", "--references", "nowhere"), "references: cannot list nowhere"),
+        (("--references", "nowhere"), "class_name: winclip needs the name"),
+        (("--class-name", "nut", "--references", "SELECT 1 AS x"), "column uri is missing"),
+        (("--class-name", "nut", "--references", "SELECT FROM x"), "references: the query fails"),
+        (
+            ("--class-name", "a", "--class-name", "b", "--references", "FOLDER"),
+            "references: no class name for",
+        ),
+        (
+            ("--class-name", "nut", "--references", "FOLDER", "--taps", "released"),
+            "taps: winclip has no such",
+        ),
+        (("--class-name", "nut", "--detector", "s2swclip"), "class_name: s2swclip has no such option"),
+        (("--class-name", "nut", "--detector", "april_gan"), "linear: april_gan needs"),
+    ],
+)
+def test_errors_of_few_shot_bundles(weights, normals, options, message):
+    done = build_few_shot(weights, *(str(normals) if option == "FOLDER" else option for option in options))
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.count("s2sw:") == 1
+    assert not (weights / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -63,6 +150,6 @@ def test_verify_refuses_a_changed_bundle(weights):
     assert "changed after the bundle was built" in done.output
 
 
-@pytest.mark.parametrize("command", [[], ["build"], ["show"], ["verify"]])
+@pytest.mark.parametrize("command", [[], ["build"], ["ensemble"], ["show"], ["verify"]])
 def test_help_teaches(command):
     assert "bundle" in runner.invoke(app, [*command, "--help"]).output.lower()
