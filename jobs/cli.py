@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs import audit, boundary, bundle, demo, evaluate, export, report, review, screen
+from jobs import audit, boundary, bundle, demo, evaluate, export, report, review, screen, train
 
 app = typer.Typer(
     name="s2sw",
@@ -18,6 +18,7 @@ app.command("report")(report.command)
 app.command("review")(review.command)
 app.command("export")(export.command)
 app.command("evaluate")(evaluate.command)
+app.command("train")(train.command)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")

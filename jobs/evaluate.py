@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from jobs.devices import device_of, precision_of
 from jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def command(
         return
     with one_line_errors(), _data_errors():
         how = _measuring(resolution, device)
-        run = _Run(how, _device(device), _precision(precision), console, quiet)
+        run = _Run(how, device_of(device), precision_of(precision), console, quiet)
         if suite is not None:
             _suite(run, given, suite, json_file, html, markdown)
         else:
@@ -205,23 +206,9 @@ def _measuring(resolution: str, device: str) -> "Measuring":
 
     if resolution not in get_args(Resolution):
         fail(f"--resolution is {resolution!r}; model or picture is needed", EXIT_USAGE)
-    batch = 1 if _device(device) == "cpu" else GPU_BATCH
-    batch = 1 if _device(device) == "cpu" else GPU_BATCH
+    batch = 1 if device_of(device) == "cpu" else GPU_BATCH
+    batch = 1 if device_of(device) == "cpu" else GPU_BATCH
     return Measuring(batch=batch, resolution=cast(Resolution, resolution))
-
-
-def _device(device: str) -> str:
-    import torch
-
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _precision(precision: str) -> str:
-    if precision not in ("fp32", "bf16"):
-        fail(f"--precision is {precision!r}; fp32 or bf16 is needed", EXIT_USAGE)
-    return precision
 
 
 @contextlib.contextmanager

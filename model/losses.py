@@ -58,9 +58,16 @@ def step_losses(
 def _tap_loss(patches: Tensor, vectors: Tensor, fused: Tensor, masks: Tensor) -> Tensor:
     """Return focal plus both Dice losses of one tap's map, straight from the patch features."""
     tokens = functional.normalize(patches, dim=-1)
-    share = (similarity(tokens, vectors, fused) / TAU).softmax(dim=-1)[:, 1:]
-    grid = round(share.shape[1] ** 0.5)
-    maps = share.permute(0, 2, 1).reshape(len(share), 2, grid, grid)
+    return map_loss((similarity(tokens, vectors, fused) / TAU).softmax(dim=-1), masks)
+
+
+def map_loss(shares: Tensor, masks: Tensor) -> Tensor:
+    """Return focal plus both classes' Dice losses of upsampled class shares.
+
+    shares: of tokens, (B, 1 + g * g, 2), class token first. masks: (B, S, S).
+    """
+    grid = round((shares.shape[1] - 1) ** 0.5)
+    maps = shares[:, 1:].permute(0, 2, 1).reshape(len(shares), 2, grid, grid)
     maps = functional.interpolate(maps, size=masks.shape[-2:], mode="bilinear", align_corners=False)
     return focal(maps, masks) + dice(maps[:, 1], masks) + dice(maps[:, 0], 1 - masks)
 

@@ -1,20 +1,27 @@
 """An evaluation's figures are those of the detector's own scores and maps, computed the plain way."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from connectors.datasets import DataSet, DataSetError, Sample, open_dataset
 from connectors.datasets.pictures import fit_mask
-from model import load_detector
+from model import build_bundle, load_detector
+from model.april_linear import LinearLayers
+from model.hints import Hints
 from model.kinds import Detector
+from model.weights import clip_from_tensors
 from pipeline.evaluation.comparing import judge_of
 from pipeline.evaluation.figures import Evaluation
 from pipeline.evaluation.measuring import Measuring, measure
 from tests.connectors.datasets import layouts
+from tests.model import small_clip
+from tests.pipeline.evaluation.bundles import SIDE
 
 
 def evaluated(detector: Detector, data: DataSet, how: Measuring | None = None) -> Evaluation:
@@ -37,7 +44,7 @@ def test_figures_are_the_plain_ones(detector: Detector, data: DataSet, resolutio
     side = detector.image_size if resolution == "model" else layouts.SIDE
     for group, samples in data.groups():
         labels = np.array([sample.anomalous for sample in samples])
-        pictures = [np.asarray(Image.open(s.image).convert("RGB"))[None] for s in samples]
+        pictures = [np.array(Image.open(s.image).convert("RGB"))[None] for s in samples]
         outs = [detector.detect(picture) for picture in pictures]
         scores = np.array([float(out.score[0]) for out in outs])
         maps = np.concatenate([detector.full_map(out.token_map.numpy(), (side, side)) for out in outs])
@@ -104,3 +111,24 @@ def test_scores_that_are_not_finite(bundles: list[Path], data: DataSet) -> None:
     broken.vectors[:] = np.nan  # type: ignore[attr-defined]
     with pytest.raises(DataSetError, match=r"000.jpg: the detector's score is not finite"):
         evaluated(broken, data)
+
+
+def test_classes_take_their_own_names(data: DataSet, tmp_path: Path) -> None:
+    """A detector with vectors for several class names is asked for each picture's own."""
+    weights = clip_from_tensors(small_clip.state_dict(), "small.pt", Hints("quick_gelu"))
+    draw = torch.Generator().manual_seed(0)
+    linear = LinearLayers(
+        torch.randn(4, small_clip.JOINT, small_clip.WIDTH, generator=draw), torch.zeros(4, small_clip.JOINT)
+    )
+    folder = build_bundle(
+        tmp_path / "bundle", weights, image_size=SIDE, detector="april_gan", class_name=("bolt", "nut"),
+        linear=linear,
+    )  # fmt: skip
+    april = load_detector(folder)
+    found = evaluated(april, data)
+    one = next(scored for scored in found.scored if scored.group == "nut")
+    picture = np.array(Image.open(data.samples[one.place].image).convert("RGB"))[None]
+    assert one.score == pytest.approx(float(april.detect(picture, ["nut"]).score[0]), abs=1e-6)
+    other = DataSet("d", [replace(sample, group="screw") for sample in data.samples])
+    with pytest.raises(DataSetError, match=r"its class 'screw' is none of .* \(bolt, nut\)"):
+        evaluated(april, other)

@@ -1,0 +1,81 @@
+"""Training APRIL-GAN's linear layers, one a tap: focal and Dice on the same maps as inference.
+
+Source: Chen et al., VAND workshop 2023: class vectors of each picture's own class name, no image loss.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.april_linear import LinearLayers
+from model.class_prompts import APRIL_GAN, class_vectors
+from model.detector import quarters
+from model.errors import BundleError
+from model.losses import dice, focal
+from model.text import TextTower
+from model.training.trainees import Batch, initial
+from model.training.visual import Pass
+from model.weights import ClipWeights
+
+
+@dataclass(frozen=True)
+class AprilGanTrainee:
+    """APRIL-GAN's linear layers. vectors: (classes, 2, C) of the names, fixed."""
+
+    parameters: dict[str, Tensor]
+    use: Pass
+    names: tuple[str, ...]
+    vectors: Tensor
+
+    def losses(self, batch: Batch, draw: random.Random) -> dict[str, Tensor]:
+        """Return focal and Dice losses summed over the taps, and their sum."""
+        vectors = self.vectors[[self.names.index(name) for name in batch.classes]]
+        both = self.layers().logits(batch.features.taps, vectors)
+        size = batch.masks.shape[-2:]
+        shares = [
+            functional.interpolate(one, size=size, mode="bilinear", align_corners=True).softmax(dim=1)
+            for one in both
+        ]
+        focals = torch.stack([focal(share, batch.masks) for share in shares]).sum()
+        dices = torch.stack([dice(share[:, 1], batch.masks) for share in shares]).sum()
+        return {"total": focals + dices, "focal": focals, "dice": dices}
+
+    def layers(self) -> LinearLayers:
+        """Return the layers as inference takes them, with gradient."""
+        weight, bias = (
+            torch.stack([self.parameters[f"fc.{n}.{part}"] for n in range(len(self.use.tap_blocks))])
+            for part in ("weight", "bias")
+        )
+        return LinearLayers(weight, bias)
+
+    def options(self) -> dict[str, Any]:
+        """Return the bundle's options."""
+        layers = self.layers()
+        linear = LinearLayers(layers.weight.detach().cpu(), layers.bias.detach().cpu())
+        return {"linear": linear, "class_name": self.names}
+
+
+def april_gan_trainee(
+    tower: TextTower, clip: ClipWeights, names: Sequence[str], seed: int, start: LinearLayers | None
+) -> AprilGanTrainee:
+    """Return APRIL-GAN's trainee for pictures of these classes, its layers drawn from a seed or given."""
+    vision, device = clip.vision, tower.text_projection.device
+    taps = quarters(vision.layers)
+    if len(set(taps)) < len(taps):
+        raise BundleError(f"the visual tower has {vision.layers} blocks, where four taps need four or more")
+    generator = torch.Generator().manual_seed(seed)
+    bound = vision.width**-0.5  # the spread of torch's own linear layers
+    shape = (len(taps), vision.embed_dim)
+    begun = start or LinearLayers(
+        initial((*shape, vision.width), bound / 3**0.5, generator), initial(shape, bound / 3**0.5, generator)
+    )
+    named = {f"fc.{n}.weight": weight for n, weight in enumerate(begun.weight)}
+    named |= {f"fc.{n}.bias": bias for n, bias in enumerate(begun.bias)}
+    parameters = {name: t.detach().clone().to(device).requires_grad_() for name, t in named.items()}
+    vectors = class_vectors(tower, names, APRIL_GAN).clone().to(device)
+    return AprilGanTrainee(parameters, Pass("bicubic", None, taps), tuple(names), vectors)

@@ -1,0 +1,59 @@
+"""From a detector's name to its trainee, and from the trainee to a bundle and a checkpoint."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from model.april_linear import read_linear
+from model.bundle import build_bundle
+from model.detector import quarters
+from model.prompts import LearnedPrompts, read_prompts
+from model.training.april_gan import april_gan_trainee
+from model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
+from model.training.recipes import Recipe
+from model.training.trainees import Trainee
+from model.weights import ClipWeights
+
+
+def make_trainee(
+    detector: str,
+    clip: ClipWeights,
+    recipe: Recipe,
+    *,
+    names: Sequence[str],
+    seed: int,
+    device: torch.device,
+    taps: str = "released",
+    start: Path | None = None,
+) -> Trainee:
+    """Return what is trained of a detector.
+
+    names: the classes of the pictures. taps: S2SWCLIP's, "released" or "per_layer". start: a checkpoint to
+    begin with instead of what the seed draws. Raises BundleError.
+    """
+    tower = clip.text_tower().to(device)
+    layers = clip.vision.layers
+    if detector == "april_gan":
+        shape = (len(quarters(layers)), clip.vision.width, clip.vision.embed_dim)
+        return april_gan_trainee(tower, clip, names, seed, read_linear(start, *shape) if start else None)
+    begun = _prompts(start, clip) if start else None
+    if detector == "anomalyclip":
+        return anomalyclip_trainee(tower, layers, recipe, seed, begun)
+    return s2swclip_trainee(tower, layers, recipe, seed, begun, taps)
+
+
+def _prompts(path: Path, clip: ClipWeights) -> LearnedPrompts:
+    return read_prompts(path, clip.text.width, families=())
+
+
+def finish(trainee: Trainee, out: Path, clip: ClipWeights, detector: str, side: int) -> Path:
+    """Build the bundle of what was trained; side: of the bundle's input, pixels. Raises BundleError."""
+    return build_bundle(out, clip, image_size=side, detector=detector, **trainee.options())
+
+
+def write_checkpoint(trainee: Trainee, path: Path) -> None:
+    """Write the parameters by their published names, for ``bundle build`` and for later training."""
+    parameters = {name: value.detach().cpu().contiguous() for name, value in trainee.parameters.items()}
+    path.write_bytes(save(dict(sorted(parameters.items()))))

@@ -1,0 +1,54 @@
+"""Published training recipes.
+
+Sources: method, section 7, for S2SWCLIP; AnomalyCLIP (Zhou et al., ICLR 2024) and APRIL-GAN (Chen et al.,
+VAND workshop 2023) for the other detectors of the family.
+"""
+
+from dataclasses import dataclass
+
+from model.errors import BundleError
+
+LEARNING_RATE = 1e-3
+BETAS = (0.5, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a detector is trained on the data set that the recipe is named for.
+
+    image_size: side S in training; screen_size: that of the bundle, pixels: S2SWCLIP's wavelets need an odd
+    grid, which training does without. wavelet: weight of the wavelet map in the bundle. pair, pixel_object:
+    weights of S2SWCLIP's pair losses and of the pixel loss of its object family.
+    """
+
+    epochs: int
+    batch: int
+    image_size: int
+    screen_size: int
+    contexts: int = 0
+    pair: float = 0.0
+    pixel_object: float = 1.0
+    wavelet: float = 0.0
+
+
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "s2swclip": {
+        "mvtec": Recipe(16, 6, 518, 518, contexts=14, pair=0.5, pixel_object=0.001, wavelet=0.1),
+        "visa": Recipe(10, 8, 400, 410, contexts=14, pair=0.03, pixel_object=1.0, wavelet=0.5),
+    },
+    "anomalyclip": {
+        "mvtec": Recipe(15, 8, 518, 518, contexts=12),
+        "visa": Recipe(15, 8, 518, 518, contexts=12),
+    },
+    "april_gan": {"mvtec": Recipe(3, 16, 518, 518), "visa": Recipe(15, 16, 518, 518)},
+}
+"""Detector to the data set that it is trained on to its recipe."""
+
+
+def recipe_of(detector: str, name: str) -> Recipe:
+    """Return a recipe; raises BundleError for a detector that is not trained or a name that is unknown."""
+    if detector not in RECIPES:
+        raise BundleError(f"detector: {detector!r} cannot be trained; {', '.join(RECIPES)} can")
+    if name not in RECIPES[detector]:
+        raise BundleError(f"recipe: {name!r} is unknown; known are {', '.join(RECIPES[detector])}")
+    return RECIPES[detector][name]

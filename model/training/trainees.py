@@ -1,0 +1,107 @@
+"""What is trained of a detector: parameters, the loss of a step, and what the bundle is built from."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from model.errors import BundleError
+from model.prompts import LearnedPrompts, embed_words
+from model.text import TextTower
+from model.training.visual import Features, Pass
+from model.words import WORDS
+
+CONTEXT_STD = 0.02
+DEEP_PROMPTS, DEEP_TOKENS = 8, 4
+NORMAL, ANOMALOUS, DEEP = "ctx_pos", "ctx_neg", "compound_prompts_text."
+"""Names of the published checkpoints, so that ``bundle build --prompts`` reads what training leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some pictures of a step: features, masks (B, S, S) 0 or 1, labels (B,) 0 or 1, and class names."""
+
+    features: Features
+    masks: Tensor
+    labels: Tensor
+    classes: Sequence[str]
+
+
+class Trainee(Protocol):
+    """One detector's trainable part."""
+
+    @property
+    def use(self) -> Pass:
+        """How it reads the tower."""
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """Published names to the tensors that are trained."""
+
+    def losses(self, batch: Batch, draw: random.Random) -> dict[str, Tensor]:
+        """Return the losses of a batch by name, ``total`` among them; draw: for random choices."""
+
+    def options(self) -> dict[str, Any]:
+        """Return what ``build_bundle`` needs beside the weights and the size."""
+
+
+def initial(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
+    """Return normally distributed values, the same for a seed on every device."""
+    return torch.randn(shape, generator=generator) * std
+
+
+class Prompts:
+    """Learned contexts and deep prompts as parameters of a text tower that stays as it is."""
+
+    def __init__(
+        self,
+        tower: TextTower,
+        families: tuple[str, ...],
+        contexts: int,
+        seed: int,
+        start: LearnedPrompts | None = None,
+    ) -> None:
+        """Draw prompts from a seed, or take them from others."""
+        self._tower, self._families = tower, families
+        device, width = tower.text_projection.device, tower.shape.width
+        begun = start or _drawn(contexts, width, min(DEEP_PROMPTS, tower.shape.layers - 1), seed)
+        if begun.normal.shape[1] != width:
+            raise BundleError(
+                f"prompts are {begun.normal.shape[1]} wide where this CLIP's text tower is {width}; start "
+                "from prompts of the same CLIP"
+            )
+        named = {NORMAL: begun.normal, ANOMALOUS: begun.anomalous}
+        named |= {f"{DEEP}{number}": deep for number, deep in enumerate(begun.deep)}
+        self.parameters = {
+            name: tensor.detach().clone().to(device).requires_grad_() for name, tensor in named.items()
+        }
+        with torch.no_grad():
+            self._embedded = {
+                family: embed_words(WORDS[family], len(begun.normal), tower) for family in families
+            }
+        self._embedded = {f: (w.to(device), end.to(device)) for f, (w, end) in self._embedded.items()}
+
+    def features(self) -> dict[str, Tensor]:
+        """Return each family's raw text features (2, C), with gradient."""
+        return self._learned(self.parameters, self._embedded).features(self._tower, self._families)
+
+    def trained(self) -> LearnedPrompts:
+        """Return the prompts as they are, on the CPU."""
+        return self._learned({n: p.detach().cpu() for n, p in self.parameters.items()}, {})
+
+    @staticmethod
+    def _learned(
+        named: Mapping[str, Tensor], embedded: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> LearnedPrompts:
+        deep = sorted((name for name in named if name.startswith(DEEP)), key=lambda n: int(n[len(DEEP) :]))
+        return LearnedPrompts(named[NORMAL], named[ANOMALOUS], tuple(named[n] for n in deep), embedded)
+
+
+def _drawn(contexts: int, width: int, deep: int, seed: int) -> LearnedPrompts:
+    generator = torch.Generator().manual_seed(seed)
+    normal, anomalous = (initial((contexts, width), CONTEXT_STD, generator) for _ in range(2))
+    rows = tuple(initial((DEEP_TOKENS, width), CONTEXT_STD, generator) for _ in range(deep))
+    return LearnedPrompts(normal, anomalous, rows)

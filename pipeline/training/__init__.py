@@ -1,0 +1,1 @@
+"""Training on files of pictures: one visual pass into a cache, then the model's training loop."""
