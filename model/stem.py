@@ -19,7 +19,7 @@ SPREAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class StemBlock:
-    """One inverted residual: channels inside (0: no expansion), kernel of the depthwise part, channels out."""
+    """One inverted residual: channels inside (0: as they come), depthwise kernel, channels out."""
 
     expanded: int
     kernel: int
@@ -76,21 +76,31 @@ class InvertedResidual(nn.Module):
         super().__init__()
         inside = shape.expanded or channels
         self.expand = nn.Conv2d(channels, inside, 1) if shape.expanded else None
-        self.depthwise = nn.Conv2d(inside, inside, shape.kernel, stride, groups=inside)
+        around = shape.kernel // 2 if stride == 1 else 0
+        self.depthwise = nn.Conv2d(inside, inside, shape.kernel, stride, around, groups=inside)
         self.project = nn.Conv2d(inside, shape.channels, 1)
         self.residual = stride == 1 and channels == shape.channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, rows, cols) to (B, channels out, rows / stride, cols / stride)."""
-        inside = functional.relu6(self.expand(x)) if self.expand is not None else x
-        out: Tensor = self.project(functional.relu6(self.depthwise(pad_same(inside, self.depthwise))))
+        inside = _relu6(self.expand(x)) if self.expand is not None else x
+        out: Tensor = self.project(_relu6(self.depthwise(pad_same(inside, self.depthwise))))
         return x + out if self.residual else out
 
 
 def pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Pad with zeros as TensorFlow's SAME does for even sides: the extra row and column come last."""
+    """Pad with zeros where a convolution halves an even side, as TensorFlow's SAME does.
+
+    The extra row and column come last; at stride 1 the convolution pads itself.
+    """
+    if conv.stride[0] == 1:
+        return x
     lack = conv.kernel_size[0] - conv.stride[0]
-    return functional.pad(x, (lack // 2, lack - lack // 2) * 2) if lack > 0 else x
+    return functional.pad(x, (lack // 2, lack - lack // 2) * 2)
+
+
+def _relu6(x: Tensor) -> Tensor:
+    return functional.relu6(x, inplace=not torch.is_grad_enabled())
 
 
 class Stem(nn.Module):
@@ -131,7 +141,7 @@ class Stem(nn.Module):
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         x = images.contiguous(memory_format=torch.channels_last)
-        x = functional.relu6(self.first(pad_same(x, self.first)))
+        x = _relu6(self.first(pad_same(x, self.first)))
         maps = []
         for level in self.levels:
             for block in level:  # type: ignore[attr-defined]

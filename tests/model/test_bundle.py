@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model import build_bundle, load_detector
-from model.embedded import embedded_bundle
 from model.errors import BundleError
 from model.hints import Hints
 from model.prompts import LearnedPrompts, read_prompts
@@ -210,13 +209,3 @@ def test_wrong_prompts(change, message, tmp_path):
     with pytest.raises(BundleError, match=message) as error:
         read_prompts(tmp_path / "p.pth", 128)
     assert re.match(rf"^{re.escape(str(tmp_path))}.*p\.pth: .*$", str(error.value))
-
-
-def test_embedded_is_built_once(tmp_path):
-    folder = embedded_bundle(tmp_path)
-    before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
-    assert embedded_bundle(tmp_path) == folder
-    assert before == {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
-    assert len(list(tmp_path.iterdir())) == 1
-    detector = load_detector(folder)
-    assert (detector.image_size, detector.grid, detector.trained) == (240, 15, False)

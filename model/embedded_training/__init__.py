@@ -1,0 +1,1 @@
+"""How the embedded detector is trained: on generated pictures alone, on the CPU. Knows no Ray."""

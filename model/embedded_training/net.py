@@ -1,0 +1,108 @@
+"""The network that is trained: the tower's blocks over frozen stem features, and the class vectors."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.architecture import VisionShape
+from model.embedded import TWO_STREAM_FROM
+from model.fusion import FAMILIES
+from model.lite0 import lite0_stem, published_file
+from model.similarity import TAU, similarity
+from model.spatial import spatial_features
+from model.stem import Stem, StemShape, beside_the_picture, stem_shape
+from model.tower import VisionTower
+
+WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
+
+FUSED = FAMILIES.index("fused")
+
+
+def fresh_stem() -> Stem:
+    """Return EfficientNet-lite0's stem; its features are not yet brought to a common range."""
+    tensors = lite0_stem(published_file())
+    shape = stem_shape({f"stem.{n}": t for n, t in tensors.items()}, "stem.", "EfficientNet-lite0")
+    assert shape is not None
+    stem = Stem(shape)
+    stem.load_state_dict(tensors, strict=False)
+    return stem.requires_grad_(False).eval()
+
+
+def tower_shape(stem: StemShape) -> VisionShape:
+    """Return the shape of the embedded tower: 240 pixels a side, 15 x 15 patches."""
+    return VisionShape(WIDTH, LAYERS, WIDTH // 64, stem.stride, GRID, JOINT, "gelu", stem)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the network says of a batch, as logits (anomalous minus normal), float32.
+
+    image: (4, B, 2) of the image feature. token: name to (B, N - 1), of each map that is trained.
+    """
+
+    image: Tensor
+    token: dict[str, Tensor]
+
+    @property
+    def score(self) -> Tensor:
+        """Return the image score (B,), 0..1, as the detector computes it."""
+        return self.image.softmax(dim=-1)[..., 1].mean(dim=0)
+
+
+class EmbeddedNet(nn.Module):
+    """S2SWCLIP's tower and head; class vectors are parameters, since there is no text tower."""
+
+    def __init__(self, stem: StemShape) -> None:
+        super().__init__()
+        self.tower = VisionTower(tower_shape(stem))
+        del self.tower.stem  # frozen: its features come from outside
+        self.vectors = nn.Parameter(torch.empty(len(FAMILIES), 2, JOINT))
+
+    def start(self, seed: int) -> None:
+        """Draw all parameters from a seed."""
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            with torch.no_grad():
+                if ".ln_" in name:
+                    parameter.fill_(1.0 if name.endswith("weight") else 0.0)
+                elif name.endswith("bias"):
+                    parameter.zero_()
+                else:
+                    parameter.normal_(0, _deviation(name), generator=generator)
+
+    def class_vectors(self) -> Tensor:
+        """Return the normalised class vectors (4, 2, C)."""
+        return functional.normalize(self.vectors, dim=-1)
+
+    def forward(self, features: Tensor) -> Seen:
+        """Map stem features (B, N - 1, K) to logits; the blocks in bfloat16, scores in float32.
+
+        Maps: those of method's losses (object and state, straight from the patch features) and the
+        detector's own spatial branch (fused vectors after hierarchical fusion).
+        """
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens = self.tower.embed_patches(beside_the_picture(features.float()))
+            out = self.tower.two_stream(tokens.bfloat16(), TWO_STREAM_FROM, [LAYERS])
+        vectors = self.class_vectors()
+        feature = functional.normalize(out.final.float() @ self.tower.proj, dim=-1)
+        patches = functional.normalize(self.tower.project(out.taps[0]), dim=-1)
+        named = dict(zip(FAMILIES, vectors, strict=True))
+        token = {name: _difference(patches, named[name], named["fused"]) for name in ("object", "state")}
+        token["fused"] = _difference(spatial_features(patches), named["fused"], named["fused"])
+        return Seen(torch.einsum("bc,fkc->fbk", feature, vectors) / TAU, token)
+
+
+def _deviation(name: str) -> float:
+    if "embedding" in name:
+        return 0.02
+    if "conv1" in name:
+        return 0.03
+    return JOINT**-0.5 if name == "vectors" else 0.04
+
+
+def _difference(tokens: Tensor, vectors: Tensor, fused: Tensor) -> Tensor:
+    """Return anomalous minus normal similarity over tau, (B, N - 1), class token left out."""
+    logits = similarity(tokens, vectors, fused) / TAU
+    return (logits[..., 1] - logits[..., 0])[:, 1:]
