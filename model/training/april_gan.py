@@ -15,10 +15,9 @@ from torch.nn import functional
 from model.april_linear import LinearLayers
 from model.class_prompts import APRIL_GAN, class_vectors
 from model.detector import quarters
-from model.errors import BundleError
 from model.losses import dice, focal
 from model.text import TextTower
-from model.training.trainees import Batch, initial
+from model.training.trainees import Batch, initial, leaves
 from model.training.visual import Pass
 from model.weights import ClipWeights
 
@@ -61,21 +60,20 @@ class AprilGanTrainee:
 
 
 def april_gan_trainee(
-    tower: TextTower, clip: ClipWeights, names: Sequence[str], seed: int, start: LinearLayers | None
+    tower: TextTower, clip: ClipWeights, names: Sequence[str], begun: LinearLayers, device: torch.device
 ) -> AprilGanTrainee:
-    """Return APRIL-GAN's trainee for pictures of these classes, its layers drawn from a seed or given."""
-    vision, device = clip.vision, tower.text_projection.device
-    taps = quarters(vision.layers)
-    if len(set(taps)) < len(taps):
-        raise BundleError(f"the visual tower has {vision.layers} blocks, where four taps need four or more")
-    generator = torch.Generator().manual_seed(seed)
-    bound = vision.width**-0.5  # the spread of torch's own linear layers
-    shape = (len(taps), vision.embed_dim)
-    begun = start or LinearLayers(
-        initial((*shape, vision.width), bound / 3**0.5, generator), initial(shape, bound / 3**0.5, generator)
-    )
+    """Return APRIL-GAN's trainee for pictures of these classes; the tower is read once, on the CPU."""
+    taps = quarters(clip.vision.layers)
     named = {f"fc.{n}.weight": weight for n, weight in enumerate(begun.weight)}
     named |= {f"fc.{n}.bias": bias for n, bias in enumerate(begun.bias)}
-    parameters = {name: t.detach().clone().to(device).requires_grad_() for name, t in named.items()}
     vectors = class_vectors(tower, names, APRIL_GAN).clone().to(device)
-    return AprilGanTrainee(parameters, Pass("bicubic", None, taps), tuple(names), vectors)
+    return AprilGanTrainee(leaves(named, device), Pass("bicubic", None, taps), tuple(names), vectors)
+
+
+def drawn(clip: ClipWeights, seed: int) -> LinearLayers:
+    """Draw layers to begin with from a seed, spread as torch's own linear layers are."""
+    vision = clip.vision
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(quarters(vision.layers)), vision.embed_dim)
+    std = (3 * vision.width) ** -0.5
+    return LinearLayers(initial((*shape, vision.width), std, generator), initial(shape, std, generator))

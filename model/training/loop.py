@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from model.errors import BundleError
-from model.kinds import Precision
 from model.training.curves import write_curve
 from model.training.data import Item, batch_of
 from model.training.recipes import BETAS, LEARNING_RATE
@@ -33,7 +32,6 @@ class Plan:
     side: int
     seed: int
     device: torch.device
-    precision: Precision = "fp32"
     patience: int | None = None
 
     def steps(self, count: int) -> int:
@@ -138,9 +136,7 @@ class Training:
         return batch_of(items, self.store, self.plan.side, self.plan.device)
 
     def _losses(self, batch: Batch, draw: str) -> dict[str, Tensor]:
-        lower = self.plan.precision == "bf16"
-        with torch.autocast(self.plan.device.type, torch.bfloat16, enabled=lower):
-            return self.trainee.losses(batch, random.Random(draw))  # noqa: S311 (no secret)
+        return self.trainee.losses(batch, random.Random(draw))  # noqa: S311 (no secret)
 
     def _parameters(self) -> dict[str, Tensor]:
         return {name: value.detach().cpu().clone() for name, value in self.trainee.parameters.items()}

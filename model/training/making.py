@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
 
 from model.april_linear import read_linear
 from model.bundle import build_bundle
 from model.detector import quarters
-from model.prompts import LearnedPrompts, read_prompts
-from model.training.april_gan import april_gan_trainee
+from model.prompts import read_prompts
+from model.training import april_gan
 from model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
 from model.training.recipes import Recipe
-from model.training.trainees import Trainee
+from model.training.trainees import How, Trainee, drawn
 from model.weights import ClipWeights
 
 
@@ -21,10 +20,10 @@ def make_trainee(
     detector: str,
     clip: ClipWeights,
     recipe: Recipe,
+    how: How,
     *,
     names: Sequence[str],
     seed: int,
-    device: torch.device,
     taps: str = "released",
     start: Path | None = None,
 ) -> Trainee:
@@ -33,19 +32,17 @@ def make_trainee(
     names: the classes of the pictures. taps: S2SWCLIP's, "released" or "per_layer". start: a checkpoint to
     begin with instead of what the seed draws. Raises BundleError.
     """
-    tower = clip.text_tower().to(device)
-    layers = clip.vision.layers
+    tower, layers = clip.text_tower(), clip.vision.layers
     if detector == "april_gan":
         shape = (len(quarters(layers)), clip.vision.width, clip.vision.embed_dim)
-        return april_gan_trainee(tower, clip, names, seed, read_linear(start, *shape) if start else None)
-    begun = _prompts(start, clip) if start else None
+        linear = read_linear(start, *shape) if start else april_gan.drawn(clip, seed)
+        return april_gan.april_gan_trainee(tower, clip, names, linear, how.device)
+    begun = (
+        read_prompts(start, clip.text.width, families=()) if start else drawn(tower, recipe.contexts, seed)
+    )
     if detector == "anomalyclip":
-        return anomalyclip_trainee(tower, layers, recipe, seed, begun)
-    return s2swclip_trainee(tower, layers, recipe, seed, begun, taps)
-
-
-def _prompts(path: Path, clip: ClipWeights) -> LearnedPrompts:
-    return read_prompts(path, clip.text.width, families=())
+        return anomalyclip_trainee(tower, layers, begun, how)
+    return s2swclip_trainee(tower, layers, recipe, begun, how, taps)
 
 
 def finish(trainee: Trainee, out: Path, clip: ClipWeights, detector: str, side: int) -> Path:

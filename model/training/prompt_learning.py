@@ -19,7 +19,7 @@ from model.prompts import LearnedPrompts
 from model.s2swclip import settle
 from model.text import TextTower
 from model.training.recipes import Recipe
-from model.training.trainees import Batch, Prompts
+from model.training.trainees import Batch, How, Prompts
 from model.training.visual import Pass
 from model.words import WORDS
 
@@ -79,13 +79,12 @@ def _pair(logits: Tensor, labels: Tensor, draw: random.Random) -> Tensor:
 
 
 def s2swclip_trainee(
-    tower: TextTower, layers: int, recipe: Recipe, seed: int, start: LearnedPrompts | None, taps: str
+    tower: TextTower, layers: int, recipe: Recipe, begun: LearnedPrompts, how: How, taps: str = "released"
 ) -> S2swClipTrainee:
     """Return S2SWCLIP's trainee for a visual tower of so many blocks; taps: "released" or "per_layer"."""
     settings = settle(layers, {"taps": taps})
     use = Pass("bilinear", settings.two_stream_from, settings.tap_blocks)
-    prompts = Prompts(tower, tuple(WORDS), recipe.contexts, seed, start)
-    return S2swClipTrainee(prompts, use, recipe, taps)
+    return S2swClipTrainee(Prompts(tower, tuple(WORDS), begun, how), use, recipe, taps)
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,9 @@ class AnomalyClipTrainee:
         return {"prompts": self.prompts.trained()}
 
 
-def anomalyclip_trainee(
-    tower: TextTower, layers: int, recipe: Recipe, seed: int, start: LearnedPrompts | None
-) -> AnomalyClipTrainee:
+def anomalyclip_trainee(tower: TextTower, layers: int, begun: LearnedPrompts, how: How) -> AnomalyClipTrainee:
     """Return AnomalyCLIP's trainee: two streams after a quarter of the tower, its last block tapped."""
     first, *_, last = quarters(layers)
-    prompts = Prompts(tower, (anomalyclip.FAMILY,), recipe.contexts, seed, start)
-    return AnomalyClipTrainee(prompts, Pass("bilinear", first, (last,)))
+    return AnomalyClipTrainee(
+        Prompts(tower, (anomalyclip.FAMILY,), begun, how), Pass("bilinear", first, (last,))
+    )

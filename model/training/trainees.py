@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.errors import BundleError
+from model.kinds import Precision
 from model.prompts import LearnedPrompts, embed_words
 from model.text import TextTower
 from model.training.visual import Features, Pass
@@ -48,6 +49,19 @@ class Trainee(Protocol):
         """Return what ``build_bundle`` needs beside the weights and the size."""
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """Where it is trained, and whether the text tower computes in bfloat16; losses are float32 always."""
+
+    device: torch.device
+    precision: Precision = "fp32"
+
+
+def leaves(named: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return copies on the device that gather gradients."""
+    return {name: tensor.detach().clone().to(device).requires_grad_() for name, tensor in named.items()}
+
+
 def initial(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
     """Return normally distributed values, the same for a seed on every device."""
     return torch.randn(shape, generator=generator) * std
@@ -56,37 +70,28 @@ def initial(shape: tuple[int, ...], std: float, generator: torch.Generator) -> T
 class Prompts:
     """Learned contexts and deep prompts as parameters of a text tower that stays as it is."""
 
-    def __init__(
-        self,
-        tower: TextTower,
-        families: tuple[str, ...],
-        contexts: int,
-        seed: int,
-        start: LearnedPrompts | None = None,
-    ) -> None:
-        """Draw prompts from a seed, or take them from others."""
-        self._tower, self._families = tower, families
-        device, width = tower.text_projection.device, tower.shape.width
-        begun = start or _drawn(contexts, width, min(DEEP_PROMPTS, tower.shape.layers - 1), seed)
-        if begun.normal.shape[1] != width:
+    def __init__(self, tower: TextTower, families: tuple[str, ...], begun: LearnedPrompts, how: How) -> None:
+        """Begin with these prompts; the tower moves to the device. Raises BundleError for another width."""
+        if begun.normal.shape[1] != tower.shape.width:
             raise BundleError(
-                f"prompts are {begun.normal.shape[1]} wide where this CLIP's text tower is {width}; start "
-                "from prompts of the same CLIP"
+                f"prompts are {begun.normal.shape[1]} wide where this CLIP's text tower is "
+                f"{tower.shape.width}; start from prompts of the same CLIP"
             )
         named = {NORMAL: begun.normal, ANOMALOUS: begun.anomalous}
         named |= {f"{DEEP}{number}": deep for number, deep in enumerate(begun.deep)}
-        self.parameters = {
-            name: tensor.detach().clone().to(device).requires_grad_() for name, tensor in named.items()
-        }
+        self.parameters = leaves(named, how.device)
+        contexts = len(begun.normal)
         with torch.no_grad():
-            self._embedded = {
-                family: embed_words(WORDS[family], len(begun.normal), tower) for family in families
-            }
-        self._embedded = {f: (w.to(device), end.to(device)) for f, (w, end) in self._embedded.items()}
+            words = {family: embed_words(WORDS[family], contexts, tower) for family in families}
+        self._embedded = {f: (w.to(how.device), end.to(how.device)) for f, (w, end) in words.items()}
+        self._tower, self._families, self._how = tower.to(how.device), families, how
 
     def features(self) -> dict[str, Tensor]:
-        """Return each family's raw text features (2, C), with gradient."""
-        return self._learned(self.parameters, self._embedded).features(self._tower, self._families)
+        """Return each family's raw text features (2, C), float32, with gradient."""
+        lower = self._how.precision == "bf16"
+        with torch.autocast(self._how.device.type, torch.bfloat16, enabled=lower):
+            found = self._learned(self.parameters, self._embedded).features(self._tower, self._families)
+        return {family: feature.float() for family, feature in found.items()}
 
     def trained(self) -> LearnedPrompts:
         """Return the prompts as they are, on the CPU."""
@@ -100,8 +105,10 @@ class Prompts:
         return LearnedPrompts(named[NORMAL], named[ANOMALOUS], tuple(named[n] for n in deep), embedded)
 
 
-def _drawn(contexts: int, width: int, deep: int, seed: int) -> LearnedPrompts:
-    generator = torch.Generator().manual_seed(seed)
+def drawn(tower: TextTower, contexts: int, seed: int) -> LearnedPrompts:
+    """Draw prompts to begin with from a seed: as many contexts as asked for, and the published deep ones."""
+    generator, width = torch.Generator().manual_seed(seed), tower.shape.width
     normal, anomalous = (initial((contexts, width), CONTEXT_STD, generator) for _ in range(2))
-    rows = tuple(initial((DEEP_TOKENS, width), CONTEXT_STD, generator) for _ in range(deep))
-    return LearnedPrompts(normal, anomalous, rows)
+    count = min(DEEP_PROMPTS, tower.shape.layers - 1)
+    deep = tuple(initial((DEEP_TOKENS, width), CONTEXT_STD, generator) for _ in range(count))
+    return LearnedPrompts(normal, anomalous, deep)

@@ -19,6 +19,7 @@ from model.training.making import finish, make_trainee, write_checkpoint
 from model.training.recipes import Recipe
 from model.training.state import Curve, State
 from model.training.store import FeatureStore
+from model.training.trainees import How
 from model.training.visual import FrozenTower
 from model.weights import ClipWeights
 from pipeline.training.visual_pass import Reading, visual_pass
@@ -70,9 +71,9 @@ def train_bundle(
         settings.detector,
         clip,
         recipe,
+        How(device, settings.precision),
         names=[name for name, _ in data.groups()],
         seed=settings.seed,
-        device=device,
         taps=settings.taps,
         start=settings.start,
     )
@@ -85,10 +86,7 @@ def train_bundle(
     key = training_key(items, tower.key, clip, settings)
     del tower
     train, rest = held_out(items, settings.holdout, settings.seed)
-    plan = Plan(
-        recipe.epochs, recipe.batch, recipe.image_size, settings.seed, device, settings.precision,
-        settings.patience,
-    )  # fmt: skip
+    plan = Plan(recipe.epochs, recipe.batch, recipe.image_size, settings.seed, device, settings.patience)
     training = Training(trainee, plan, store, train, rest, work, key)
     with watching.training(recipe.epochs, plan.steps(len(train))) as follow:
         state = training.run(follow)

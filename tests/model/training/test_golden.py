@@ -9,7 +9,7 @@ from model import build_bundle, load_detector
 from model.prompts import read_prompts
 from model.training.prompt_learning import S2swClipTrainee, s2swclip_trainee
 from model.training.recipes import RECIPES
-from model.training.trainees import ANOMALOUS, DEEP, NORMAL, Batch
+from model.training.trainees import ANOMALOUS, DEEP, NORMAL, Batch, How
 from model.training.visual import Features
 from tests.model.golden import Golden, golden
 
@@ -28,8 +28,8 @@ def step(request, tmp_path_factory) -> tuple[Golden, S2swClipTrainee, Batch]:
     )
     recipe = replace(RECIPES["s2swclip"]["mvtec"], pair=0.0)
     start = read_prompts(case.prompts, case.meta["width"])
-    layers = case.clip.vision.layers
-    return case, s2swclip_trainee(case.clip.text_tower(), layers, recipe, 0, start, "released"), batch
+    layers, how = case.clip.vision.layers, How(torch.device("cpu"))
+    return case, s2swclip_trainee(case.clip.text_tower(), layers, recipe, start, how), batch
 
 
 class NoDraw:
