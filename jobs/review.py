@@ -65,7 +65,7 @@ def command(
     try:
         door = Door.open(app, port)
     except OSError as error:
-        fail(f"port {port}: {error.strerror}; name another with --port", EXIT_FAILED)
+        fail(f"port {port}: {os.strerror(error.errno or 0)}; name another with --port", EXIT_FAILED)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Review page: {door.gate.address}", markup=False)
     console.print("It is for this machine alone. Ctrl+C ends it.")

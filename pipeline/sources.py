@@ -59,7 +59,7 @@ class Crosswalk:
         if not files:
             return {}
         query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
-        with duckdb.connect() as connection:
+        with duckdb.connect(config={"threads": 1}) as connection:
             rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
         return {row.pop("object_id"): StoredObject(**row) for row in rows.to_pylist()}
 

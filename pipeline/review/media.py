@@ -115,13 +115,14 @@ class Media:
         wanted = pa.table({name: [row[name] for row in rows] for name in ("object_id", "slice_index")})
         cursor = self._archive.cursor()
         cursor.register("page", wanted)
+        # the scores say which few of the files' pages have to be unpacked
+        scores = [row["image_score"] for row in rows if "image_score" in row] or [0.0, 1.0]
         query = (
             "SELECT object_id, slice_index, fingerprint, rows, cols, mask, mask_encoding FROM slices "
-            "WHERE fingerprint = ? AND list_contains(?, object_id) "
+            "WHERE fingerprint = ? AND image_score BETWEEN CAST(? AS FLOAT) AND CAST(? AS FLOAT) "
             "AND (object_id, slice_index) IN (FROM page)"
         )
-        ids = [row["object_id"] for row in rows]
-        for row in rows_of(cursor, query, [rows[0]["fingerprint"], ids]):
+        for row in rows_of(cursor, query, [rows[0]["fingerprint"], min(scores), max(scores)]):
             self._masks[_key(row)] = row
         while len(self._masks) > KEPT_MASKS:
             self._masks.popitem(last=False)

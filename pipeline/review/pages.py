@@ -127,6 +127,8 @@ class Pages:
         known = [settings.fingerprint for settings in self._archive.settings]
         if asked.settings and asked.settings not in known:
             raise FilterError(f"settings is {asked.settings[:40]!r}: the results hold {', '.join(known)}")
+        if asked.site and not self._archive.has_site:
+            raise FilterError(f"site is {asked.site[:40]!r}: these results are not kept by site")
         return asked if asked.settings or not known else replace(asked, settings=known[0])
 
     def row(self, object_id: str, index: int, filters: Filters) -> Row:

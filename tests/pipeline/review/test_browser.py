@@ -5,9 +5,11 @@ With S2SW_SCREENSHOTS=FOLDER the pictures of docs/review.md are made anew.
 
 import os
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from connectors.outputs import LocalOutput
 from pipeline.decisions import decisions
@@ -24,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
 ]
 
+WIDE = {"width": 1280, "height": 860}
 NARROW = {"width": 360, "height": 740}
 SCREENSHOTS = os.environ.get("S2SW_SCREENSHOTS")
 
@@ -46,13 +49,14 @@ def decided(screened: Screened) -> dict[tuple[str, int], str]:
 def picture(watch: Watched, name: str) -> None:
     """Save what the browser shows for the documentation, if asked to."""
     if SCREENSHOTS:
-        watch.page.screenshot(path=Path(SCREENSHOTS) / f"review-{name}.png")
+        shown = Image.open(BytesIO(watch.page.screenshot()))
+        shown.save(Path(SCREENSHOTS) / f"review-{name}.webp", quality=80, method=6)
 
 
 def test_a_review_from_the_list_to_a_decision_that_stays(
     browser: Browser, open_page: Client, lake: Screened
 ) -> None:
-    with watched(browser, open_page, viewport={"width": 1280, "height": 860}) as watch:
+    with watched(browser, open_page, viewport=WIDE, color_scheme="dark") as watch:
         page = watch.page
         page.context.clear_cookies()
         page.goto(f"{open_page.address}/?token={open_page.token}")
@@ -76,7 +80,6 @@ def test_a_review_from_the_list_to_a_decision_that_stays(
         page.fill("#threshold", "0.7")
         assert 0 < watch.inside() < at_half
         assert watch.painted() == watch.inside()
-        picture(watch, "slice")
 
         page.fill("#note", "<b>white</b> spot")
         page.uncheck("[name=advance]")
@@ -122,7 +125,7 @@ def test_names_and_notes_with_markup_are_not_executed(
 
 def test_everything_by_keyboard(browser: Browser, page: Client, private: Screened) -> None:
     volume = private.ids["ward/head.nii"]
-    with watched(browser, page) as watch:
+    with watched(browser, page, viewport=WIDE, color_scheme="dark") as watch:
         watch.open()
         watch.press("j", "j", "k", "Enter")
         watch.follow("**/slice/**")
@@ -143,6 +146,7 @@ def test_everything_by_keyboard(browser: Browser, page: Client, private: Screene
         before = watch.inside()
         watch.press("]", "]", "]")
         assert watch.inside() < before
+        picture(watch, "slice")
         watch.press("0")
         assert watch.inside() == before
         assert watch.painted() == before
@@ -210,7 +214,7 @@ def test_a_narrow_window_needs_no_scrolling_sideways(
     browser: Browser, open_page: Client, lake: Screened
 ) -> None:
     volume = lake.ids["ward/head.nii"]
-    with watched(browser, open_page, viewport=NARROW) as watch:
+    with watched(browser, open_page, viewport=NARROW, color_scheme="light") as watch:
         for path in ("/", f"/slice/{volume}/10", "/objects"):
             watch.open(path)
             assert watch.width() <= NARROW["width"], path

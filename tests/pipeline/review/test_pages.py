@@ -237,6 +237,7 @@ def test_an_output_without_slices_is_a_page_too(tmp_path: Path) -> None:
     (tmp_path / "results/objects").mkdir(parents=True)
     with served(tmp_path / "results", tmp_path) as page:
         assert "no screened slices yet" in page.get("/").text
+        assert "these results are not kept by site" in page.get("/?site=north").text
         assert page.get("/objects").status == 200
 
 
