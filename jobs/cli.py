@@ -2,7 +2,19 @@
 
 import typer
 
-from jobs import audit, boundary, bundle, demo, evaluate, export, report, review, screen, train
+from jobs import (
+    audit,
+    boundary,
+    bundle,
+    demo,
+    evaluate,
+    export,
+    report,
+    review,
+    screen,
+    threshold,
+    train,
+)
 
 app = typer.Typer(
     name="s2sw",
@@ -17,6 +29,7 @@ app.command("demo")(demo.command)
 app.command("report")(report.command)
 app.command("review")(review.command)
 app.command("export")(export.command)
+app.command("threshold")(threshold.command)
 app.command("evaluate")(evaluate.command)
 app.command("train")(train.command)
 app.add_typer(bundle.app, name="bundle")

@@ -1,7 +1,8 @@
 """From a YAML file and command-line options to a checked configuration."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -38,6 +39,14 @@ def build_config(file: Path | None, options: dict[str, Any]) -> ScreenConfig:
         ) from None
 
 
+def read_flags(file: Path) -> Any:
+    """Return the key ``flag`` of a file that ``s2sw threshold`` wrote. Raises ConfigurationError."""
+    values = _read_yaml(file)
+    if set(values) != {"flag"}:
+        raise ConfigurationError(f"{file}: the one key 'flag' is expected, as `s2sw threshold` writes it")
+    return values["flag"]
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text())
@@ -62,14 +71,19 @@ def _set(values: dict[str, Any], path: list[str], value: object, file: str) -> N
 def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; known there: {', '.join(_known(problem['loc'][:-1]))}"
+        return f"unknown key '{key}'; known there: {', '.join(_fields(problem['loc'][:-1]))}"
     if problem["type"] == "missing":
-        return f"'{key}' is missing: {ScreenConfig.model_fields[key].description}" if key else "empty"
+        if not key:
+            return "empty"
+        *path, name = problem["loc"]
+        return f"'{key}' is missing: {_fields(path)[name].description}"
     return f"'{key}': {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"
 
 
-def _known(path: tuple[Any, ...]) -> list[str]:
+def _fields(path: Sequence[Any]) -> dict[str, Any]:
+    """Return the fields of the section at a path of keys."""
     model: Any = ScreenConfig
     for key in path:
-        model = model.model_fields[key].annotation
-    return list(model.model_fields)
+        # of an entry of a list the type of all its entries
+        model = get_args(model)[0] if isinstance(key, int) else model.model_fields[key].annotation
+    return dict(model.model_fields)

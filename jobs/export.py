@@ -32,6 +32,9 @@ def command(
     min_score: Annotated[
         float, typer.Option(min=0, max=1, help="Take image scores from this one on, 0..1.")
     ] = 0.0,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="Take what reaches the flagging thresholds of the newest run.")
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Map value of the masks, 0..1.  [default: as stored]"),
@@ -71,7 +74,7 @@ def command(
     from pipeline.run_records import ReportError
     from schemas.storage import StorageSettings
 
-    choice = Choice(top or None, min_score, threshold, frozenset(reveal or ()))
+    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()))
     storage = StorageSettings(endpoint_url=endpoint_url)
     try:
         export = _prepare(output, target, choice, storage)

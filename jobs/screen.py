@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.configuration import ConfigurationError, build_config, is_configuration
+from jobs.configuration import ConfigurationError, build_config, is_configuration, read_flags
 from jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors, warn
 from schemas.outcomes import ScreeningError
 
@@ -65,6 +65,10 @@ def command(
         str | None,
         typer.Option(help="Keep figures for Prometheus in this file (docs/report.md).  [default: none]"),
     ] = None,
+    flag: Annotated[
+        Path | None,
+        typer.Option(help="Flagging thresholds that `s2sw threshold` wrote.  [default: none]"),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
 ) -> None:
     """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
@@ -105,6 +109,7 @@ def command(
         "cluster.workers": workers,
     }
     try:
+        options["flag"] = read_flags(flag) if flag else None
         config = build_config(Path(source) if from_file else None, options)
     except ConfigurationError as error:
         fail(str(error), EXIT_USAGE)

@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 
 from connectors.outputs import OutputFolder, open_output
 from connectors.storage import is_s3
+from pipeline import views
+from pipeline.flagging import would_flag
 from pipeline.histogram import ScoreHistogram
 from pipeline.run_records import ReportError, RunRecord, run_ids
+from schemas.config import FlagSettings
 from schemas.outcomes import Reason, ScreeningError, Status
 from schemas.storage import StorageSettings
 
@@ -33,13 +36,15 @@ class Figures:
 class RunReport:
     """What a report shows: the run's own rows, and all rows made under the same settings.
 
-    unfinished: runs with committed results but no run file; they were killed, or still work.
+    unfinished: runs with committed results but no run file; they were killed, or still work. flagged: slices
+    under the same settings that reach the flagging thresholds of this run; None if it has none.
     """
 
     run: RunRecord
     own: Figures = field(default_factory=Figures)
     same_settings: Figures = field(default_factory=Figures)
     unfinished: list[str] = field(default_factory=list)
+    flagged: int | None = None
 
 
 def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
@@ -77,8 +82,16 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
     for table in _tables(output, slices, ["image_score"], run.summary.fingerprint):
         _add_scores(report, table)
     known = set(run_ids(output))
+    report.flagged = _flagged(output, run)
     report.unfinished = sorted({_run_of(name) for name in committed} - known)
     return report
+
+
+def _flagged(output: OutputFolder, run: RunRecord) -> int | None:
+    flag = FlagSettings.model_validate(run.config.get("flag") or {})
+    if flag == FlagSettings():
+        return None
+    return would_flag(views.connect(output), run.summary.fingerprint, flag)[0]
 
 
 def _tables(

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pipeline.charts import Bar, rate_chart, score_chart
 from pipeline.pages import template
 from pipeline.report import RunReport
-from pipeline.report_text import outcome
+from pipeline.report_text import flagged_line, outcome
 from pipeline.speed import Span, spans, stages
 from pipeline.summary_text import EXPLANATIONS, UNTRAINED
 from schemas.outcomes import Status
@@ -34,6 +34,7 @@ def report_page(report: RunReport) -> str:
         ],
         bars=bars,
         score_chart=_score_chart(report, bars) if bars else None,
+        flagged=None if report.flagged is None else flagged_line(report),
         reasons=report.same_settings.reasons.most_common(),
         quarantined=report.same_settings.reasons.total(),
         rate_charts=_rate_charts(spans(summary.timeline)),

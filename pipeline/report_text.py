@@ -25,6 +25,8 @@ def print_report(report: RunReport, console: Console) -> None:
     console.print(counts_table(summary))
     console.print(accounting_line(summary))
     console.print(_scores(report))
+    if report.flagged is not None:
+        console.print(flagged_line(report))
     if report.same_settings.reasons:
         console.print(_reasons(report))
     console.print(_stages(summary))
@@ -51,6 +53,12 @@ def print_runs(runs: Iterable[RunRecord], console: Console) -> None:
 def outcome(summary: RunSummary) -> str:
     """Say how a run ended, with its exit code."""
     return f"{summary.outcome}, exit code {summary.exit_code}"
+
+
+def flagged_line(report: RunReport) -> str:
+    """Say how many slices reach the run's flagging thresholds."""
+    total = report.same_settings.scores.total
+    return f"Flagged for review: {report.flagged or 0:,} of {total:,} slices, by the thresholds of this run"
 
 
 def _line(summary: RunSummary) -> list[str]:

@@ -15,6 +15,7 @@ from pipeline import views
 from pipeline.committed import TABLES, committed_parts
 from pipeline.datasets import dataset_of
 from pipeline.decisions import decisions
+from pipeline.flagging import create_flagged, flag_settings
 from pipeline.masks import SliceMaps, decode_mask
 from pipeline.tiles import boxes_of
 from schemas.storage import StorageSettings
@@ -35,15 +36,20 @@ class Results:
     output: OutputFolder
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection with lazy views ``slices`` and ``objects``; queries read what they need.
+        """Return a DuckDB connection with lazy views ``slices``, ``objects`` and ``flagged``.
+
+        Queries read what they need. ``flagged`` holds the rows of ``slices`` that reach the flagging
+        thresholds in force (``pipeline.flagging``), with ``flag_threshold``.
 
         Columns are those of schemas SLICES and OBJECTS, and ``date`` and ``site`` where parts of the output
         lie in such folders. ``connection.cursor()`` gives another thread the same views.
         """
-        return views.connect(self.output)
+        connection = views.connect(self.output)
+        create_flagged(connection, flag_settings(self.output))
+        return connection
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
-        """Run a DuckDB query over ``slices``, ``objects`` and ``decisions`` (those that count now)."""
+        """Run a DuckDB query over the views of ``connect`` and ``decisions`` (those that count now)."""
         connection = self.connect()
         connection.register("decisions", decisions(self.output))
         return connection.sql(query)

@@ -72,6 +72,32 @@ class ClassSettings(Strict):
     name: str | None = Field(None, description="class name of all other objects")
 
 
+class FlagGroup(Strict):
+    """A flagging threshold for some slices. site, modality: None for any."""
+
+    site: str | None = Field(None, description="of parts in folders site=NAME")
+    modality: str | None = Field(None, description="a code of the column modality")
+    threshold: float = Field(ge=0, le=1, description="image score from which such a slice is flagged")
+
+
+class FlagSettings(Strict):
+    """Which slices are flagged for review: no part of a fingerprint, for it changes no row of the results."""
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="image score from which a slice is flagged; default: none is"
+    )
+    groups: tuple[FlagGroup, ...] = Field(
+        (), description="thresholds of some sites and modalities; the first that fits a slice counts"
+    )
+
+    def threshold_of(self, site: str | None, modality: str) -> float | None:
+        """Return the threshold of a slice; None flags nothing."""
+        for group in self.groups:
+            if group.site in (None, site) and group.modality in (None, modality):
+                return group.threshold
+        return self.threshold
+
+
 class ScreenConfig(Strict):
     """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
 
@@ -96,6 +122,7 @@ class ScreenConfig(Strict):
         None, description="local file kept up to date with figures in Prometheus' text format"
     )
     classes: ClassSettings = ClassSettings()
+    flag: FlagSettings = FlagSettings()
     tiles: TileSettings = TileSettings()
     decode: DecodeSettings = DecodeSettings()
     storage: StorageSettings = StorageSettings()

@@ -20,11 +20,15 @@ OBJECTS_AT_ONCE = 64  # whose rows, maps and masks included, are in memory
 
 @dataclass(frozen=True)
 class Selection:
-    """Which slices: at most top (None: all) with at least this image score (0..1), of one fingerprint."""
+    """Which slices of one fingerprint: at most top (None: all), with at least this image score (0..1).
+
+    flagged: only those that reach the flagging thresholds in force.
+    """
 
     fingerprint: str
     top: int | None = 100
     min_score: float = 0.0
+    flagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ class Case:
 
 def newest_fingerprint(connection: duckdb.DuckDBPyConnection) -> str | None:
     """Return the settings of the newest run with results; None where there are none."""
-    row = connection.execute("SELECT fingerprint FROM objects ORDER BY run_id DESC LIMIT 1").fetchone()
-    return row[0] if row else None
+    rows = connection.execute("SELECT fingerprint FROM objects ORDER BY run_id DESC LIMIT 1").fetchall()
+    return rows[0][0] if rows else None
 
 
 def cases(
@@ -99,8 +103,9 @@ def _index(row: Row) -> int:
 
 
 def _chosen(connection: duckdb.DuckDBPyConnection, selection: Selection) -> Iterator[tuple[str, int]]:
+    table = "flagged" if selection.flagged else "slices"
     rows = connection.execute(
-        "SELECT object_id, slice_index FROM slices WHERE fingerprint = ? AND image_score >= ? "
+        f"SELECT object_id, slice_index FROM {table} WHERE fingerprint = ? AND image_score >= ? "  # noqa: S608
         "ORDER BY image_score DESC, object_id, slice_index LIMIT ?",
         [selection.fingerprint, selection.min_score, selection.top],
     )

@@ -22,6 +22,7 @@ class Choice:
 
     top: int | None = 100
     min_score: float = 0.0
+    flagged: bool = False
     threshold: float | None = None
     asked: frozenset[Reveal] = frozenset()
 
@@ -67,8 +68,9 @@ class Export:
     def run(self, folder: Path, private_dir: Path, storage: StorageSettings) -> Exported:
         """Write the files into a folder. Raises OSError where that fails."""
         reader = Reader(Sources(self._output, private_dir, storage), storage)
-        selection = Selection(self._fingerprint, self._choice.top, self._choice.min_score)
-        chosen = cases(self._connection, selection, self._choice.threshold)
+        choice = self._choice
+        selection = Selection(self._fingerprint, choice.top, choice.min_score, choice.flagged)
+        chosen = cases(self._connection, selection, choice.threshold)
         written = self._format.write(chosen, reader, Folder(folder), self._options)
         return Exported(written, reader.skipped, reader.no_source)
 

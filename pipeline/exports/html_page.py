@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +19,7 @@ from pipeline.exports.options import Options, Write
 from pipeline.exports.reading import Reader
 from pipeline.exports.revealing import MEANING
 from pipeline.overlays import layer
+from pipeline.pages import template
 from pipeline.summary_text import UNTRAINED
 
 SIDE = 560
@@ -57,7 +57,7 @@ def page(cards: list[Card], options: Options) -> str:
     """Return the page. Its policy allows this very style and pictures within the page, and nothing else."""
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _template().render(
+    return template("export.html").render(
         cards=cards,
         options=options,
         untrained=None if options.trained else UNTRAINED,
@@ -71,14 +71,6 @@ def page(cards: list[Card], options: Options) -> str:
 def _style() -> str:
     folder = files("pipeline") / "templates"
     return "\n".join((folder / name).read_text() for name in ("page.css", "export.css"))
-
-
-@functools.cache
-def _template() -> Template:
-    return Environment(
-        loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    ).get_template("export.html")  # fmt: skip
 
 
 def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Options) -> Card:

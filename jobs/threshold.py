@@ -1,0 +1,153 @@
+"""``s2sw threshold``: from decisions, or from results taken as normal, to a flagging threshold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+
+if TYPE_CHECKING:
+    from connectors.outputs import OutputFolder
+    from pipeline.proposals import Answer
+    from schemas.config import FlagSettings
+
+WIDTH = 140  # a group is one line on a narrow terminal, too
+
+
+def command(
+    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    target_precision: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Share of flagged slices that are anomalies, 0..1."),
+    ] = None,
+    target_rate: Annotated[
+        float | None, typer.Option(min=1e-6, max=0.5, help="Share of normal slices that are flagged, 0..1.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="A threshold for each: site, modality, or site,modality.  [default: one]")
+    ] = "",
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="decisions (for a precision) or normals (for a rate).  [default: as fits]"
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="File for the thresholds.  [default: the terminal]")] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+    ] = None,
+) -> None:
+    """Propose a flagging threshold: the image score from which a slice is flagged for review.
+
+    For a precision, from reviewers' decisions: the lowest threshold at which so many of the decided slices at
+    or above it are anomalies. For a rate, from all slices that no reviewer accepted, taken as normal: the
+    lowest one that flags at most so many of them. Both under the settings of the newest run, with 95 %
+    intervals. The file is what `s2sw screen --flag FILE` takes; its key `flag` may stand in a job file, too.
+
+    Exit codes: 0 proposed, 1 too little to propose from, 2 bad usage.
+
+    Examples:
+
+    `s2sw threshold /results --target-precision 0.8 --by site,modality --to flag.yaml`
+
+    `s2sw threshold /results --target-rate 0.01`
+    """
+    source = _source(target_precision, target_rate, from_)
+    from pipeline.decisions import DecisionError
+    from pipeline.proposals import GroupingError
+    from pipeline.report import open_existing, readable
+    from pipeline.run_records import ReportError
+    from schemas.storage import StorageSettings
+
+    columns = [name.strip() for name in by.split(",") if name.strip()]
+    try:
+        folder = open_existing(output, StorageSettings(endpoint_url=endpoint_url))
+        with readable(folder):
+            answers, flag, counts = _propose(folder, source, columns, target_precision, target_rate)
+    except (ReportError, GroupingError, DecisionError) as error:
+        fail(str(error), EXIT_USAGE)
+    console = Console(highlight=False, soft_wrap=True, stderr=to is None)
+    console.width = max(console.width, WIDTH)
+    console.print(_table(answers, "rate" if target_precision is None else "precision"))
+    if flag.threshold is None and not flag.groups:
+        fail(f"no threshold can be proposed: {answers[0].problem}", EXIT_FAILED)
+    console.print(f"Of the {counts[1]:,} slices so far {counts[0]:,} would be flagged.")
+    _write(flag, to)
+    if to is not None:
+        console.print(f"Thresholds: {to}; use them with s2sw screen --flag {to}", markup=False)
+
+
+def _source(precision: float | None, rate: float | None, from_: str | None) -> str:
+    """Return where the scores come from; refuse what cannot be answered."""
+    if (precision is None) == (rate is None):
+        fail("name one of --target-precision and --target-rate", EXIT_USAGE)
+    fits = "normals" if precision is None else "decisions"
+    if from_ not in (None, fits):
+        asked = "--target-rate" if precision is None else "--target-precision"
+        # reviewers look at high scores first: what they rejected is no sample of what is normal
+        fail(f"--from {from_}: {asked} is answered from {fits} alone", EXIT_USAGE)
+    return fits
+
+
+def _propose(
+    folder: "OutputFolder", source: str, by: list[str], precision: float | None, rate: float | None
+) -> tuple[list["Answer"], "FlagSettings", tuple[int, int]]:
+    """Return the answers, the settings that they make, and how many slices these would flag of how many."""
+    from pipeline.decisions import decisions
+    from pipeline.exports.cases import newest_fingerprint
+    from pipeline.flagging import would_flag
+    from pipeline.proposals import propose, settings
+    from pipeline.results import Results
+    from pipeline.run_records import ReportError
+    from pipeline.thresholds import for_precision, for_rate
+
+    connection = Results(folder).connect()
+    connection.register("decisions", decisions(folder))
+    fingerprint = newest_fingerprint(connection)
+    if fingerprint is None:
+        raise ReportError(f"{folder.root} holds no results yet; screen something first")
+    answers = propose(
+        connection,
+        fingerprint,
+        source,
+        by,
+        lambda scores, anomalous: (
+            for_precision(scores, anomalous, precision) if precision else for_rate(scores, rate or 0.0)
+        ),
+    )
+    flag = settings(answers)
+    return answers, flag, would_flag(connection, fingerprint, flag)
+
+
+def _table(answers: list["Answer"], word: str) -> Table:
+    table = Table(title="Flagging thresholds on the image score, with 95 % intervals", title_justify="left")
+    for name in ("slices", "threshold", word, "from"):
+        table.add_column(name)
+    for answer in answers:
+        group = ", ".join(f"{name} {value or 'none'}" for name, value in answer.group.items()) or "all"
+        found = answer.proposal
+        if found is None:
+            table.add_row(group, "as for all" if answer.group else "none", "", answer.problem)
+            continue
+        place = found.threshold_interval
+        around = f" ({place[0]:.4f} to {place[1]:.4f})" if place else ""
+        low, high = found.interval
+        achieved = f"{found.achieved:.4f} ({low:.4f} to {high:.4f})"
+        table.add_row(group, f"{found.threshold:g}{around}", achieved, f"{found.sample:,} slices")
+    return table
+
+
+def _write(flag: "FlagSettings", to: Path | None) -> None:
+    values = flag.model_dump(mode="json", exclude_none=True)
+    text = yaml.safe_dump({"flag": values}, sort_keys=False)
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        to.write_text(text)
+    except OSError as error:
+        fail(f"cannot write {to}: {error.strerror}", EXIT_FAILED)
