@@ -22,7 +22,9 @@ SWAPS = Path("/proc/swaps")
 
 NOT_PROTECTED = (
     "Text that is burned into pixels: pixels are read and scored, and never written; but the archive keeps "
-    "them, and whoever draws maps over pictures (`s2sw demo` does) shows them",
+    "them, and whoever draws maps over pictures (`s2sw demo` does, `s2sw export` if asked to) shows them",
+    "Exports (`s2sw export`): what goes beyond results (pictures, addresses, the patient in DICOM objects) "
+    "must be asked for by name in private mode, and is then in the files of the export",
     "What results say by themselves: scores, sizes, number of slices, modality and body part; somebody who "
     "has the archive too can match objects by their size in bytes",
     "Masks and token maps: coarse outlines of what looked unusual, no picture, but not nothing",
