@@ -57,8 +57,12 @@ def harmonic_map(values: Tensor, grid: int, scale: int) -> Tensor:
 
     A patch that a window of value 0 covers gets 0.
     """
-    windows = values.reshape(len(values), 1, *[grid - scale + 1] * 2)
-    kernel = values.new_ones(1, 1, scale, scale)
-    covering = functional.conv_transpose2d(torch.ones_like(windows[:1]), kernel)
+    windows = values.reshape(len(values), *[grid - scale + 1] * 2)
     # infinities add up to infinity, and their inverse is 0
-    return (covering / functional.conv_transpose2d(1 / windows, kernel))[:, 0]
+    return _covering_sum(torch.ones_like(windows[:1]), scale) / _covering_sum(1 / windows, scale)
+
+
+def _covering_sum(windows: Tensor, scale: int) -> Tensor:
+    """Sum over the windows that cover a patch, (B, g, g); by pooling: cuDNN convolves float32 as TF32."""
+    padded = functional.pad(windows, [scale - 1] * 4)
+    return functional.avg_pool2d(padded, scale, stride=1, divisor_override=1)

@@ -7,43 +7,20 @@ import pytest
 import torch
 
 from model import build_bundle, build_ensemble, load_detector
-from model.april_linear import LinearLayers
 from model.ensemble import Ensemble
 from model.errors import BundleError
-from model.hints import Hints
 from model.maps import is_ordinary
-from model.prompts import LearnedPrompts
 from model.record import read_record
-from model.weights import clip_from_tensors
-from tests.model import small_clip
-
-SIDE = small_clip.PATCH * 7
-
-
-def generator(seed):
-    return torch.Generator().manual_seed(seed)
+from tests.model.family import CLASSES, SIDE, build_family, clip
 
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
-    """One of each kind; all but the last on one CLIP, and april_gan with a smaller input."""
+    """One of each kind on one CLIP, and one on another."""
     folder = tmp_path_factory.mktemp("members")
-    clip = clip_from_tensors(small_clip.state_dict(text_layers=1), "small", Hints("quick_gelu"))
-    other = clip_from_tensors(small_clip.state_dict(seed=6, text_layers=1), "other", Hints("quick_gelu"))
-    vectors = torch.randn(2, 3, small_clip.WIDTH, generator=generator(3))
-    prompts = LearnedPrompts(vectors[0], vectors[1], ())
-    linear = LinearLayers(torch.randn(4, 32, 64, generator=generator(4)), torch.zeros(4, 32))
-
-    def build(name, detector, clip=clip, image_size=SIDE, **options):
-        return build_bundle(folder / name, clip, detector=detector, image_size=image_size, **options)
-
-    return {
-        "s2swclip": build("s2swclip", "s2swclip", prompts=prompts),
-        "anomalyclip": build("anomalyclip", "anomalyclip", prompts=prompts),
-        "april_gan": build("april_gan", "april_gan", image_size=40, class_name=("a", "b"), linear=linear),
-        "winclip": build("winclip", "winclip", class_name=("a", "b")),
-        "other": build("other", "anomalyclip", clip=other, prompts=prompts),
-    }
+    built = build_family(folder)
+    options = {"detector": "anomalyclip", "prompts": "handwritten", "image_size": SIDE}
+    return built | {"other": build_bundle(folder / "other", clip(seed=6), **options)}
 
 
 def ensemble_of(folder, members, **weights) -> Ensemble:
@@ -78,8 +55,8 @@ def test_any_kinds_together(members, pictures, tmp_path):
     weights = {"april_gan": 1.0, "s2swclip": 2.0, "winclip": 3.0, "other": 4.0}
     whole = ensemble_of(tmp_path, members, **weights)
     assert whole.passes == [[0], [1], [2], [3]]
-    assert (whole.image_size, whole.class_names) == (SIDE, ("a", "b"))
-    names = ["a", "b", "a"]
+    assert (whole.image_size, whole.class_names) == (SIDE, CLASSES)
+    names = ["bolt", "nut", "bolt"]
     found = whole.detect(pictures, names)
     expected, scores = 0, 0
     for name, weight in weights.items():
@@ -143,9 +120,8 @@ def test_what_cannot_be_an_ensemble(members, tmp_path):
     build(s2swclip=1, anomalyclip=1)
     with pytest.raises(BundleError, match="an ensemble is no member"):
         build_ensemble(tmp_path / "nested", {tmp_path / "e": 1, members["other"]: 1})
-    clip = clip_from_tensors(small_clip.state_dict(text_layers=1), "small", Hints("quick_gelu"))
     with pytest.raises(BundleError, match="an ensemble is made of bundles"):
-        build_bundle(tmp_path / "x", clip, detector="ensemble")
-    single = build_bundle(tmp_path / "single", clip, detector="winclip", class_name="c", image_size=SIDE)
+        build_bundle(tmp_path / "x", clip(), detector="ensemble")
+    one = build_bundle(tmp_path / "one", clip(), detector="winclip", class_name="nut", image_size=SIDE)
     with pytest.raises(BundleError, match="class names differ"):
-        build_ensemble(tmp_path / "names", {single: 1, members["winclip"]: 1})
+        build_ensemble(tmp_path / "names", {one: 1, members["winclip"]: 1})
