@@ -158,7 +158,7 @@ def _suite(
 
     suite = suites.read_suite(file)
     opened = suites.open_datasets(suite, file)
-    names = [*given, *suite.bundles]
+    names = [*given, *suites.bundle_names(suite, file)]
     if not names:
         fail(f"no bundle: name one before --suite, or under 'bundles' in {file}", EXIT_USAGE)
     contenders = _contenders(names)

@@ -14,6 +14,7 @@ from connectors.datasets import DataSet, DataSetError, open_dataset
 from connectors.storage import is_s3
 from pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
 from pipeline.evaluation.tables import cell, columns_with_values, markdown
+from pipeline.job import EMBEDDED
 from pipeline.pages import template
 from schemas.suite import Suite, SuiteDataSet
 
@@ -63,6 +64,13 @@ def open_datasets(suite: Suite, file: Path) -> list[DataSet]:
     if twice:
         raise SuiteError(f"{file}: 'datasets': {twice[0]!r} is there twice; give each a 'name' of its own")
     return opened
+
+
+def bundle_names(suite: Suite, file: Path) -> list[str]:
+    """Return the suite's bundles; folders are relative to the file."""
+    return [
+        name if name == EMBEDDED else str(file.parent / Path(name).expanduser()) for name in suite.bundles
+    ]
 
 
 def _without_masks(data: DataSet) -> DataSet:

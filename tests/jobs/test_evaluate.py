@@ -1,6 +1,7 @@
 """The command that evaluates: JSON, page, suites, and one line for what cannot work."""
 
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_suite_prints_the_published_kind_of_table(bundles: list[str], tmp_path: 
     layouts.mvtec(tmp_path / "metal")
     layouts.visa(tmp_path / "visa")
     (tmp_path / "suite.yaml").write_text(
-        f"bundles: [{bundles[1]}]\n"
+        f"bundles: [{os.path.relpath(bundles[1], tmp_path)}]\n"
         "datasets:\n- {path: metal, name: Metal, metrics: [image]}\n- {path: visa, name: VisA}\n"
     )
     files = [tmp_path / name for name in ("o.json", "p.html", "t.md")]
