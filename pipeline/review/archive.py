@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from connectors.outputs import OutputFolder
 from pipeline.committed import committed_parts
+from pipeline.flagging import flag_settings, threshold_sql
 from pipeline.results import Results
 from pipeline.review.queries import Row, rows_of
 from pipeline.review.worklist import COLUMNS
@@ -37,20 +38,27 @@ class Archive:
         self.refresh()
 
     def refresh(self) -> None:
-        """Open the database again if parts were committed since."""
-        parts = committed_parts(self._output)
+        """Open the database again if a run has committed more, or flags by other thresholds."""
+        flag = flag_settings(self._output)
+        parts = (committed_parts(self._output), flag)
         with self._lock:
             if parts == self._parts:
                 return
             connection = Results(self._output).connect()
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
-            self._connection, self._parts, self._facets = connection, parts, {}
+            columns = connection.table("slices").columns
+            threshold = threshold_sql(flag, columns)
+            connection.execute(f"CREATE VIEW ranked AS SELECT *, {threshold} AS flag_threshold FROM slices")  # noqa: S608
+            self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
             self.settings = _settings(connection)
-            self.has_site = "site" in connection.table("slices").columns
+            self.has_site = "site" in columns
             self.open_mode = bool(rows_of(connection, "SELECT 1 FROM objects WHERE uri IS NOT NULL LIMIT 1"))
 
     def cursor(self, decisions: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
-        """Return a cursor with the views ``slices`` and ``objects``, and these decisions as ``said``."""
+        """Return a cursor with the views of the results, and these decisions as ``said``.
+
+        Of the views, ``ranked`` is ``slices`` with the score from which each is flagged, ``flag_threshold``.
+        """
         cursor = self._connection.cursor()
         if decisions is not None:
             cursor.register("said", decisions)
@@ -76,7 +84,7 @@ class Archive:
 
     def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
         """Return one row of slices, None where there is none; of its columns only these are read."""
-        query = f"SELECT {columns} FROM slices s WHERE object_id = ? AND slice_index = ? AND fingerprint = ?"  # noqa: S608
+        query = f"SELECT {columns} FROM ranked s WHERE object_id = ? AND slice_index = ? AND fingerprint = ?"  # noqa: S608
         found = rows_of(self.cursor(), query, [object_id, index, fingerprint])
         return found[0] if found else None
 

@@ -9,14 +9,17 @@ WIDTH, HEIGHT = 600, 96
 STACK_WIDTH, STACK_HEIGHT = 320, 72
 
 
-def score_histogram(bars: list[tuple[float, float, int]], low: float | None, high: float | None) -> Markup:
+def score_histogram(
+    bars: list[tuple[float, float, int]], low: float | None, high: float | None, flags: list[float]
+) -> Markup:
     """Draw slices by image score, logarithmic counts; the bounds of the filter are lines.
 
-    bars: from, to and number of slices, in order and without gaps.
+    bars: from, to and number of slices, in order and without gaps. flags: thresholds from which slices are
+    flagged.
     """
     first, last = bars[0][0], bars[-1][1]
     most = math.log1p(max(count for _, _, count in bars))
-    svg = _svg(WIDTH, HEIGHT, "Image scores", _said(bars, low, high))
+    svg = _svg(WIDTH, HEIGHT, "Image scores", _said(bars, low, high, flags))
     svg.set("preserveAspectRatio", "none")  # as wide as the page
 
     def at(score: float) -> float:
@@ -30,9 +33,9 @@ def score_histogram(bars: list[tuple[float, float, int]], low: float | None, hig
         )
         rect.set("class", "kept" if kept else "left-out")
         SubElement(rect, "title").text = f"{start:g} to {end:g}: {count:,} slices"
-    for bound in (low, high):
-        if bound is not None:
-            _add(svg, "line", x1=at(bound), y1=0, x2=at(bound), y2=HEIGHT).set("class", "bound")
+    lines = [("bound", bound) for bound in (low, high) if bound is not None]
+    for kind, score in [*(("flag", flag) for flag in flags), *lines]:
+        _add(svg, "line", x1=at(score), y1=0, x2=at(score), y2=HEIGHT).set("class", kind)
     return _markup(svg)
 
 
@@ -57,11 +60,14 @@ def stack_chart(scores: list[float], current: int) -> Markup:
     return _markup(svg)
 
 
-def _said(bars: list[tuple[float, float, int]], low: float | None, high: float | None) -> str:
+def _said(
+    bars: list[tuple[float, float, int]], low: float | None, high: float | None, flags: list[float]
+) -> str:
     bounds = [f"from {low:g}" if low is not None else "", f"to {high:g}" if high is not None else ""]
     shown = " ".join(filter(None, bounds)) or "all of them"
     total = sum(count for _, _, count in bars)
-    return f"{total:,} slices with scores from {bars[0][0]:g} to {bars[-1][1]:g}; shown: {shown}."
+    flagged = f" Flagged from {', '.join(f'{flag:g}' for flag in flags)}." if flags else ""
+    return f"{total:,} slices with scores from {bars[0][0]:g} to {bars[-1][1]:g}; shown: {shown}.{flagged}"
 
 
 def _svg(width: int, height: int, title: str, text: str) -> Element:

@@ -52,8 +52,8 @@ class Filters:
     """Which slices, in which order. Texts are empty and the others None where nothing was asked for.
 
     settings: the fingerprint that scores were made under. low, high: image score, 0..1. first, last: days
-    (UTC) on which the run began. highest: of each volume its highest slice only. stay: do not go on to the
-    next slice after a decision.
+    (UTC) on which the run began. highest: of each volume its highest slice only. flagged: only those
+    that reach the threshold in force. stay: do not go on to the next slice after a decision.
     """
 
     settings: str = ""
@@ -66,6 +66,7 @@ class Filters:
     decision: str = ""
     order: str = "score"
     highest: bool = False
+    flagged: bool = False
     stay: bool = False
 
     @classmethod
@@ -82,6 +83,7 @@ class Filters:
             decision=fields.get("decision", ""),
             order=fields.get("order") or "score",
             highest=fields.get("highest") == "1",
+            flagged=fields.get("flagged") == "1",
             stay=fields.get("stay") == "1",
         )
         _one_of("decision", filters.decision, DECIDED)
@@ -110,6 +112,8 @@ class Filters:
             found.append(Condition("s.modality = ?", ("" if self.modality == "none" else self.modality,)))
         if self.highest:
             found.append(Condition(f"s.n_slices = 1 OR {_SLICE} IN ({_HIGHEST})", (self.settings,)))
+        if self.flagged:
+            found.append(Condition("s.image_score >= s.flag_threshold"))
         return [*found, *self._decided(reviewer)]
 
     def _decided(self, reviewer: str) -> list[Condition]:

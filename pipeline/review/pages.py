@@ -22,6 +22,7 @@ from pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
 from pipeline.review.queries import Row
 from pipeline.review.worklist import Place, Worklist, bars
 from pipeline.summary_text import EXPLANATIONS
+from schemas.config import FlagSettings
 from schemas.outcomes import Status
 
 HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]
@@ -49,6 +50,7 @@ class Pages:
         counts = worklist.score_counts()
         chart = bars(counts)
         facets = self._archive.facets(filters.settings)
+        flags = flag_thresholds(self._archive.flag, filters)
         self._media.expect(page.rows)
         before, after = (
             filters.query(**{side: Place.of(page.rows[place], filters)}) if page.rows else None
@@ -62,7 +64,8 @@ class Pages:
             after=after if page.has_next else None,
             first=worklist.rank(page.rows[0]) + 1 if page.rows and any(place.values()) else 1,
             total=worklist.count(),
-            chart=score_histogram(chart, filters.low, filters.high) if chart else None,
+            chart=score_histogram(chart, filters.low, filters.high, flags) if chart else None,
+            flags=flags,
             range=(chart[0][0], chart[-1][1]) if chart else (0.0, 1.0),
             modalities=_choices(facets["modality"]),
             sites=_choices(facets["site"]) if "site" in facets else [],
@@ -182,6 +185,17 @@ class Pages:
             )
         )
         return HTMLResponse(page)
+
+
+def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
+    """Return the scores from which slices that may meet the filter are flagged, the lowest first."""
+    fitting = [
+        group.threshold
+        for group in flag.groups
+        if group.site in (None, filters.site or group.site)
+        and group.modality in (None, filters.modality or group.modality)
+    ]
+    return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
 
 
 def slice_address(row: Row, filters: Filters) -> str:

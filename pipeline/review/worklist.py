@@ -14,7 +14,7 @@ BINS = 10_000  # fine bins of scores over 0..1
 
 COLUMNS = (
     "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.image_score, s.map_max, "
-    "s.area_fraction, s.threshold, s.modality, s.body_part, s.fingerprint, s.run_id"
+    "s.area_fraction, s.threshold, s.modality, s.body_part, s.fingerprint, s.run_id, s.flag_threshold"
 )
 
 
@@ -72,7 +72,7 @@ class Page:
 
 
 class Worklist:
-    """Queries over the view of slices under one filter. reviewer: whose decisions are "mine"."""
+    """Queries over the view of ranked slices under one filter. reviewer: whose decisions are "mine"."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, filters: Filters, reviewer: str) -> None:
         self._cursor = cursor
@@ -103,7 +103,7 @@ class Worklist:
         where, values = _where(self._filters.conditions(self._reviewer, scores=False))
         query = (
             f"SELECT least(CAST(floor(s.image_score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
-            f"FROM slices s WHERE {where} GROUP BY bin"
+            f"FROM ranked s WHERE {where} GROUP BY bin"
         )
         return dict(self._cursor.execute(query, values).fetchall())
 
@@ -113,7 +113,7 @@ class Worklist:
 
     def _count(self, more: list[Condition]) -> int:
         where, values = _where([*self._filters.conditions(self._reviewer), *more])
-        query = f"SELECT count(*) FROM slices s WHERE {where}"  # noqa: S608
+        query = f"SELECT count(*) FROM ranked s WHERE {where}"  # noqa: S608
         return int(self._cursor.execute(query, values).fetchall()[0][0])
 
     def _rows(self, more: list[Condition], limit: int, backwards: bool = False) -> list[Row]:
@@ -124,7 +124,7 @@ class Worklist:
             if backwards
             else f"{column} DESC, s.object_id, s.slice_index"
         )
-        query = f"SELECT {COLUMNS} FROM slices s WHERE {where} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM ranked s WHERE {where} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
         return rows_of(self._cursor, query, values)
 
 

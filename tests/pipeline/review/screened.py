@@ -124,7 +124,12 @@ def _run(result: Screened, run_id: str, site: str, mode: str, objects: list[Stor
         writer.add(one, object_id, stored)
     writer.commit()
     config = ScreenConfig.model_validate(
-        {"source": str(result.archive), "output": str(result.output), "mode": mode}
+        {
+            "source": str(result.archive),
+            "output": str(result.output),
+            "mode": mode,
+            "flag": {"threshold": 0.3, "groups": [{"modality": "CT", "threshold": 0.7}]},
+        }
     )
     write_run(output, summarise(finished, run_id), config)
 
@@ -147,10 +152,11 @@ def _finished(number: int, stored: StoredObject) -> FinishedObject:
 
 
 def _row(picture: Slice) -> dict[str, Any]:
-    tokens = _contrast(picture.pixels)
+    contrast = _contrast(picture.pixels)
+    score = float(1 - np.exp(-contrast.max() / 45))
+    tokens = (0.95 * contrast / contrast.max()).astype(np.float16)
     rows, cols = picture.pixels.shape[:2]
     mask = measure(SliceMaps(tokens[None], (LAYER,), rows, cols, []), THRESHOLD)
-    score = float(np.clip(0.25 + 0.7 * (mask.map_max - 0.3), 0, 1))
     return {
         "plane": picture.plane, "rows": rows, "cols": cols, "tiles": [], "modality": picture.modality,
         "body_part": picture.body_part, "applied": " ".join(picture.applied), "image_score": score,
@@ -160,9 +166,9 @@ def _row(picture: Slice) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _contrast(pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Return how much a picture differs from its surroundings, float16 (GRID, GRID) in 0..1."""
+def _contrast(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return by how many grey levels a picture differs from its surroundings, float32 (GRID, GRID)."""
     grey = pixels.astype(np.float32).reshape(*pixels.shape[:2], -1).mean(2)
-    difference = gaussian_filter(np.abs(gaussian_filter(grey, 1) - gaussian_filter(grey, 14)), 4)
+    difference = gaussian_filter(np.abs(gaussian_filter(grey, 2) - gaussian_filter(grey, 14)), 3)
     scales = (GRID / grey.shape[0], GRID / grey.shape[1])
-    return np.clip(zoom(difference, scales, order=1) / 60, 0, 1).astype(np.float16)
+    return np.maximum(zoom(difference, scales, order=1), 0).astype(np.float32)

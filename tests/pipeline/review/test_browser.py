@@ -49,7 +49,7 @@ def decided(screened: Screened) -> dict[tuple[str, int], str]:
 def picture(watch: Watched, name: str) -> None:
     """Save what the browser shows for the documentation, if asked to."""
     if SCREENSHOTS:
-        shown = Image.open(BytesIO(watch.page.screenshot()))
+        shown = Image.open(BytesIO(watch.page.screenshot(caret="initial")))
         shown.save(Path(SCREENSHOTS) / f"review-{name}.webp", quality=80, method=6)
 
 

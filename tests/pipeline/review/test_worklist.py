@@ -15,10 +15,12 @@ from connectors.outputs import LocalOutput
 from pipeline.decisions import Decision, append
 from pipeline.review.archive import Archive
 from pipeline.review.book import Book
+from pipeline.review.charts import score_histogram
 from pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
+from pipeline.review.pages import flag_thresholds
 from pipeline.review.worklist import BINS, Place, Worklist, bars
 from schemas.decisions import DecisionKind
-from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, write_parts
+from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
 from tests.pipeline.rows import quarantined, screened
 
 Row = dict[str, Any]
@@ -32,7 +34,10 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> LocalOutput:
     singles = [screened(number, score) for number, score in enumerate(SCORES)]
     write_parts(output, [*singles, quarantined(8)], FIRST, site="north")
     write_parts(output, [screened(0, 0.5, 0.875, 0.5, 0.25)], SECOND, site="south")
-    write_parts(output, [screened(0, 0.3)], "20260703T010000-cccccc", fingerprint="e" * 32, site="south")
+    later = "20260703T010000-cccccc"
+    write_parts(output, [screened(0, 0.3)], later, fingerprint="e" * 32, site="south")
+    flag = {"threshold": 0.75, "groups": [{"site": "south", "threshold": 0.5}]}
+    write_run(output, summarise([screened(0, 0.3)], later), config(flag=flag))
     now = datetime.now(UTC)
     said = [("ada", 2, "accept"), ("bob", 2, "reject"), ("bob", 3, "accept"), ("ada", 5, "unsure")]
     append(
@@ -114,6 +119,7 @@ def test_neighbours_and_rank_agree_with_the_order(
         ({"modality": "CT"}, lambda row: True),
         ({"modality": "MR"}, lambda row: False),
         ({"modality": "none"}, lambda row: False),
+        ({"flagged": "1"}, lambda row: row["image_score"] >= (0.75 if row["run_id"] == FIRST else 0.5)),
         ({"highest": "1"}, lambda row: row["n_slices"] == 1 or row["slice_index"] == 1),
         ({"decision": "accept"}, lambda row: row["object_id"] in (f"{FIRST}-2", f"{FIRST}-3")),
         ({"decision": "reject"}, lambda row: row["object_id"] == f"{FIRST}-2"),
@@ -162,7 +168,19 @@ TEXTS = st.text(max_size=12) | st.sampled_from(
 )
 FIELDS = st.dictionaries(
     st.sampled_from(
-        ["low", "high", "first", "last", "site", "modality", "decision", "order", "highest", "stay"]
+        [
+            "low",
+            "high",
+            "first",
+            "last",
+            "site",
+            "modality",
+            "decision",
+            "order",
+            "highest",
+            "flagged",
+            "stay",
+        ]
     ),
     TEXTS,
 )
@@ -219,3 +237,17 @@ def test_what_is_committed_meanwhile_is_seen_after_a_refresh(tmp_path: Path) -> 
     book = Book(output, "ada")
     found = Worklist(archive.cursor(book.table(SETTINGS)), Filters(settings=SETTINGS), "ada")
     assert found.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "thresholds"),
+    [({}, [0.5, 0.75]), ({"site": "south"}, [0.5, 0.75]), ({"site": "north"}, [0.75])],
+)
+def test_the_thresholds_in_force_are_drawn(
+    output: LocalOutput, fields: dict[str, str], thresholds: list[float]
+) -> None:
+    found = flag_thresholds(Archive(output).flag, Filters.parse(fields))
+    assert found == thresholds
+    drawn = score_histogram([(0.0, 0.5, 3), (0.5, 1.0, 1)], None, None, found)
+    assert drawn.count('class="flag"') == len(thresholds)
+    assert f"Flagged from {', '.join(f'{one:g}' for one in thresholds)}." in drawn
