@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -15,14 +16,14 @@ from jobs.devices import device_of, precision_of
 from jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 if TYPE_CHECKING:
+    from connectors.datasets import DataSet
+    from model.kinds import Precision
     from pipeline.evaluation.comparing import Comparison, Contender
     from pipeline.evaluation.figures import Evaluation
     from pipeline.evaluation.measuring import Measuring
 
 GPU_BATCH = 16
 TABLE_WIDTH = 140
-
-GPU_BATCH = 16
 
 
 def command(
@@ -105,16 +106,17 @@ def command(
             _single(run, given, split, json_file, html)
 
 
+@dataclass(frozen=True)
 class _Run:
     """What all evaluations of one command share."""
 
-    def __init__(self, how: "Measuring", device: str, precision: Any, console: Console, quiet: bool) -> None:
-        self.how, self.device, self.precision = how, device, precision
-        self.console, self.quiet = console, quiet
+    how: "Measuring"
+    device: str
+    precision: "Precision"
+    console: Console
+    quiet: bool
 
-    def compare(self, contenders: "list[Contender]", data: Any, pictures: bool) -> "Comparison":
-        from dataclasses import replace
-
+    def compare(self, contenders: "list[Contender]", data: "DataSet", pictures: bool) -> "Comparison":
         from pipeline.evaluation.comparing import compare
 
         total = len(data.samples) * len(contenders)
@@ -144,6 +146,8 @@ def _single(run: _Run, given: list[str], split: str, json_file: Path | None, htm
         print_comparison(comparison.evaluations, run.console)
     _write(json_file, lambda: _json(json_record(comparison.evaluations)))
     _write(html, lambda: comparison.page(run.how))
+    if html is not None:
+        run.console.print(f"Page: {html}", soft_wrap=True, markup=False)
 
 
 def _suite(
@@ -193,6 +197,9 @@ def _contenders(names: list[str]) -> "list[Contender]":
     from pipeline.evaluation.comparing import labelled
     from pipeline.job import resolve_bundle
 
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        fail(f"bundle {twice} is named twice; name each one once", EXIT_USAGE)
     folders = [resolve_bundle(name) for name in names]
     for folder in folders:  # before hours of work with the first one
         read_record(folder, check_weights=False)
@@ -206,7 +213,6 @@ def _measuring(resolution: str, device: str) -> "Measuring":
 
     if resolution not in get_args(Resolution):
         fail(f"--resolution is {resolution!r}; model or picture is needed", EXIT_USAGE)
-    batch = 1 if device_of(device) == "cpu" else GPU_BATCH
     batch = 1 if device_of(device) == "cpu" else GPU_BATCH
     return Measuring(batch=batch, resolution=cast(Resolution, resolution))
 

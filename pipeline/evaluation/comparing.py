@@ -62,11 +62,19 @@ def compare(
     """
     comparison = Comparison(data)
     for contender in contenders:
-        detector = load_detector(contender.folder, device, precision)
-        evaluation = measure(detector, judge_of(contender.label, detector), data, how)
+        evaluation, gallery = _evaluated(contender, data, how, device, precision, pictures)
         comparison.evaluations.append(evaluation)
-        comparison.galleries.append(_gallery(detector, evaluation, data, how) if pictures else Gallery())
+        comparison.galleries.append(gallery)
     return comparison
+
+
+def _evaluated(
+    contender: Contender, data: DataSet, how: Measuring, device: str, precision: Precision, pictures: bool
+) -> tuple[Evaluation, Gallery]:
+    """Evaluate one contender; its detector is let go at the end, before another is loaded."""
+    detector = load_detector(contender.folder, device, precision)
+    evaluation = measure(detector, judge_of(contender.label, detector), data, how)
+    return evaluation, _gallery(detector, evaluation, data, how) if pictures else Gallery()
 
 
 def judge_of(label: str, detector: Detector) -> Judge:

@@ -126,6 +126,7 @@ def test_bad_usage(bundles: list[str], tmp_path: Path) -> None:
     for arguments, message in (
         ((bundles[0],), "a bundle (or: embedded) and a data set are needed"),
         ((bundles[0], tmp_path / "nowhere"), "nowhere: no such file or folder"),
+        ((bundles[0], bundles[0], data), "is named twice"),
         ((tmp_path / "nobundle", data), "nobundle: no bundle.json in it"),
         ((bundles[0], data, "--resolution", "half"), "--resolution is 'half'"),
         ((bundles[0], data, "--precision", "fp16"), "--precision is 'fp16'"),
