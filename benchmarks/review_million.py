@@ -4,8 +4,9 @@
 
 Slices are written as a run writes them, token maps of ViT-L/14 at 518 pixels (37 x 37) and masks included:
 about 3 GB in a temporary folder, or in --results, where they are kept and used again. The server is
-``s2sw review`` in a process of its own; each page is asked for three times and the slowest is printed,
-the first page also right after the start. Files are in the system's cache.
+``s2sw review`` in a process of its own; each page is asked for three times. Printed are the slowest, and the
+seconds of CPU that the server took for one, which say more on a machine that does other work too. The first
+page is also asked for right after the start. Files are in the system's cache.
 """
 
 import argparse
@@ -44,6 +45,7 @@ RUNS = [f"202607{day:02}T010000-{day:06}" for day in (1, 2, 3)]
 SITES = ("north", "south")
 MODALITIES = np.array(["CT", "MR", "DX", "MG", ""])
 DECISIONS = 5000
+TIMES = 3
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,11 @@ def server(output: Path) -> Iterator[tuple[psutil.Process, int, str, float]]:
             process.terminate()
 
 
+def cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def get(port: int, token: str, path: str) -> tuple[float, str]:
     """Ask for a page; return the seconds until all of it was there, and its text."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -183,7 +190,9 @@ def measure(output: Path) -> dict[str, float]:
     """Return seconds by page, and megabytes."""
     with server(output) as (process, port, token, start):
         result = {"start": start}
+        used = cpu(process)
         result["first page, cold"], text = get(port, token, "/")
+        result["first page, cold, CPU"] = cpu(process) - used
         pages = {"first page": "/"} | {
             f"filter {name}": f"/?{query}"
             for name, query in {
@@ -202,7 +211,9 @@ def measure(output: Path) -> dict[str, float]:
         pages["map of a slice"] = first[1].replace("/slice/", "/map/") + f"?settings={FINGERPRINT}"
         pages["not screened"] = "/objects"
         for name, path in pages.items():
-            result[name] = max(get(port, token, path)[0] for _ in range(3))
+            used = cpu(process)
+            result[name] = max(get(port, token, path)[0] for _ in range(TIMES))
+            result[f"{name}, CPU"] = (cpu(process) - used) / TIMES
         result["memory"] = process.memory_info().rss / 1e6
         peak = Path(f"/proc/{process.pid}/status").read_text()
         result["memory, highest"] = int(re.search(r"VmHWM:\s+(\d+)", peak)[1]) * 1024 / 1e6  # type: ignore[index]
@@ -224,7 +235,7 @@ def main() -> None:
         result = measure(output)
     for name, value in result.items():
         unit = "MB" if "memory" in name else "s"
-        print(f"{name:20} {value:8.2f} {unit}")
+        print(f"{name:28} {value:8.2f} {unit}")
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=2))
 

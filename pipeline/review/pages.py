@@ -50,6 +50,7 @@ class Pages:
         counts = worklist.score_counts()
         chart = bars(counts)
         facets = self._archive.facets(filters.settings)
+        first, total = worklist.rank(page.rows[0]) if page.rows else (0, 0)
         flags = flag_thresholds(self._archive.flag, filters)
         self._media.expect(page.rows)
         before, after = (
@@ -62,8 +63,8 @@ class Pages:
             cards=self._cards(page.rows, filters),
             before=before if page.has_previous else None,
             after=after if page.has_next else None,
-            first=worklist.rank(page.rows[0]) + 1 if page.rows and any(place.values()) else 1,
-            total=worklist.count(),
+            first=first + 1,
+            total=total,
             chart=score_histogram(chart, filters.low, filters.high, flags) if chart else None,
             flags=flags,
             range=(chart[0][0], chart[-1][1]) if chart else (0.0, 1.0),
@@ -80,6 +81,7 @@ class Pages:
         row = self.row(request.path_params["object_id"], request.path_params["index"], filters)
         worklist = self._worklist(filters)
         before, behind = worklist.neighbours(row)
+        rank, total = worklist.rank(row)
         stack = self._archive.stack(row["object_id"], row["fingerprint"]) if row["n_slices"] > 1 else []
         key = key_of(row)
         return self._render(
@@ -87,8 +89,8 @@ class Pages:
             filters,
             row=row,
             name=self._naming.names([row])[row["object_id"]],
-            rank=worklist.rank(row) + 1,
-            total=worklist.count(),
+            rank=rank + 1,
+            total=total,
             previous=slice_address(before, filters) if before else None,
             next=slice_address(behind, filters) if behind else None,
             stack=stack_chart([one["image_score"] for one in stack], row["slice_index"]) if stack else None,

@@ -94,9 +94,13 @@ class Worklist:
         behind = self._rows([place.behind(self._filters)], 1)
         return next(iter(before), None), next(iter(behind), None)
 
-    def rank(self, row: Row) -> int:
-        """Return how many slices come before this one."""
-        return self._count([Place.of(row, self._filters).before(self._filters)])
+    def rank(self, row: Row) -> tuple[int, int]:
+        """Return how many slices come before this one, and how many there are that meet the filter."""
+        before = Place.of(row, self._filters).before(self._filters)
+        where, values = _where(self._filters.conditions(self._reviewer))
+        query = f"SELECT count(*) FILTER ({before.sql}), count(*) FROM ranked s WHERE {where}"  # noqa: S608
+        found: tuple[int, int] = self._cursor.execute(query, [*before.values, *values]).fetchall()[0]
+        return found
 
     def score_counts(self) -> dict[int, int]:
         """Return the number of slices by fine bin of the image score (1 / BINS), whatever its bounds."""
@@ -106,15 +110,6 @@ class Worklist:
             f"FROM ranked s WHERE {where} GROUP BY bin"
         )
         return dict(self._cursor.execute(query, values).fetchall())
-
-    def count(self) -> int:
-        """Return the number of slices that meet the filter."""
-        return self._count([])
-
-    def _count(self, more: list[Condition]) -> int:
-        where, values = _where([*self._filters.conditions(self._reviewer), *more])
-        query = f"SELECT count(*) FROM ranked s WHERE {where}"  # noqa: S608
-        return int(self._cursor.execute(query, values).fetchall()[0][0])
 
     def _rows(self, more: list[Condition], limit: int, backwards: bool = False) -> list[Row]:
         where, values = _where([*self._filters.conditions(self._reviewer), *more])
