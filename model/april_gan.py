@@ -92,9 +92,11 @@ class AprilGan(TowerDetector):
 
     def _few_shot(self, tokens: Tensor) -> list[Tensor]:
         """Return the map's maximum (B,), scaled by the calibration to 0..1; none without a memory."""
+        if not self.memory:
+            return []
         low, high = self.span
         highest = self.full_map(tokens).flatten(1).amax(dim=1)
-        return [((highest - low) / (high - low)).clamp(0, 1)] if self.memory else []
+        return [((highest - low) / (high - low)).clamp(0, 1)]
 
     @torch.inference_mode()
     def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -135,9 +137,15 @@ def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Bui
 def _linear(given: str | Path | LinearLayers | None, clip: ClipWeights, taps: int) -> LinearLayers:
     if given is None:
         raise BundleError("linear: april_gan needs its learned linear layers; give their checkpoint")
-    if isinstance(given, LinearLayers):
-        return given
-    return read_linear(Path(given), taps, clip.vision.width, clip.vision.embed_dim)
+    width, joint = clip.vision.width, clip.vision.embed_dim
+    if not isinstance(given, LinearLayers):
+        return read_linear(Path(given), taps, width, joint)
+    if given.weight.shape != (taps, joint, width) or given.bias.shape != (taps, joint):
+        raise BundleError(
+            f"linear: weight {tuple(given.weight.shape)} and bias {tuple(given.bias.shape)} given; "
+            f"this CLIP and {taps} taps need {(taps, joint, width)} and {(taps, joint)}"
+        )
+    return given
 
 
 @torch.inference_mode()

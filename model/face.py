@@ -136,7 +136,8 @@ class FaceDetector(ABC):
         for name in names:
             if name not in known:
                 raise ValueError(f"class_names: {name!r} given; {listed}")
-        return torch.tensor([known.index(name) for name in names], device=self.device)
+        rows = [known.index(name) for name in names]
+        return torch.tensor(rows, dtype=torch.int64, device=self.device)
 
     def _batches(self, x: Tensor) -> tuple[Tensor, ...]:
         """Split for the device. One picture fills a CPU; so its rows equal a batch of one to the last bit."""
