@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import islice
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
 from connectors.guard import reason_for
-from pipeline.exports.cases import Case, Finding
-from pipeline.sources import NoSourceError, Sources, read_payload
+from pipeline.exports.cases import OBJECTS_AT_ONCE, Case, Finding
+from pipeline.sources import NoSourceError, Sources, Wanted, read_payload
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 
@@ -29,11 +30,19 @@ class Reader:
         self.no_source: str | None = None
         self._sources = sources
         self._storage = storage
+        self._coming: list[Wanted] = []
+
+    def ahead(self, cases: Iterator[Case]) -> Iterator[Case]:
+        """Pass cases on; where they lie is looked up for a group at once, when the first of it is read."""
+        while group := list(islice(cases, OBJECTS_AT_ONCE)):
+            self._coming = [case.wanted for case in group]
+            yield from group
 
     def pictures(self, case: Case) -> Iterator[tuple[Finding, NDArray[np.uint8]]]:
         """Yield the findings whose pixels can be read, and these: uint8 (rows, cols) or (rows, cols, 3)."""
         waiting = {finding.row["slice_index"]: finding for finding in case.findings}
         with self.counting(waiting):
+            self._look_up()
             for index, picture in enumerate(self._sources.slices(case.wanted)):
                 finding = waiting.get(index)
                 if finding is not None:
@@ -50,11 +59,17 @@ class Reader:
         with self.counting(case.findings):
             if case.decoder != "dicom":
                 raise ScreeningError(Reason.UNSUPPORTED)
+            self._look_up()
             stored = self._sources.locate(case.wanted)
             settings = self._sources.decode_settings(case.wanted.run_id)
             data = read_payload(stored, self._storage, settings).data
             return pydicom.dcmread(BytesIO(data), force=True)
         return None
+
+    def _look_up(self) -> None:
+        if self._coming:
+            self._sources.find(self._coming)
+            self._coming = []
 
     @contextmanager
     def counting(self, findings: list[Finding] | dict[int, Finding]) -> Iterator[None]:

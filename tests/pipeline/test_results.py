@@ -163,3 +163,4 @@ def test_results_on_s3_read_the_same(s3: S3Server, tmp_path: Path) -> None:
     assert results.sql(query).fetchall() == open_results(str(tmp_path)).sql(query).fetchall()
     assert results.slices().equals(open_results(str(tmp_path)).slices())
     assert len(results.pandas("objects")) == 4
+    assert open_results(f"{address}/other").sql("FROM slices").fetchall() == []

@@ -55,8 +55,8 @@ def test_a_segmentation_is_the_mask_and_refers_to_its_source(private_archive: Sc
     exported = export(private_archive, "dicom-seg", folder, Reveal.PATIENT, top=None, threshold=0.3)
     (path,) = folder.iterdir()
     assert exported.written == 1
-    assert set(exported.skipped) == {"unsupported", "empty_mask"}
-    assert exported.skipped.total() == 50
+    assert set(exported.skipped) <= {"unsupported", "empty_mask"}
+    assert exported.skipped.total() == len(rows_of(private_archive)) - 1
     found = read_segmentation(path.read_bytes())
     original = source("CT_small.dcm")
     row = rows_of(private_archive)[private_archive.ids["ward/ct.dcm"], 0]
@@ -116,7 +116,11 @@ def test_frames_without_a_place_in_space_are_refused_rather_than_lost(name: str)
 
 def test_an_object_without_a_mask_has_no_segmentation(private_archive: Screened, folder: Path) -> None:
     exported = export(private_archive, "dicom-seg", folder, Reveal.PATIENT, top=None, threshold=1.0)
-    assert (exported.written, exported.skipped["empty_mask"], folder.exists()) == (0, 51, False)
+    assert (exported.written, exported.skipped["empty_mask"], folder.exists()) == (
+        0,
+        len(rows_of(private_archive)),
+        False,
+    )
 
 
 def test_windows_of_one_frame_are_united() -> None:

@@ -8,10 +8,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jobs.cli import app
-from tests.pipeline.exports.conftest import open_archive, private_archive
+from tests.pipeline.exports.exported import rows_of
 from tests.pipeline.review.screened import Screened
-
-__all__ = ["open_archive", "private_archive"]
+from tests.s3server import S3Server
 
 
 def export(screened: Screened, *arguments: str | Path) -> Result:
@@ -48,11 +47,11 @@ def test_private_results_reveal_nothing_that_was_not_asked_for(
 
 def test_a_page_of_private_results_must_be_asked_for_too(private_archive: Screened, tmp_path: Path) -> None:
     assert "--reveal pixels" in refused(private_archive, "--html", tmp_path / "top.html")
-    done = export(private_archive, "--html", tmp_path / "top.html", "--reveal", "pixels")
+    done = export(private_archive, "--html", tmp_path / "top.html", "--reveal", "pixels", "--top", "5")
     assert done.exit_code == 0
     said, written = done.stdout.splitlines()
     assert "pictures of the objects, with whatever is burned into them" in said
-    assert written == f"51 slices written to {tmp_path / 'top.html'}"
+    assert written == f"5 slices written to {tmp_path / 'top.html'}"
     page = (tmp_path / "top.html").read_text()
     assert not [name for name in private_archive.ids if name in page]
     assert (tmp_path / "top.html").stat().st_mode & 0o077 == 0
@@ -95,7 +94,7 @@ def test_a_source_that_cannot_be_read_is_counted_and_the_others_follow(
         (tmp_path / "gone.png").rename(gone)
         shutil.copy2(kept, changed)
     assert done.exit_code == 0
-    assert f"49 slices written to {tmp_path / 'out'}" in done.stdout
+    assert f"{len(rows_of(open_archive)) - 2} slices written to {tmp_path / 'out'}" in done.stdout
     assert done.stderr.startswith("s2sw: 2 slices were left out or have no picture: ")
     assert {"not_found 1", "changed 1"} <= set(done.stderr.split(": ")[2].strip().split(", "))
 
@@ -134,3 +133,18 @@ def test_an_output_without_results_is_refused(private_archive: Screened, tmp_pat
     assert "holds no runs" in refused(empty, "-f", "csv", "--to", tmp_path / "out")
     gone = Screened(private_archive.archive, tmp_path / "gone", private_archive.private, {})
     assert "no such output" in refused(gone, "-f", "csv", "--to", tmp_path / "out")
+
+
+@pytest.mark.integration
+def test_results_on_s3_are_exported_too(private_archive: Screened, s3: S3Server, tmp_path: Path) -> None:
+    bucket = s3.bucket()
+    s3.client().put(f"{private_archive.output}/", f"{bucket}/results/", recursive=True)
+    wanted = ["-f", "csv", "--top", "0", "--private-dir", str(private_archive.private), "--to"]
+    for source, name in ((f"s3://{bucket}/results", "remote"), (private_archive.output, "local")):
+        done = CliRunner().invoke(app, ["export", str(source), *wanted, str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+    remote, local = (tmp_path / name / "worklist.csv" for name in ("remote", "local"))
+    assert remote.read_bytes() == local.read_bytes()
+    wrong = CliRunner().invoke(app, ["export", f"s3://{bucket}/other", *wanted, str(tmp_path / "none")])
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert f"s3://{bucket}/other holds no runs" in wrong.stderr
