@@ -14,7 +14,7 @@ from pipeline.results import Results
 from pipeline.review.queries import Row, rows_of
 from pipeline.review.worklist import COLUMNS
 
-MEMORY = "256MB"
+MEMORY = "200MB"
 THREADS = 2
 
 
