@@ -29,6 +29,8 @@ def open_dataset(path: str | Path, *, split: str = "test", name: str | None = No
         samples = read_table(place, split)
     else:
         raise DataSetError(f"{place}: a folder, or a .json, .csv or .parquet file is expected")
+    if not samples:
+        raise DataSetError(f"{place}: no picture is listed; see docs/evaluation.md for the layouts")
     return DataSet(name or _name(place), samples)
 
 

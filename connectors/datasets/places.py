@@ -14,6 +14,10 @@ def place_of(root: Path, named: str, where: str) -> str:
     if is_s3(named):
         return named
     path = root / named
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        found = False
+    if not found:
         raise DataSetError(f"{where} is {named!r}; there is no file {path}")
     return str(path)

@@ -4,8 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 
+def printable(text: str) -> str:
+    """Return a text in one line: names out of a file may hold line breaks and what steers a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class DataSetError(ValueError):
-    """A data set cannot be used; the message names the file and the row, and says what to do."""
+    """A data set cannot be used; the message names the file and the row, and says what to do, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +38,6 @@ class DataSet:
 
     name: str
     samples: list[Sample]
-
-    def __post_init__(self) -> None:
-        if not self.samples:
-            raise DataSetError(f"{self.name}: no picture is listed; see docs/evaluation.md for the layouts")
 
     def groups(self) -> Iterator[tuple[str, list[Sample]]]:
         """Yield the classes by name, each with its samples in the order of the list."""

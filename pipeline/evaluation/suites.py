@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.datasets import DataSet, DataSetError, open_dataset
+from connectors.datasets.samples import printable
 from connectors.storage import is_s3
 from pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
 from pipeline.evaluation.tables import cell, columns_with_values, markdown
@@ -22,7 +23,10 @@ LEVELS = {"image": "Image level", "pixel": "Pixel level"}
 
 
 class SuiteError(ValueError):
-    """A suite file cannot be used; the message names the key."""
+    """A suite file cannot be used; the message names the key, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def read_suite(file: Path) -> Suite:
