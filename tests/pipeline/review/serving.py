@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import uvicorn
 
-from connectors.outputs import LocalOutput
+from connectors.outputs import open_output
 from pipeline.review.app import build_app
 from pipeline.review.media import Switches
 from pipeline.review.serving import Door
@@ -65,10 +65,10 @@ class Client:
 
 @contextmanager
 def served(
-    output: Path, private: Path, reviewer: str = "ada", switches: Switches | None = None
+    output: Path | str, private: Path, reviewer: str = "ada", switches: Switches | None = None
 ) -> Iterator[Client]:
     """Serve the page in a thread of this process."""
-    folder = LocalOutput(output)
+    folder = open_output(str(output), StorageSettings())
     sources = Sources(folder, private, StorageSettings())
     door = Door.open(build_app(folder, sources, reviewer, switches or Switches()))
     server: uvicorn.Server = door.server()

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from connectors.decode import decode
+from connectors.outputs import open_output
+from pipeline.decisions import decisions
 from pipeline.results import full_map, open_results
 from pipeline.review.media import Switches
 from schemas.decoding import DecodeSettings
+from schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS
 from tests.pipeline.review.screened import (
     HOSTILE,
@@ -24,6 +27,7 @@ from tests.pipeline.review.screened import (
     screen_archive,
 )
 from tests.pipeline.review.serving import Client, served
+from tests.s3server import S3Server
 
 SLICES = 51
 
@@ -62,7 +66,7 @@ def test_the_pages_of_the_worklist_hold_every_slice_once(page: Client) -> None:
 
 def test_scores_fall_along_the_worklist_and_filters_are_in_the_links(page: Client) -> None:
     text = page.get("/?low=0.3&highest=1&site=south").text
-    scores = [float(score) for score in re.findall(r'class="score">([\d.]+)<', text)]
+    scores = [float(score) for score in re.findall(r'class="score">([\d.]+)', text)]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] >= 0.3
     assert all("low=0.3" in address and "site=south" in address for address in cards(text))
@@ -231,6 +235,20 @@ def test_without_pictures_nothing_is_read(private: Screened) -> None:
         for kind in ("picture", "thumbnail"):
             assert page.get(path_of(kind, private, "ward/ct.dcm")).status == 404
         assert page.get(path_of("map", private, "ward/ct.dcm")).status == 200
+
+
+@pytest.mark.integration
+def test_results_on_s3_are_reviewed_like_others(s3: S3Server, private: Screened) -> None:
+    address = f"s3://{s3.bucket()}/nightly"
+    output = open_output(address, StorageSettings())
+    for path in private.output.rglob("*.*"):
+        output.write(path.relative_to(private.output).as_posix(), path.read_bytes())
+    with served(address, private.private) as page:
+        assert len(cards(page.get("/?site=south&highest=1").text)) == 19
+        assert page.get(path_of("picture", private, "ward/ct.dcm")).headers["Content-Type"] == "image/png"
+        assert page.decide(private.ids["ward/ct.dcm"], "accept").status == 303
+        assert len(cards(page.get("/?decision=accept").text)) == 1
+    assert decisions(output)["decision"].to_pylist() == ["accept"]
 
 
 def test_an_output_without_slices_is_a_page_too(tmp_path: Path) -> None:
