@@ -4,6 +4,7 @@ Source: Chen et al., "A Zero-/Few-Shot Anomaly Classification and Segmentation M
 Workshop Challenge", as its released program computes it.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from model.memory import by_class, distance, inputs, pictures_by_class, remember
 from model.record import BundleRecord
 from model.weights import ClipWeights
 
+log = logging.getLogger(__name__)
+
+UNSCALED = (0.0, 1.0)
 FARTHEST = 2.0
 """Largest 1 - cosine of a patch to the memory: with it a tap's share of the few-shot map reaches 3."""
 
@@ -48,7 +52,7 @@ class AprilGan(TowerDetector):
         self.exact = record.settings["maps"] == "exact"
         names = [f"memory.{row}" for row in range(len(record.class_names))]
         self.memory = [tensors[n].to(self.device) for n in names if n in tensors]
-        self.span: tuple[float, float] = tuple(record.settings.get("calibration", (0.0, 1.0)))
+        self.span: tuple[float, float] = tuple(record.settings.get("calibration", UNSCALED))
 
     @property
     def map_layers(self) -> tuple[MapLayer, ...]:
@@ -111,7 +115,8 @@ def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Bui
     Options: class_name, one or several; linear (file or LinearLayers); tap_blocks, counted from 1; maps,
     "exact" (four grids of logits are kept) or "compact" (one grid of shares). Few-shot: references, normal
     pictures (``memory.pictures_by_class``), and calibration, two values of the map's maximum (0..1) that
-    count as 0 and 1 in the image score, or pictures like those to be screened, which give both values.
+    count as 0 and 1 in the image score, or pictures like those to be screened, which give both values; by
+    default the maximum counts as it is.
     """
     refuse_unknown(
         "april_gan", options, {"class_name", "linear", "tap_blocks", "maps", "references", "calibration"}
@@ -123,15 +128,26 @@ def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Bui
     if form not in ("exact", "compact"):
         raise BundleError(f"maps: {form!r} given; 'exact' or 'compact' is needed")
     linear = _linear(options.get("linear"), clip, len(taps))
+    references = _references(options, names)
     vectors = class_vectors(clip.text_tower(), names, APRIL_GAN)
     tensors = {"class_vectors": vectors, "linear.weight": linear.weight, "linear.bias": linear.bias}
     settings = {"class_names": names, "tap_blocks": taps, "maps": form}
     built = Built(tensors, settings, ("text",), f"class names in {len(APRIL_GAN.templates)} templates")
-    if options.get("references") is None:
-        if options.get("calibration") is not None:
+    return _few_shot(clip, image_size, built, references, options.get("calibration")) if references else built
+
+
+def _references(options: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    """Return the normal pictures of each class; empty without references."""
+    references, calibration = options.get("references"), options.get("calibration")
+    if references is None:
+        if calibration is not None:
             raise BundleError("calibration: it belongs to the few-shot score; give references too, or none")
-        return built
-    return _few_shot(clip, image_size, built, options["references"], options.get("calibration"))
+        return []
+    if calibration is None:
+        log.warning(
+            "no calibration is given: a map's maximum counts unscaled, and little, in the image score"
+        )
+    return pictures_by_class(references, names, "references")
 
 
 def _linear(given: str | Path | LinearLayers | None, clip: ClipWeights, taps: int) -> LinearLayers:
@@ -149,12 +165,13 @@ def _linear(given: str | Path | LinearLayers | None, clip: ClipWeights, taps: in
 
 
 @torch.inference_mode()
-def _few_shot(clip: ClipWeights, image_size: int, built: Built, references: Any, calibration: Any) -> Built:
+def _few_shot(
+    clip: ClipWeights, image_size: int, built: Built, references: list[Any], calibration: Any
+) -> Built:
     """Return the same with a memory for each class and the span of the map's maximum."""
-    names = built.settings["class_names"]
     zero_shot = _loaded(clip, image_size, built)
     memory = {}
-    for row, pictures in enumerate(pictures_by_class(references, names, "references")):
+    for row, pictures in enumerate(references):
         parts = [
             zero_shot.encode_image(one[None])[1] for one in inputs(zero_shot.prepare, pictures, "references")
         ]
@@ -168,10 +185,7 @@ def _few_shot(clip: ClipWeights, image_size: int, built: Built, references: Any,
 def _span(clip: ClipWeights, image_size: int, built: Built, given: Any) -> tuple[float, float]:
     """Return the calibration's two values; pictures are measured with the memory in place."""
     if given is None:
-        raise BundleError(
-            "calibration: the few-shot score is scaled by the lowest and highest maximum of a map; give "
-            "the two values, or pictures like those to be screened"
-        )
+        return UNSCALED
     if isinstance(given, tuple | list) and len(given) == 2:
         low, high = map(float, given)
     else:

@@ -115,16 +115,17 @@ def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Bui
             f"image_size: {image_size} has less than {max(SCALES)} patches of {clip.vision.patch} px a side, "
             "which the largest window has"
         )
+    given = options.get("references")
+    references = [] if given is None else pictures_by_class(given, names, "references")
     vectors = class_vectors(clip.text_tower(), names, WINCLIP)
     label = f"class names in {len(WINCLIP.templates)} templates"
     built = Built({"class_vectors": vectors}, {"class_names": names}, ("text",), label)
-    given = options.get("references")
-    if given is None:
+    if not references:
         return built
     record = draft_record("winclip", clip, image_size, built)
     detector = WinClip(record, clip.bundled(built.tensors), "cpu", "fp32")
     memory = {}
-    for row, pictures in enumerate(pictures_by_class(given, names, "references")):
+    for row, pictures in enumerate(references):
         for kind, features in remember(detector, pictures).items():
             memory[f"memory.{row}.{kind}"] = features
     return replace(built, tensors=built.tensors | memory, family_names=("text", "few_shot"))

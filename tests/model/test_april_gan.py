@@ -128,6 +128,14 @@ def test_few_shot_is_the_text_map_plus_the_distance_to_the_nearest(golden, detec
     torch.testing.assert_close(out.score, out.family_scores.mean(dim=1))
 
 
+def test_without_calibration_the_maximum_counts_as_it_is(golden, few_shot, tmp_path, caplog):
+    made = load_detector(build(golden, tmp_path, references=few_shot[1]["bottle"]))
+    assert "no calibration is given" in caplog.text
+    out = made.detect_normalized(golden.images)
+    highest = made.full_map(out.token_map).amax(dim=(1, 2))
+    torch.testing.assert_close(out.family_scores[:, 1], highest)
+
+
 def test_class_names_choose_text_and_memory(golden, few_shot):
     few, memory = few_shot
     twice = golden.images[:1].repeat(2, 1, 1, 1)
@@ -168,7 +176,6 @@ def test_a_calibration_by_pictures_is_their_lowest_and_highest(golden, few_shot,
         ),
         ({"maps": "small"}, "maps: 'small' given; 'exact' or 'compact'"),
         ({"calibration": (0, 1)}, "calibration: it belongs to the few-shot score"),
-        ({"references": torch.zeros(1, 3, 98, 98)}, "calibration: the few-shot score is scaled"),
         ({"references": torch.zeros(0, 3, 98, 98)}, "references: no picture of class 'bottle'"),
         ({"references": {"cable": torch.zeros(1, 3, 98, 98)}}, "references: no picture of class 'bottle'"),
         ({"references": torch.zeros(1, 3, 98, 98), "calibration": (0.4, 0.4)}, "two different values"),
