@@ -14,8 +14,11 @@ from pipeline import results
 from pipeline.sources import Wanted
 
 Row = dict[str, Any]
+Ranks = dict[int, int]
+"""Of the chosen slices of one object: rank by slice."""
 
-OBJECTS_AT_ONCE = 64  # whose rows, maps and masks included, are in memory
+SLICES_AT_ONCE = 1000
+"""Rows, with masks and maps, in memory at a time; finding them goes through the masks and maps of all rows."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,31 @@ def cases(
     connection: duckdb.DuckDBPyConnection, selection: Selection, threshold: float | None
 ) -> Iterator[Case]:
     """Yield the objects of the chosen slices, the one with the highest score first."""
-    ranks: dict[str, dict[int, int]] = {}
+    ranks: dict[str, Ranks] = {}
     for rank, (object_id, slice_index) in enumerate(_chosen(connection, selection), start=1):
         ranks.setdefault(object_id, {})[slice_index] = rank
-    chosen = list(ranks.items())
-    for start in range(0, len(chosen), OBJECTS_AT_ONCE):
-        group = chosen[start : start + OBJECTS_AT_ONCE]
-        rows = _rows(connection, selection.fingerprint, dict(group))
-        for object_id, slices in group:
-            own = sorted((row for row in rows if row["object_id"] == object_id), key=_index)
-            uri, decoder = own[0].pop("uri"), own[0].pop("decoder")
-            yield Case([Finding(slices[_index(row)], row, threshold) for row in own], uri, decoder)
+    for group in _grouped(ranks):
+        rows: dict[str, list[Row]] = {}
+        for row in _rows(connection, selection.fingerprint, group):
+            rows.setdefault(row["object_id"], []).append(row)
+        for object_id, slices in group.items():
+            own = rows[object_id]
+            findings = [Finding(slices[row["slice_index"]], row, threshold) for row in own]
+            yield Case(findings, own[0]["uri"], own[0]["decoder"])
 
 
-def _index(row: Row) -> int:
-    return int(row["slice_index"])
+def _grouped(ranks: dict[str, Ranks]) -> Iterator[dict[str, Ranks]]:
+    """Yield whole objects in groups of at least so many slices."""
+    group: dict[str, Ranks] = {}
+    size = 0
+    for object_id, slices in ranks.items():
+        group[object_id] = slices
+        size += len(slices)
+        if size >= SLICES_AT_ONCE:
+            yield group
+            group, size = {}, 0
+    if group:
+        yield group
 
 
 def _chosen(connection: duckdb.DuckDBPyConnection, selection: Selection) -> Iterator[tuple[str, int]]:
@@ -113,10 +126,8 @@ def _chosen(connection: duckdb.DuckDBPyConnection, selection: Selection) -> Iter
         yield from found
 
 
-def _rows(
-    connection: duckdb.DuckDBPyConnection, fingerprint: str, wanted: dict[str, dict[int, int]]
-) -> list[Row]:
-    """Return whole rows of the wanted slices (ranks by object and slice), with uri and decoder."""
+def _rows(connection: duckdb.DuckDBPyConnection, fingerprint: str, wanted: dict[str, Ranks]) -> list[Row]:
+    """Return whole rows of the wanted slices in the order of their objects' slices, with uri and decoder."""
     places = [(object_id, index) for object_id, slices in wanted.items() for index in slices]
     ids, indices = zip(*places, strict=True)
     cursor = connection.cursor()
@@ -126,7 +137,7 @@ def _rows(
         f"WITH own AS (SELECT * FROM slices WHERE fingerprint = ? AND object_id IN ({marks})) "  # noqa: S608
         "SELECT own.*, o.uri, o.decoder FROM own SEMI JOIN wanted USING (object_id, slice_index) "
         f"JOIN (SELECT * FROM objects WHERE fingerprint = ? AND object_id IN ({marks})) o "
-        "USING (object_id, fingerprint, run_id)"
+        "USING (object_id, fingerprint, run_id) ORDER BY slice_index"
     )
     found = cursor.sql(query, params=[fingerprint, *wanted, fingerprint, *wanted])
     rows: list[Row] = found.to_arrow_table().to_pylist()

@@ -11,12 +11,13 @@ import pydicom
 from numpy.typing import NDArray
 
 from connectors.guard import reason_for
-from pipeline.exports.cases import OBJECTS_AT_ONCE, Case, Finding
+from pipeline.exports.cases import Case, Finding
 from pipeline.sources import NoSourceError, Sources, Wanted, read_payload
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 
 NO_SOURCE = "no_source"
+CASES_AT_ONCE = 64  # whose addresses are looked up together
 
 
 class Reader:
@@ -34,7 +35,7 @@ class Reader:
 
     def ahead(self, cases: Iterator[Case]) -> Iterator[Case]:
         """Pass cases on; where they lie is looked up for a group at once, when the first of it is read."""
-        while group := list(islice(cases, OBJECTS_AT_ONCE)):
+        while group := list(islice(cases, CASES_AT_ONCE)):
             self._coming = [case.wanted for case in group]
             yield from group
 
