@@ -16,7 +16,6 @@ from model.april_linear import LinearLayers
 from model.class_prompts import APRIL_GAN, class_vectors
 from model.detector import quarters
 from model.losses import dice, focal
-from model.text import TextTower
 from model.training.trainees import Batch, initial, leaves
 from model.training.visual import Pass
 from model.weights import ClipWeights
@@ -60,13 +59,13 @@ class AprilGanTrainee:
 
 
 def april_gan_trainee(
-    tower: TextTower, clip: ClipWeights, names: Sequence[str], begun: LinearLayers, device: torch.device
+    clip: ClipWeights, names: Sequence[str], begun: LinearLayers, device: torch.device
 ) -> AprilGanTrainee:
-    """Return APRIL-GAN's trainee for pictures of these classes; the tower is read once, on the CPU."""
+    """Return APRIL-GAN's trainee for pictures of these classes; the text tower is read once, on the CPU."""
     taps = quarters(clip.vision.layers)
     named = {f"fc.{n}.weight": weight for n, weight in enumerate(begun.weight)}
     named |= {f"fc.{n}.bias": bias for n, bias in enumerate(begun.bias)}
-    vectors = class_vectors(tower, names, APRIL_GAN).clone().to(device)
+    vectors = class_vectors(clip.text_tower(), names, APRIL_GAN).clone().to(device)
     return AprilGanTrainee(leaves(named, device), Pass("bicubic", None, taps), tuple(names), vectors)
 
 

@@ -8,6 +8,7 @@ from safetensors.torch import save
 from model.april_linear import read_linear
 from model.bundle import build_bundle
 from model.detector import quarters
+from model.errors import BundleError
 from model.prompts import read_prompts
 from model.training import april_gan
 from model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
@@ -32,17 +33,17 @@ def make_trainee(
     names: the classes of the pictures. taps: S2SWCLIP's, "released" or "per_layer". start: a checkpoint to
     begin with instead of what the seed draws. Raises BundleError.
     """
-    tower, layers = clip.text_tower(), clip.vision.layers
+    if recipe.image_size < clip.vision.patch:
+        raise BundleError(f"image_size: {recipe.image_size} is below one patch of {clip.vision.patch} px")
     if detector == "april_gan":
-        shape = (len(quarters(layers)), clip.vision.width, clip.vision.embed_dim)
+        shape = (len(quarters(clip.vision.layers)), clip.vision.width, clip.vision.embed_dim)
         linear = read_linear(start, *shape) if start else april_gan.drawn(clip, seed)
-        return april_gan.april_gan_trainee(tower, clip, names, linear, how.device)
-    begun = (
-        read_prompts(start, clip.text.width, families=()) if start else drawn(tower, recipe.contexts, seed)
-    )
+        return april_gan.april_gan_trainee(clip, names, linear, how.device)
+    width, contexts = clip.text.width, recipe.contexts
+    begun = read_prompts(start, width, families=()) if start else drawn(clip.text, contexts, seed)
     if detector == "anomalyclip":
-        return anomalyclip_trainee(tower, layers, begun, how)
-    return s2swclip_trainee(tower, layers, recipe, begun, how, taps)
+        return anomalyclip_trainee(clip, begun, how)
+    return s2swclip_trainee(clip, recipe, begun, how, taps)
 
 
 def finish(trainee: Trainee, out: Path, clip: ClipWeights, detector: str, side: int) -> Path:

@@ -16,11 +16,11 @@ from model.detector import quarters
 from model.fusion import FAMILIES, class_vectors
 from model.losses import image_logits, map_loss, pair_loss, step_losses
 from model.prompts import LearnedPrompts
-from model.s2swclip import settle
-from model.text import TextTower
+from model.s2swclip import check_grid, settle
 from model.training.recipes import Recipe
 from model.training.trainees import Batch, How, Prompts
 from model.training.visual import Pass
+from model.weights import ClipWeights
 from model.words import WORDS
 
 PAIRED = ("object", "state", "fused")
@@ -79,12 +79,16 @@ def _pair(logits: Tensor, labels: Tensor, draw: random.Random) -> Tensor:
 
 
 def s2swclip_trainee(
-    tower: TextTower, layers: int, recipe: Recipe, begun: LearnedPrompts, how: How, taps: str = "released"
+    clip: ClipWeights, recipe: Recipe, begun: LearnedPrompts, how: How, taps: str = "released"
 ) -> S2swClipTrainee:
-    """Return S2SWCLIP's trainee for a visual tower of so many blocks; taps: "released" or "per_layer"."""
-    settings = settle(layers, {"taps": taps})
+    """Return S2SWCLIP's trainee; taps: "released" or "per_layer".
+
+    Raises BundleError for a bundle's size that the wavelets cannot take: before the work, not after it.
+    """
+    check_grid(recipe.screen_size, clip.vision.patch)
+    settings = settle(clip.vision.layers, {"taps": taps})
     use = Pass("bilinear", settings.two_stream_from, settings.tap_blocks)
-    return S2swClipTrainee(Prompts(tower, tuple(WORDS), begun, how), use, recipe, taps)
+    return S2swClipTrainee(Prompts(clip.text_tower(), tuple(WORDS), begun, how), use, recipe, taps)
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,8 @@ class AnomalyClipTrainee:
         return {"prompts": self.prompts.trained()}
 
 
-def anomalyclip_trainee(tower: TextTower, layers: int, begun: LearnedPrompts, how: How) -> AnomalyClipTrainee:
+def anomalyclip_trainee(clip: ClipWeights, begun: LearnedPrompts, how: How) -> AnomalyClipTrainee:
     """Return AnomalyCLIP's trainee: two streams after a quarter of the tower, its last block tapped."""
-    first, *_, last = quarters(layers)
-    return AnomalyClipTrainee(
-        Prompts(tower, (anomalyclip.FAMILY,), begun, how), Pass("bilinear", first, (last,))
-    )
+    first, *_, last = quarters(clip.vision.layers)
+    prompts = Prompts(clip.text_tower(), (anomalyclip.FAMILY,), begun, how)
+    return AnomalyClipTrainee(prompts, Pass("bilinear", first, (last,)))

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from model.architecture import TextShape
 from model.errors import BundleError
 from model.kinds import Precision
 from model.prompts import LearnedPrompts, embed_words
@@ -105,10 +106,10 @@ class Prompts:
         return LearnedPrompts(named[NORMAL], named[ANOMALOUS], tuple(named[n] for n in deep), embedded)
 
 
-def drawn(tower: TextTower, contexts: int, seed: int) -> LearnedPrompts:
+def drawn(text: TextShape, contexts: int, seed: int) -> LearnedPrompts:
     """Draw prompts to begin with from a seed: as many contexts as asked for, and the published deep ones."""
-    generator, width = torch.Generator().manual_seed(seed), tower.shape.width
+    generator, width = torch.Generator().manual_seed(seed), text.width
     normal, anomalous = (initial((contexts, width), CONTEXT_STD, generator) for _ in range(2))
-    count = min(DEEP_PROMPTS, tower.shape.layers - 1)
+    count = min(DEEP_PROMPTS, text.layers - 1)
     deep = tuple(initial((DEEP_TOKENS, width), CONTEXT_STD, generator) for _ in range(count))
     return LearnedPrompts(normal, anomalous, deep)

@@ -48,6 +48,8 @@ def test_bad_usage(weights: Path, tmp_path: Path) -> None:
         (("--precision", "fp8"), "--precision is 'fp8'"),
         (("--clip", "nowhere.pt"), "'nowhere.pt' is no file"),
         (("--taps", "all", "--image-size", "40"), "taps: 'all' given"),
+        (("--image-size", "48"), "image_size: 48 gives 6 patches of 8 px a side, where the wavelets"),
+        (("--image-size", "7", "--detector", "april_gan"), "image_size: 7 is below one patch of 8 px"),
         (("--split", "train"), "holds neither train/<defect>/"),
         (("--start-from", tmp_path / "no.pth"), "no.pth: no such file"),
     ):
