@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from connectors.datasets import DataSet, open_dataset
@@ -47,7 +46,3 @@ def clip() -> ClipWeights:
 
 def settings(detector: str = "s2swclip", **values: object) -> TrainSettings:
     return TrainSettings(detector, RECIPE, **values)  # type: ignore[arg-type]
-
-
-def one_thread() -> None:
-    torch.set_num_threads(1)
