@@ -24,6 +24,7 @@ from pipeline.review.filters import FilterError, Filters
 from pipeline.review.media import Media, Switches
 from pipeline.review.naming import Naming
 from pipeline.review.pages import Pages, slice_address
+from pipeline.run_records import ReportError
 from pipeline.sealing import describe
 from pipeline.sources import Sources
 from schemas.decisions import DecisionKind
@@ -97,6 +98,7 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
             HTTPException: _handler(pages, lambda error: getattr(error, "detail", "")),
             FilterError: _handler(pages, str, 400),
             DecisionError: _handler(pages, str, 400),
+            ReportError: _handler(pages, str, 503),
             **dict.fromkeys(
                 (ScreeningError, OSError, duckdb.Error, pa.ArrowException),
                 _handler(

@@ -84,6 +84,8 @@ class Archive:
 
     def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
         """Return one row of slices, None where there is none; of its columns only these are read."""
+        if index >= 1 << 31:  # beyond the column
+            return None
         query = f"SELECT {columns} FROM ranked s WHERE object_id = ? AND slice_index = ? AND fingerprint = ?"  # noqa: S608
         found = rows_of(self.cursor(), query, [object_id, index, fingerprint])
         return found[0] if found else None

@@ -97,8 +97,8 @@ class Book:
             if not self._undoable:
                 return None
             last = self._undoable[-1]
-            before = last.before or {"decision": DecisionKind.WITHDRAWN, "note": "", "threshold": 0.0}
-            self._write(last.key, DecisionKind(before["decision"]), before["note"], before["threshold"])
+            said = last.before or {"decision": "withdrawn", "note": "", "threshold": last.made.threshold}
+            self._write(last.key, DecisionKind(said["decision"]), said["note"], said["threshold"])
             return self._undoable.pop()
 
     def _write(self, key: SliceKey, kind: DecisionKind, note: str, threshold: float) -> Decision:

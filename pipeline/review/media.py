@@ -1,5 +1,6 @@
 """What the page loads apart from its text: thumbnails, large pictures, maps."""
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from pipeline.review.pictures import NoPictureError, Pictures, map_bytes, png, s
 from pipeline.review.queries import Row, rows_of
 from pipeline.sources import Sources, Wanted
 
-KEPT_MASKS = 2000
+KEPT = 2000  # masks, and slices of pages
+RUN_ID = re.compile(r"[0-9A-Za-z-]+")
 MAP_COLUMNS = "*"  # a detector says in its own columns how its map is rebuilt
 
 Key = tuple[str, str, int]
@@ -40,13 +42,16 @@ class Media:
         self._sources = sources
         self._pictures = Pictures(sources)
         self._switches = switches
-        self._expected: dict[Key, Row] = {}
+        self._pages: OrderedDict[Key, list[Row]] = OrderedDict()
         self._masks: OrderedDict[Key, Row] = OrderedDict()
         self._lock = threading.Lock()
 
     def expect(self, rows: list[Row]) -> None:
         """Take note of a page's slices: when the first of them is asked for, all are looked up at once."""
-        self._expected = {_key(row): row for row in rows}
+        with self._lock:
+            self._pages.update({_key(row): rows for row in rows})
+            while len(self._pages) > KEPT:
+                self._pages.popitem(last=False)
 
     def thumbnail(self, request: Request) -> Response:
         """Return the small picture of a slice with its mask outlined, or a card that says why not."""
@@ -83,6 +88,8 @@ class Media:
         if not self._switches.pictures:
             raise HTTPException(404, "pictures are switched off (--no-pictures)")
         place = request.path_params
+        if not RUN_ID.fullmatch(place["run_id"]):  # it becomes part of a path
+            raise HTTPException(404, "no such run")
         return {
             "run_id": place["run_id"],
             "object_id": place["object_id"],
@@ -93,21 +100,18 @@ class Media:
     def _wanted(self, row: Row) -> Wanted:
         with self._lock:  # one look-up for the page, not one for each of its pictures
             wanted = Wanted(row["object_id"], row["run_id"])
-            together = [Wanted(other["object_id"], other["run_id"]) for other in self._page_of(row)]
+            page = self._pages.get(_key(row), [row])
+            together = [Wanted(other["object_id"], other["run_id"]) for other in page]
             if self._sources.find([wanted]) or self._sources.find(together).get(row["object_id"]):
                 return wanted
             found = self._archive.objects([row["object_id"]], row["fingerprint"])
         return Wanted(row["object_id"], row["run_id"], found.get(row["object_id"], {}).get("uri"))
 
-    def _page_of(self, row: Row) -> list[Row]:
-        expected = self._expected
-        return list(expected.values()) if _key(row) in expected else [row]
-
     def _mask(self, row: Row) -> NDArray[np.bool_] | None:
         key = _key(row)
         with self._lock:
             if key not in self._masks:
-                self._read_masks(self._page_of(row))
+                self._read_masks(self._pages.get(key, [row]))
             found = self._masks.get(key)
         return mask(found) if found else None
 
@@ -124,7 +128,7 @@ class Media:
         )
         for row in rows_of(cursor, query, [rows[0]["fingerprint"], min(scores), max(scores)]):
             self._masks[_key(row)] = row
-        while len(self._masks) > KEPT_MASKS:
+        while len(self._masks) > KEPT:
             self._masks.popitem(last=False)
 
 

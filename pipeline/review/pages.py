@@ -45,8 +45,7 @@ class Pages:
         self._archive.refresh()
         filters = self.filters(request)
         worklist = self._worklist(filters)
-        place = {name: _place(request, name) for name in ("after", "before")}
-        page = worklist.page(place["after"], place["before"])
+        page = worklist.page(_place(request, "after"), _place(request, "before"))
         counts = worklist.score_counts()
         chart = bars(counts)
         facets = self._archive.facets(filters.settings)

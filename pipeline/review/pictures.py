@@ -13,6 +13,7 @@ from PIL import Image
 from connectors.slices import Slice
 from pipeline.overlays import HEAT, outline
 from pipeline.results import Row, full_map
+from pipeline.run_records import ReportError
 from pipeline.sources import NoSourceError, Sources, Wanted
 from schemas.outcomes import Reason, ScreeningError
 
@@ -70,7 +71,7 @@ class Pictures:
         try:
             with DECODING:
                 return self._decode(wanted, index)
-        except NoSourceError as error:
+        except (NoSourceError, ReportError) as error:
             raise NoPictureError(f"No picture: {error}.") from error
         except ScreeningError as error:
             words = WORDS.get(error.reason, f"The source cannot be read any more: {error.reason.value}.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from pipeline.review.filters import ORDERS, Condition, FilterError, Filters
 from pipeline.review.queries import Row, rows_of
@@ -38,8 +39,8 @@ class Place:
         """Read what ``str`` gives. Raises FilterError."""
         try:
             value, index, object_id = text.split(",", 2)
-            return cls(float(value), object_id, int(index))
-        except ValueError:
+            return cls(float(value), object_id, np.int32(index).item())
+        except (ValueError, OverflowError):
             raise FilterError(f"the place {text[:60]!r} is none: follow the links of the worklist") from None
 
     def __str__(self) -> str:

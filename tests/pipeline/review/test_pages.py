@@ -15,7 +15,9 @@ from connectors.outputs import open_output
 from pipeline.decisions import decisions
 from pipeline.results import full_map, open_results
 from pipeline.review.media import Switches
+from pipeline.review.quarantine import WORDS
 from schemas.decoding import DecodeSettings
+from schemas.outcomes import Reason
 from schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS
 from tests.pipeline.review.screened import (
@@ -101,6 +103,7 @@ def test_what_was_not_screened_is_listed_with_its_reason(page: Client, private: 
         ("/?first=yesterday", "first is 'yesterday': a day such as 2026-07-31 is expected"),
         ("/?decision=maybe", "decision is 'maybe': one of"),
         ("/?after=x", "follow the links of the worklist"),
+        ("/?after=0.5%2C99999999999%2Ca", "follow the links of the worklist"),
         ("/?settings=<b>", "settings is '<b>': the results hold ffff"),
         ("/objects?status=lost", "status is 'lost': one of quarantined, no_pixels is expected"),
     ],
@@ -114,8 +117,17 @@ def test_an_address_that_makes_no_sense_is_one_line(page: Client, path: str, mes
 
 
 def test_slices_that_do_not_exist_are_said_so(page: Client, private: Screened) -> None:
-    for path in ("/slice/nobody/0", f"/slice/{private.ids['ward/head.nii']}/99", "/map/nobody/0", "/other"):
-        assert page.get(path).status == 404
+    volume = private.ids["ward/head.nii"]
+    for path in (
+        "/slice/nobody/0",
+        f"/slice/{volume}/99",
+        f"/slice/{volume}/{10**30}",
+        "/map/nobody/0",
+        "/x",
+    ):
+        assert page.get(path).status == 404, path
+    for run in ("*", "..", "a.b", "%2e%2e", "[0-9]"):
+        assert page.get(f"/picture/{run}/{volume}/0").status == 404, run
 
 
 def test_private_pages_name_nobody(private: Screened) -> None:
@@ -257,6 +269,17 @@ def test_an_output_without_slices_is_a_page_too(tmp_path: Path) -> None:
         assert "no screened slices yet" in page.get("/").text
         assert "these results are not kept by site" in page.get("/?site=north").text
         assert page.get("/objects").status == 200
+
+
+def test_a_damaged_run_file_is_one_line(page: Client, private: Screened) -> None:
+    path = path_of("picture", private, "ward/ct.dcm")
+    (private.output / f"runs/{SECOND}.json").write_text("{}")
+    for answer in (page.get("/"), page.get(path)):
+        assert "not the file of a run" in answer.text
+
+
+def test_every_reason_has_words() -> None:
+    assert set(WORDS) == set(Reason)
 
 
 def test_results_that_cannot_be_read_are_one_line(page: Client, private: Screened) -> None:
