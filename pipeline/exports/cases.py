@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -14,11 +13,13 @@ from pipeline import results
 from pipeline.sources import Wanted
 
 Row = dict[str, Any]
+Heat = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Ranks = dict[int, int]
 """Of the chosen slices of one object: rank by slice."""
 
 SLICES_AT_ONCE = 1000
-"""Rows, with masks and maps, in memory at a time; finding them goes through the masks and maps of all rows."""
+"""Rows, with masks and maps, in memory at a time; to find them DuckDB goes through those of all rows."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,14 @@ class Finding:
         """The threshold of the mask, 0..1."""
         return float(self.row["threshold"]) if self.threshold is None else self.threshold
 
-    @cached_property
-    def mask(self) -> NDArray[np.bool_]:
-        """The mask, bool (rows, cols)."""
+    def mask(self) -> Mask:
+        """Return the mask, bool (rows, cols). Made when asked for: kept ones would fill the memory."""
         return results.mask(self.row, self.threshold)
 
-    @cached_property
-    def heat(self) -> NDArray[np.float32]:
-        """The anomaly map, float32 (rows, cols) in 0..1."""
-        return results.full_map(self.row)
+    def drawn(self) -> tuple[Heat, Mask]:
+        """Return the anomaly map, float32 (rows, cols) in 0..1, and the mask."""
+        heat = results.full_map(self.row)
+        return heat, results.mask(self.row) if self.threshold is None else heat >= self.threshold
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ def _image(number: int, finding: Finding, file: str) -> Json:
 
 def _regions(finding: Finding) -> Iterator[Json]:
     """Yield the connected regions of a mask; score is the highest value of the map in the region."""
-    labels, _ = scipy.ndimage.label(finding.mask, _NEIGHBOURS)
+    heat, mask = finding.drawn()
+    labels, _ = scipy.ndimage.label(mask, _NEIGHBOURS)
     for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         region = labels == number
         encoded = coco.encode(np.asfortranarray(region, np.uint8))
@@ -89,7 +90,7 @@ def _regions(finding: Finding) -> Iterator[Json]:
             "bbox": _box(box),
             "area": int(region.sum()),
             "iscrowd": 0,
-            "score": _peak(finding.heat, region),
+            "score": _peak(heat, region),
         }
 
 

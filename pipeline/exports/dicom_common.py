@@ -75,7 +75,7 @@ def masks_of(case: Case, source: Dataset) -> NDArray[np.uint8]:
     frames = int(source.get("NumberOfFrames") or 1)
     masks = np.zeros((frames, source.Rows, source.Columns), np.uint8)
     for finding in case.findings:
-        masks[frame_of(finding, source)] |= finding.mask
+        masks[frame_of(finding, source)] |= finding.mask()
     return masks
 
 

@@ -49,7 +49,7 @@ def capture_of(
     frame = frame_of(finding, source)
     capture = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=completed(source),
-        pixel_array=np.asarray(laid_over(pixels, finding.heat, finding.mask)),
+        pixel_array=np.asarray(laid_over(pixels, *finding.drawn())),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,

@@ -34,7 +34,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     """
     written = 0
     for number, case in enumerate(cases, start=1):
-        if not any(finding.mask.any() for finding in case.findings):
+        if not any(finding.mask().any() for finding in case.findings):
             reader.skipped[EMPTY] += len(case.findings)
             continue
         source = reader.dicom(case)

@@ -29,10 +29,11 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     for case in cases:
         for finding, pixels in reader.pictures(case):
             file = f"{finding.stem}.png"
-            heat = np.rint(finding.heat.clip(0, 1) * 255).astype(np.uint8)
+            heat, mask = finding.drawn()
+            grey = np.rint(heat.clip(0, 1) * 255).astype(np.uint8)
             folder.write(f"data/{file}", png_bytes(pixels))
-            folder.write(f"fields/anomaly_map/{file}", png_bytes(heat))
-            folder.write(f"fields/anomaly_mask/{file}", png_bytes(finding.mask.astype(np.uint8) * INSIDE))
+            folder.write(f"fields/anomaly_map/{file}", png_bytes(grey))
+            folder.write(f"fields/anomaly_mask/{file}", png_bytes(mask.astype(np.uint8) * INSIDE))
             samples.append(_sample(finding, case, options))
     samples.sort(key=lambda sample: sample["rank"])
     metadata = {

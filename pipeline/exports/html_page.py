@@ -75,19 +75,20 @@ def _style() -> str:
 
 def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Options) -> Card:
     row = finding.row
+    heat, mask = finding.drawn()
     place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
     name = options.name_of(case)
     return Card(
         rank=finding.rank,
         picture=_uri("jpeg", jpeg_bytes(_small(Image.fromarray(pixels).convert("RGB")))),
-        layer=_uri("png", png_bytes(_small(layer(finding.heat, finding.mask)))),
+        layer=_uri("png", png_bytes(_small(layer(heat, mask)))),
         alt=f"Rank {finding.rank}: {name}, {place}",
         facts=[
             ("rank", str(finding.rank)),
             ("object", name),
             ("slice", f"{place} ({row['plane']}, {row['cols']} x {row['rows']})"),
             ("score", f"{row['image_score']:.4f}"),
-            ("map", f"at most {row['map_max']:.4f}, {finding.mask.mean():.2%} above {finding.cut:g}"),
+            ("map", f"at most {row['map_max']:.4f}, {mask.mean():.2%} above {finding.cut:g}"),
             ("modality", row["modality"] or case.decoder),
         ],
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.exports.brush_rle import encode_brush
-from pipeline.exports.cases import Case, Finding
+from pipeline.exports.cases import Case, Finding, Mask
 from pipeline.exports.folder import Folder
 from pipeline.exports.images import png_bytes
 from pipeline.exports.options import Options
@@ -48,7 +48,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
 
 
 def _task(finding: Finding, case: Case, options: Options) -> Json:
-    row = finding.row
+    row, mask = finding.row, finding.mask()
     data = {
         "image": f"{SERVED}{finding.stem}.png",
         "rank": finding.rank,
@@ -61,12 +61,12 @@ def _task(finding: Finding, case: Case, options: Options) -> Json:
     prediction = {
         "model_version": f"{options.detector} {options.fingerprint[:8]}",
         "score": row["image_score"],
-        "result": [_brush(finding)] if finding.mask.any() else [],
+        "result": [_brush(finding, mask)] if mask.any() else [],
     }
     return {"data": data, "predictions": [prediction]}
 
 
-def _brush(finding: Finding) -> Json:
+def _brush(finding: Finding, mask: Mask) -> Json:
     return {
         "id": finding.stem,
         "from_name": "regions",
@@ -75,5 +75,5 @@ def _brush(finding: Finding) -> Json:
         "original_width": finding.row["cols"],
         "original_height": finding.row["rows"],
         "image_rotation": 0,
-        "value": {"format": "rle", "rle": encode_brush(finding.mask), "brushlabels": [LABEL]},
+        "value": {"format": "rle", "rle": encode_brush(mask), "brushlabels": [LABEL]},
     }

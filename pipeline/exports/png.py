@@ -20,7 +20,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
                 f"{options.name_of(case)}, slice {row['slice_index'] + 1} of {row['n_slices']}: "
                 f"score {row['image_score']:.4f}"
             )
-            picture = overlay(pixels, finding.heat, finding.mask, caption)
+            picture = overlay(pixels, *finding.drawn(), caption)
             folder.write(f"{finding.stem}.png", png_bytes(picture))
             written += 1
     return written

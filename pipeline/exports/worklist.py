@@ -38,7 +38,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
 
 def _line(finding: Finding, case: Case) -> dict[str, Any]:
     kept = {name: finding.row[name] for name in COLUMNS if name in finding.row}
-    mask = {} if finding.threshold is None else {"area_fraction": float(finding.mask.mean())}
+    mask = {} if finding.threshold is None else {"area_fraction": float(finding.mask().mean())}
     return {**kept, **mask, "rank": finding.rank, "threshold": finding.cut, "address": case.uri or ""}
 
 

@@ -1,5 +1,6 @@
 """DICOM Segmentations and captures, read again by highdicom and pydicom."""
 
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
+from typing_extensions import override
 
-from pipeline.exports.cases import Case, Finding
+from pipeline.exports.cases import Case, Finding, Heat, Mask
 from pipeline.exports.dicom_common import dicom_bytes, masks_of
 from pipeline.exports.dicom_heat import capture_of
 from pipeline.exports.dicom_seg import segmentation_of
@@ -29,6 +31,22 @@ def source(name: str) -> Dataset:
     return pydicom.dcmread(BytesIO(dicom_file(name)))
 
 
+@dataclass(frozen=True)
+class Drawn(Finding):
+    """A finding whose map and mask are given instead of stored."""
+
+    inside: Mask = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    heat: Heat = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @override
+    def mask(self) -> Mask:
+        return self.inside
+
+    @override
+    def drawn(self) -> tuple[Heat, Mask]:
+        return self.heat, self.inside
+
+
 def findings(dataset: Dataset, per_frame: int = 1, indices: tuple[int, ...] = (0,)) -> Case:
     """Return a case over slices of a DICOM object, each with a mask of its own over a map that rises."""
     frames = int(dataset.get("NumberOfFrames") or 1)
@@ -38,12 +56,10 @@ def findings(dataset: Dataset, per_frame: int = 1, indices: tuple[int, ...] = (0
             "object_id": "id", "run_id": "run", "slice_index": index, "n_slices": frames * per_frame,
             "rows": dataset.Rows, "cols": dataset.Columns, "image_score": 0.5, "threshold": 0.5,
         }  # fmt: skip
-        one = Finding(index + 1, row)
         inside = np.zeros((dataset.Rows, dataset.Columns), np.bool_)
         inside[index + 2 : index + 9, 3:10] = True
         heat = np.linspace(0, 1, inside.size, dtype=np.float32).reshape(inside.shape)
-        one.__dict__.update(mask=inside, heat=heat)  # what a cached_property keeps
-        found.append(one)
+        found.append(Drawn(index + 1, row, None, inside, heat))
     return Case(found, None, "dicom")
 
 
@@ -91,7 +107,7 @@ def test_sources_of_many_kinds_are_referred_to(name: str) -> None:
     dataset = source(name)
     case = findings(dataset)
     found = read_segmentation(dicom_bytes(segmentation_of(case, dataset, OPTIONS, 1)))
-    np.testing.assert_array_equal(np.squeeze(found.pixel_array), case.findings[0].mask)
+    np.testing.assert_array_equal(np.squeeze(found.pixel_array), case.findings[0].mask())
     pixels = np.zeros((dataset.Rows, dataset.Columns), np.uint8)
     shown = pydicom.dcmread(BytesIO(dicom_bytes(capture_of(case.findings[0], pixels, dataset, OPTIONS))))
     assert shown.pixel_array.shape == (*pixels.shape, 3)
@@ -104,7 +120,7 @@ def test_masks_lie_on_their_frames() -> None:
     uid = dataset.SOPInstanceUID
     frames = found.get_pixels_by_source_frame(uid, [1, 2], assert_missing_frames_are_empty=True)
     assert not frames[0].any()
-    np.testing.assert_array_equal(np.squeeze(frames[1]), case.findings[0].mask)
+    np.testing.assert_array_equal(np.squeeze(frames[1]), case.findings[0].mask())
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_2frame.dcm", "emri_small_RLE.dcm"])
@@ -128,7 +144,7 @@ def test_windows_of_one_frame_are_united() -> None:
     case = findings(dataset, per_frame=4, indices=(4, 6))
     masks = masks_of(case, dataset)
     assert not masks[0].any()
-    np.testing.assert_array_equal(masks[1] == 1, case.findings[0].mask | case.findings[1].mask)
+    np.testing.assert_array_equal(masks[1] == 1, case.findings[0].mask() | case.findings[1].mask())
 
 
 def test_slices_that_are_no_frames_are_refused() -> None:
@@ -142,8 +158,7 @@ def test_slices_that_are_no_frames_are_refused() -> None:
 def test_the_same_export_again_is_the_same_object_and_another_threshold_another() -> None:
     dataset = source("CT_small.dcm")
     case = findings(dataset)
-    other = Case([Finding(1, case.findings[0].row, 0.25)], None, "dicom")
-    other.findings[0].__dict__.update(mask=case.findings[0].mask)
+    other = Case([replace(case.findings[0], threshold=0.25)], None, "dicom")
     first, again, another = (
         segmentation_of(one, dataset, OPTIONS, 1).SOPInstanceUID for one in (case, case, other)
     )
