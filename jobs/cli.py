@@ -14,6 +14,7 @@ from jobs import (
     screen,
     threshold,
     train,
+    train_embedded,
 )
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command("export")(export.command)
 app.command("threshold")(threshold.command)
 app.command("evaluate")(evaluate.command)
 app.command("train")(train.command)
+app.command("train-embedded")(train_embedded.command)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")

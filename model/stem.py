@@ -108,6 +108,7 @@ class Stem(nn.Module):
 
     def __init__(self, shape: StemShape) -> None:
         super().__init__()
+        self.shape = shape
         self.first = nn.Conv2d(3, shape.channels, 3, stride=2)
         self.levels = nn.ModuleList()
         channels = shape.channels

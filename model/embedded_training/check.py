@@ -7,7 +7,6 @@ from torch.nn import functional
 
 from model.embedded_training.net import GRID, EmbeddedNet
 from model.embedded_training.ring import BLOCK, MASK, draw_scenes, seen_by, shrunk
-from model.lite0 import MEAN, STD
 from model.stem import Stem
 from model.synthetic.scenes import Mixture, held_out_mixture, training_mixture
 
@@ -53,6 +52,6 @@ def auroc(scores: Tensor, labels: Tensor) -> float:
 
 def _set(stem: Stem, seed: list[int], mixture: Mixture, pictures: int) -> tuple[Tensor, Tensor]:
     scenes = draw_scenes(np.random.default_rng(seed), mixture, pictures)
-    parts = [seen_by(stem, scenes[at : at + BLOCK], MEAN[0], STD[0]) for at in range(0, pictures, BLOCK)]
+    parts = [seen_by(stem, scenes[at : at + BLOCK]) for at in range(0, pictures, BLOCK)]
     masks = torch.from_numpy(np.stack([shrunk(s.mask) for s in scenes])).float() / 255
     return torch.cat(parts), masks

@@ -1,23 +1,28 @@
 """The network that is trained: the tower's blocks over frozen stem features, and the class vectors."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.architecture import VisionShape
 from model.embedded import TWO_STREAM_FROM
+from model.embedded_training.ring import BLOCK, draw_scenes, seen_by
 from model.fusion import FAMILIES
 from model.lite0 import lite0_stem, published_file
 from model.similarity import TAU, similarity
 from model.spatial import spatial_features
 from model.stem import Stem, StemShape, beside_the_picture, stem_shape
+from model.synthetic.scenes import training_mixture
 from model.tower import VisionTower
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 
-FUSED = FAMILIES.index("fused")
+SAMPLE = 512
+"""Pictures whose features give the stem's usual range."""
 
 
 def fresh_stem() -> Stem:
@@ -28,6 +33,20 @@ def fresh_stem() -> Stem:
     stem = Stem(shape)
     stem.load_state_dict(tensors, strict=False)
     return stem.requires_grad_(False).eval()
+
+
+def scaled_stem(path: Path, seed: int) -> Stem:
+    """Return the stem with features of mean 0 and deviation 1 over generated pictures; kept at path."""
+    stem = fresh_stem()
+    if path.is_file():
+        stem.load_state_dict(torch.load(path, weights_only=True))
+        return stem
+    scenes = draw_scenes(np.random.default_rng([seed, 2]), training_mixture(0.5), SAMPLE)
+    parts = [seen_by(stem, scenes[at : at + BLOCK]) for at in range(0, SAMPLE, BLOCK)]
+    deviation, mean = torch.std_mean(torch.cat(parts).flatten(0, 1).float(), dim=0)
+    stem.mean.data, stem.scale.data = mean, 1 / deviation
+    torch.save(stem.state_dict(), path)
+    return stem
 
 
 def tower_shape(stem: StemShape) -> VisionShape:
@@ -54,9 +73,9 @@ class Seen:
 class EmbeddedNet(nn.Module):
     """S2SWCLIP's tower and head; class vectors are parameters, since there is no text tower."""
 
-    def __init__(self, stem: StemShape) -> None:
+    def __init__(self, stem: Stem) -> None:
         super().__init__()
-        self.tower = VisionTower(tower_shape(stem))
+        self.tower = VisionTower(tower_shape(stem.shape))
         del self.tower.stem  # frozen: its features come from outside
         self.vectors = nn.Parameter(torch.empty(len(FAMILIES), 2, JOINT))
 

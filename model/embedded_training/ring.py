@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.lite0 import MEAN, STD
+from model.preprocess import normalize
 from model.stem import Stem
 from model.synthetic.fields import SIDE
 from model.synthetic.scenes import Mixture, Scene, draw_pair, training_mixture
@@ -57,10 +59,10 @@ def shrunk(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 @torch.inference_mode()
-def seen_by(stem: Stem, scenes: list[Scene], mean: float, std: float) -> Tensor:
+def seen_by(stem: Stem, scenes: list[Scene]) -> Tensor:
     """Return the stem's features (B, N, K) of scenes, float16."""
-    pictures = torch.from_numpy(np.stack([s.picture for s in scenes])).permute(0, 3, 1, 2)
-    x = (pictures.float() / 255 - mean) / std
+    pictures = torch.from_numpy(np.stack([s.picture for s in scenes]))
+    x = normalize(pictures, *(torch.tensor(c).view(3, 1, 1) for c in (MEAN, STD)))
     with torch.autocast("cpu", torch.bfloat16):
         return stem.features(x).to(torch.float16)
 
@@ -99,8 +101,6 @@ class Worker:
     workers: int
     make_ring: Callable[[], Ring]
     make_stem: Callable[[], Stem]
-    mean: float
-    std: float
 
     def work(self, done: "SynchronizedArray[int]", limit: "Synchronized[int]", first: int) -> None:
         """Fill the ring. done[index]: blocks before it are there; limit: pictures allowed, -1 to stop."""
@@ -114,7 +114,7 @@ class Worker:
                 return
             scenes = self.plan.block(number)
             masks = np.stack([shrunk(s.mask) for s in scenes])
-            ring.write(number, seen_by(stem, scenes, self.mean, self.std), masks)
+            ring.write(number, seen_by(stem, scenes), masks)
             done[self.index] = number + self.workers
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from model.synthetic.blemishes import blemish
 from model.synthetic.camera import Camera, Picture, draw_camera
 from model.synthetic.colours import Surface
 from model.synthetic.distractors import distract
@@ -14,6 +15,8 @@ from model.synthetic.fields import Field, Rng, blurred, chance, scale
 from model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, SURFACES, WEIGHTS
 
 TRIES = 5
+CLEAR = 0.045
+"""A defect changes the brightness by more than this on average: more than what blemishes do."""
 SEEN = 0.02
 """A pixel belongs to a defect where it changes the brightness by more than this, or near such pixels."""
 
@@ -67,6 +70,7 @@ def draw_pair(rng: Rng, mixture: Mixture) -> tuple[Scene, Scene]:
     name = mixture.surface_name(rng)
     surface = SURFACES[name](rng)
     distract(rng, surface)
+    blemish(rng, surface)
     camera = draw_camera(rng, steady=surface.steady)
     normal = Scene(camera.take(rng, surface.image), np.zeros(surface.where.shape, bool), name, "")
     image, mask, defect = spoil(rng, surface, camera, mixture)
@@ -102,7 +106,7 @@ def _extent(rng: Rng, difficulty: float, attempt: int) -> tuple[float, float]:
     """Draw size (pixels) and strength; each attempt makes it larger and stronger."""
     ease = 1.0 - difficulty * rng.random() ** 0.7
     size = scale(rng, 2.5 + 12 * ease, 62) if chance(rng, 0.5) else scale(rng, 2.5 + 9 * ease, 14 + 12 * ease)
-    strength = scale(rng, 0.06 + 0.25 * ease, 0.45 + 0.4 * ease)
+    strength = scale(rng, 0.12 + 0.2 * ease, 0.5 + 0.4 * ease)
     return min(size * 1.15**attempt, 64.0), min(strength * 1.5**attempt, 0.95)
 
 
@@ -125,7 +129,7 @@ def _visible(before: Field, after: Field, share: Field, camera: Camera) -> NDArr
         return None
     grey = (before * light).mean(axis=2)
     structure = float((grey - blurred(grey, 3)).std())
-    needed = SEEN + (0.5 + 3 / np.sqrt(area)) * (0.7 * structure + camera.noise / (1 + camera.blur))
+    needed = CLEAR + (0.5 + 3 / np.sqrt(area)) * (0.7 * structure + camera.noise / (1 + camera.blur))
     if float(changed[inside].mean()) < needed:
         return None
     mask = np.zeros(camera.light.shape, bool)

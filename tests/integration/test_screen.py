@@ -23,7 +23,7 @@ def test_the_run_succeeds_and_says_what_it_did(private_run: Run, archive: Archiv
     assert private_run.code == 0, private_run.stderr
     assert "Traceback" not in private_run.stderr + private_run.stdout
     assert f"{len(archive.expected)} listed = 7 + 0 + 4 + 0" in private_run.stdout
-    assert "UNTRAINED" in private_run.stdout
+    assert "UNTRAINED" not in private_run.stdout
 
 
 def test_objects_has_one_row_for_every_file(

@@ -1,0 +1,44 @@
+"""What a training run is made of, and what follows from it for each step."""
+
+import math
+from dataclasses import dataclass
+
+from model.embedded_training.ring import BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The shipped weights' recipe, but for what docs/embedded-model.md says of their first steps.
+
+    pictures: generated in all. passes: how often each is drawn on average. batch: pictures a step. slots:
+    pictures kept on disk. ahead: pictures made before their step. rate, decay: of AdamW. average: half-life
+    of the weights' exponential average, steps.
+    """
+
+    seed: int = 7
+    pictures: int = 98_000
+    passes: float = 1.5
+    batch: int = 32
+    slots: int = 16_384
+    ahead: int = 1_024
+    rate: float = 7e-4
+    decay: float = 0.05
+    warmup: int = 300
+    average: float = 150.0
+    check_every: int = 250
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return int(self.pictures * self.passes / self.batch)
+
+    def ready(self, step: int) -> int:
+        """Return how many pictures must be there before a step: a first stock, then at an even pace."""
+        made = min(self.ahead, self.pictures) + math.ceil((step + 1) * self.batch / self.passes)
+        return min(self.pictures, made) // BLOCK * BLOCK
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate: up, level, and over the last third down to a hundredth."""
+        up = min(1.0, (step + 1) / self.warmup)
+        left = (self.steps - step) / (self.steps / 3)
+        return self.rate * up * max(0.01, min(1.0, left))

@@ -1,0 +1,76 @@
+"""Generated pictures: of every kind, repeatable, with masks that say where the defect is."""
+
+import numpy as np
+import pytest
+
+from model.synthetic.fields import SIDE
+from model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, SURFACES
+from model.synthetic.scenes import Mixture, draw_pair, held_out_mixture, training_mixture
+
+FREE = [name for name in DEFECTS if name not in OWN_ONLY]
+
+
+def pair(seed, surfaces=("plain",), defects=FREE, difficulty=0.5):
+    return draw_pair(np.random.default_rng(seed), Mixture(surfaces, defects, difficulty))
+
+
+def difference(normal, defective):
+    return np.abs(normal.picture.astype(int) - defective.picture.astype(int)).mean(axis=2)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_every_surface(surface):
+    for seed in range(2):
+        normal, defective = pair(seed, [surface])
+        for scene in (normal, defective):
+            assert scene.picture.shape == (SIDE, SIDE, 3)
+            assert scene.picture.dtype == np.uint8
+            assert scene.mask.shape == (SIDE, SIDE)
+            assert scene.surface == surface
+        assert not normal.mask.any()
+        assert defective.mask.any()
+        assert normal.picture.std() > 1
+
+
+@pytest.mark.parametrize("defect", FREE)
+def test_every_defect_changes_the_picture_inside_its_mask(defect):
+    inside, outside, found = [], [], 0
+    for seed in range(6):
+        normal, defective = pair(seed, ["plain", "granular", "woven", "mesh"], [defect])
+        changed = difference(normal, defective)
+        inside.append(changed[defective.mask].mean())
+        outside.append(changed[~defective.mask].mean())
+        found += defective.defect == defect
+    assert found >= 3  # where it would not be seen a hole takes its place
+    assert np.mean(inside) > 3 * np.mean(outside)
+
+
+def test_a_dim_cell_is_dim():
+    pairs = [pair(seed, ["solar_cell"], ["dimmed"]) for seed in range(5)]
+    dim = [(n, d) for n, d in pairs if d.defect == "dimmed"]
+    assert dim
+    assert all(d.picture.mean() < 0.85 * n.picture.mean() for n, d in dim)
+    assert all(d.mask.mean() > 0.5 for _, d in dim)
+
+
+def test_a_seed_repeats_and_another_differs():
+    first, again, other = (pair(seed, list(SURFACES))[1] for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first.picture, again.picture)
+    np.testing.assert_array_equal(first.mask, again.mask)
+    assert (first.picture != other.picture).any()
+
+
+def test_difficulty_makes_defects_smaller_and_fainter():
+    def mean_area(difficulty):
+        return np.mean([pair(seed, difficulty=difficulty)[1].mask.mean() for seed in range(24)])
+
+    assert mean_area(1.0) < 0.8 * mean_area(0.0)
+
+
+def test_training_never_draws_what_is_held_out():
+    mixture = training_mixture(1.0)
+    assert not set(mixture.surfaces) & set(HELD_OUT_SURFACES)
+    assert not set(mixture.defects) & set(HELD_OUT_DEFECTS)
+    assert set(held_out_mixture().surfaces) == set(HELD_OUT_SURFACES)
+    assert set(HELD_OUT_DEFECTS) <= set(held_out_mixture().defects)
+    assert set(mixture.surfaces) | set(HELD_OUT_SURFACES) == set(SURFACES)
