@@ -3,7 +3,7 @@
 The embedded detector's tower, on a data set in MVTec AD's layout. References are drawn from the normal test
 pictures and left out of what is measured; zero-shot figures are of the same pictures. Three memories:
 WinCLIP+'s (windows and the patch tokens of the plain stream), the v-v patches that the zero-shot map is made
-of, and what the tower's convolutional stem gives of each patch. Maps are compared at the detector's input side.
+of, and what the tower's convolutional stem gives of each patch. Maps are compared at the input's size.
 """
 
 import argparse
