@@ -71,7 +71,8 @@ class Export:
         choice = self._choice
         selection = Selection(self._fingerprint, choice.top, choice.min_score, choice.flagged)
         chosen = cases(self._connection, selection, choice.threshold)
-        written = self._format.write(reader.ahead(chosen), reader, Folder(folder), self._options)
+        named = reader.ahead(chosen, Reveal.NAMES in self.reveals)
+        written = self._format.write(named, reader, Folder(folder), self._options)
         return Exported(written, reader.skipped, reader.no_source)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 
@@ -33,11 +34,23 @@ class Reader:
         self._storage = storage
         self._coming: list[Wanted] = []
 
-    def ahead(self, cases: Iterator[Case]) -> Iterator[Case]:
-        """Pass cases on; where they lie is looked up for a group at once, when the first of it is read."""
+    def ahead(self, cases: Iterator[Case], named: bool) -> Iterator[Case]:
+        """Pass cases on; where they lie is looked up for a group at once, when the first of it is read.
+
+        named: now, and cases of private results get their addresses, where the crosswalk has them.
+        """
         while group := list(islice(cases, CASES_AT_ONCE)):
             self._coming = [case.wanted for case in group]
-            yield from group
+            for case in group:
+                yield self._named(case) if named and case.uri is None else case
+
+    def _named(self, case: Case) -> Case:
+        self._look_up()
+        try:
+            return replace(case, uri=self._sources.locate(case.wanted).address)
+        except NoSourceError as error:
+            self.no_source = str(error)
+            return case
 
     def pictures(self, case: Case) -> Iterator[tuple[Finding, NDArray[np.uint8]]]:
         """Yield the findings whose pixels can be read, and these: uint8 (rows, cols) or (rows, cols, 3)."""

@@ -3,11 +3,18 @@
 from collections import defaultdict
 from pathlib import Path
 
+import hypothesis
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
+from pipeline.exports.coco import run_lengths
 from pipeline.exports.revealing import Reveal
 from pipeline.results import mask
 from tests.pipeline.exports.exported import export, rows_of
@@ -38,6 +45,15 @@ def test_regions_are_the_mask_at_the_threshold(
         assert expected.shape == (image["height"], image["width"])
         together = np.sum(masks[number] or [np.zeros_like(expected, np.uint8)], axis=0)
         np.testing.assert_array_equal(together, expected)  # regions do not overlap
+
+
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+def test_run_lengths_of_a_region_are_those_of_the_whole_picture(region: NDArray[np.bool_]) -> None:
+    hypothesis.assume(region.any())
+    whole = np.zeros((15, 17), np.uint8)
+    whole[2 : 2 + len(region), 3 : 3 + region.shape[1]] = region
+    expected = coco.encode(np.asfortranarray(whole))
+    assert run_lengths(region, 2, 3, (15, 17)) == {**expected, "counts": expected["counts"].decode()}
 
 
 def test_the_highest_scores_are_chosen_and_ranked(private_archive: Screened, folder: Path) -> None:

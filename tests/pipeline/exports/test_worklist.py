@@ -1,6 +1,7 @@
 """The CSV worklist, and that no spreadsheet takes a cell for a formula."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,27 @@ def test_a_line_a_slice_highest_score_first(private_archive: Screened, folder: P
     assert list(found[0]) == list(COLUMNS)
 
 
-def test_addresses_are_a_column_when_asked_for(open_archive: Screened, folder: Path) -> None:
-    export(open_archive, "csv", folder, Reveal.NAMES, top=None)
-    assert any(line["address"].endswith(HOSTILE) for line in lines(folder))
+@pytest.mark.parametrize("mode", ["open", "private"])
+def test_addresses_are_a_column_when_asked_for(
+    open_archive: Screened, private_archive: Screened, folder: Path, mode: str
+) -> None:
+    """In private mode they come from the crosswalk."""
+    screened = open_archive if mode == "open" else private_archive
+    export(screened, "csv", folder, Reveal.NAMES, top=None)
+    below = f"{screened.archive.resolve()}/"
+    found = {line["address"].removeprefix(below): line["object_id"] for line in lines(folder)}
+    assert any(address.endswith(HOSTILE) for address in found)
+    assert found.items() <= screened.ids.items()
+
+
+def test_without_the_crosswalk_ids_remain_and_the_reason_is_told(
+    private_archive: Screened, folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = replace(private_archive, private=tmp_path)
+    exported = export(elsewhere, "csv", folder, Reveal.NAMES, top=3)
+    assert [line["address"] for line in lines(folder)] == ["", "", ""]
+    assert (exported.written, dict(exported.skipped)) == (3, {})
+    assert "name its folder with --private-dir" in (exported.no_source or "")
 
 
 @given(st.text())
