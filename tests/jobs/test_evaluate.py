@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from connectors.outputs import LocalOutput
 from jobs.cli import app
 from pipeline.evaluation.figures import METRICS
 from tests.connectors.datasets import layouts
 from tests.pipeline.evaluation.bundles import bundle
+from tests.pipeline.evaluation.test_reviewed import ACCEPT, REJECT, decide
+from tests.pipeline.finished_runs import FIRST, write_parts
+from tests.pipeline.rows import screened
 
 runner = CliRunner()
 
@@ -138,3 +142,16 @@ def test_bad_usage(bundles: list[str], tmp_path: Path) -> None:
         assert code == 2, arguments
         assert message in output
         assert output.count("\n") == 1
+
+
+def test_decisions_judge_stored_scores(tmp_path: Path) -> None:
+    output = LocalOutput(tmp_path / "results")
+    write_parts(output, [screened(number, number / 10) for number in range(1, 5)], FIRST)
+    for score, kind in ((0.1, REJECT), (0.2, ACCEPT), (0.3, REJECT), (0.4, ACCEPT)):
+        decide(output, (score, "ada", kind))
+    code, text = evaluate("--decisions", tmp_path / "results", "--json", tmp_path / "o.json")
+    assert code == 0, text
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert found["mean"]["image_auroc"] == 0.75
+    assert found["mean"]["pixel_auroc"] is None
+    assert "75.0" in text
