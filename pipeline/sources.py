@@ -22,7 +22,7 @@ from pipeline.fetching import Fetcher, Payload
 from pipeline.identity import object_ids
 from pipeline.run_records import ReportError, read_run
 from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
 from schemas.storage import StorageSettings
 from schemas.tables import MANIFEST
 
@@ -146,17 +146,20 @@ def _by_address(
 ) -> StoredObject:
     """Return the object at an address of open results, once its id has shown that it is the same."""
     same = object_ids(None)
-    seen = False
+    there = False
     for archive, member in _readings(address):
         try:
             for stored in _at(archive, member, storage, settings):
-                seen = True
                 if same(stored.address, stored.version) == object_id:
                     return stored
+            there = True
         except ScreeningError as error:
-            if error.reason is not Reason.NOT_FOUND:
+            if error.reason is Reason.NOT_FOUND:
+                continue
+            if error.reason in STORAGE_REASONS:
                 raise
-    raise ScreeningError(Reason.CHANGED if seen else Reason.NOT_FOUND, address)
+            there = True  # an archive that could be listed once and no longer can
+    raise ScreeningError(Reason.CHANGED if there else Reason.NOT_FOUND, address)
 
 
 def _readings(address: str) -> Iterator[tuple[str, str]]:

@@ -207,7 +207,6 @@ def test_controls_have_names_and_texts_contrast(browser: Browser, page: Client, 
         for scheme in ("light", "dark"):
             watch.page.emulate_media(color_scheme=scheme)
             assert watch.faint_texts() == [], scheme
-        picture(watch, "keys")
 
 
 def test_a_narrow_window_needs_no_scrolling_sideways(
