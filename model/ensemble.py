@@ -1,6 +1,7 @@
 """Several detectors as one: weighted scores and maps, and one pass through a tower that members share."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> 
     """
     out = new_folder(out_dir)
     total = sum(members.values())
-    if len(members) < 2 or min(members.values()) <= 0:
+    if len(members) < 2 or not all(0 < weight < math.inf for weight in members.values()):
         raise BundleError(
             f"members: {dict(members)} given; two bundles at least, with weights above 0, are needed"
         )

@@ -115,8 +115,9 @@ def test_what_cannot_be_an_ensemble(members, tmp_path):
 
     with pytest.raises(BundleError, match="two bundles at least"):
         build(s2swclip=1)
-    with pytest.raises(BundleError, match="weights above 0"):
-        build(s2swclip=1, anomalyclip=0)
+    for weight in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(BundleError, match="weights above 0"):
+            build(s2swclip=1, anomalyclip=weight)
     build(s2swclip=1, anomalyclip=1)
     with pytest.raises(BundleError, match="an ensemble is no member"):
         build_ensemble(tmp_path / "nested", {tmp_path / "e": 1, members["other"]: 1})
