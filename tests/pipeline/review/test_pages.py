@@ -4,10 +4,12 @@ import re
 from html import unescape
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from connectors.decode import decode
@@ -114,6 +116,23 @@ def test_an_address_that_makes_no_sense_is_one_line(page: Client, path: str, mes
     (line,) = re.findall(r'role="alert">(.*)</p>\n</main>', answer.text)
     assert message in unescape(line)
     assert "<b>" not in line
+
+
+FIELDS = ["low", "first", "site", "modality", "decision", "order", "after", "before", "settings", "status",
+          "reason", "behind", "highest"]  # fmt: skip
+TEXTS = st.text(max_size=20) | st.sampled_from(["1e400", "nan,0,a", "0,-1,b", "1,2147483648,c", "0001-01-01"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    path=st.sampled_from(["/", "/objects", "/slice/{}/0", "/map/{}/1"]),
+    fields=st.dictionaries(st.sampled_from(FIELDS), TEXTS, max_size=3),
+)
+def test_no_address_breaks_the_page(
+    page: Client, private: Screened, path: str, fields: dict[str, str]
+) -> None:
+    address = f"{path.format(private.ids['ward/head.nii'])}?{urlencode(fields, errors='replace')}"
+    assert page.get(address).status in (200, 400, 404)
 
 
 def test_slices_that_do_not_exist_are_said_so(page: Client, private: Screened) -> None:
