@@ -62,8 +62,8 @@ def train_bundle(
 ) -> State:
     """Train and write the bundle. The same call again goes on where it was killed.
 
-    work: folder of the state, the learning curve and the checkpoint, readable by its owner only; the features
-    too, if they have no folder of their own. Raises BundleError and DataSetError.
+    work: folder of the state, the learning curve and the checkpoint, and of the features if they have none of
+    their own; new folders are readable by their owner only. Raises BundleError and DataSetError.
     """
     new_folder(out)
     recipe, device = settings.recipe, torch.device(settings.device)
@@ -77,8 +77,10 @@ def train_bundle(
         taps=settings.taps,
         start=settings.start,
     )
-    work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = FeatureStore(features or work / "features")
+    features = features or work / "features"
+    for folder in (work, features):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = FeatureStore(features)
     tower = FrozenTower(clip, recipe.image_size, trainee.use, settings.device, settings.precision)
     with watching.reading(len(data.samples)) as step:
         reading = Reading(batch=1 if device.type == "cpu" else GPU_BATCH, step=step)

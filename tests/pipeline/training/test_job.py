@@ -113,6 +113,7 @@ def test_pictures_pass_the_tower_once(clip: ClipWeights, tmp_path: Path) -> None
     train("first", data.samples[1:], 0)
     before = files()
     assert len(before) == 3
+    assert {folder.stat().st_mode & 0o077 for folder in (features, tmp_path / "first.w")} == {0}
     train("second", data.samples, 1)
     after = files()
     assert len(after) == 4
