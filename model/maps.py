@@ -117,7 +117,7 @@ def assemble(
 
     down, across: the operators of a layer along rows and columns. sigmoid: of arrays or of tensors.
     """
-    total, start = 0, 0
+    total, start = None, 0
     for layer in layers:
         grid = tokens[:, start : start + layer.grid**2].reshape(-1, layer.grid, layer.grid)
         start += layer.grid**2
@@ -127,7 +127,8 @@ def assemble(
             value = sigmoid(value)
             value = last_down[0] @ value if last_down else value
             value = value @ last_across[0].T if last_across else value
-        total = total + (value if layer.weight == 1 else layer.weight * value)
+        weighted = value if layer.weight == 1 else layer.weight * value
+        total = weighted if total is None else total + weighted
     return total
 
 

@@ -188,6 +188,24 @@ def test_wrong_settings(golden, tmp_path, options, message):
     assert not list(tmp_path.iterdir())
 
 
+class Opened:
+    """What a hostile checkpoint would do when a pickle is trusted."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_checkpoint_with_code_is_refused_unread(golden, tmp_path):
+    mark = tmp_path / "mark"
+    torch.save({"trainable_linearlayer": {"fc.0.weight": Opened(str(mark))}}, tmp_path / "linear.pth")
+    with pytest.raises(BundleError, match="linear.pth: not a readable file of tensors"):
+        build(golden, tmp_path, linear=tmp_path / "linear.pth")
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
