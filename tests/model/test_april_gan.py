@@ -201,7 +201,7 @@ class Opened:
 def test_a_checkpoint_with_code_is_refused_unread(golden, tmp_path):
     mark = tmp_path / "mark"
     torch.save({"trainable_linearlayer": {"fc.0.weight": Opened(str(mark))}}, tmp_path / "linear.pth")
-    with pytest.raises(BundleError, match="linear.pth: not a readable file of tensors"):
+    with pytest.raises(BundleError, match=r"linear\.pth: not a readable file of tensors"):
         build(golden, tmp_path, linear=tmp_path / "linear.pth")
     assert not mark.exists()
 
