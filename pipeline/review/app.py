@@ -59,7 +59,7 @@ class Decisions:
         row = self._pages.row(fields.get("object_id", ""), index, filters)
         stays = filters.stay or kind is DecisionKind.WITHDRAWN
         # before the decision: the slice may then no longer meet the filter
-        address = slice_address(row, filters) if stays else self._pages.next_address(row, filters)
+        address = slice_address(row, filters.query()) if stays else self._pages.next_address(row, filters)
         threshold = _number(fields, "threshold", float, "a number from 0 to 1")
         note = fields.get("note", "").replace("\r\n", "\n").strip()
         self._book.decide(key_of(row), kind, note, threshold)
@@ -71,7 +71,7 @@ class Decisions:
             raise DecisionError("nothing to undo: nothing was decided since the page was started")
         row = {"object_id": undone.key.object_id, "slice_index": undone.key.slice_index}
         shown = replace(filters, settings=undone.key.fingerprint)
-        return RedirectResponse(slice_address(row, shown), status_code=SEE_OTHER)
+        return RedirectResponse(slice_address(row, shown.query()), status_code=SEE_OTHER)
 
 
 def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: Switches) -> Starlette:

@@ -43,6 +43,7 @@ class Book:
         self._names: set[str] = set()
         self._rows = DECISIONS.empty_table()
         self._said: dict[SliceKey, list[Row]] = {}
+        self._counting = self._rows
         self._last_instant = datetime.fromtimestamp(0, UTC)
         self._undoable: list[Undoable] = []
         compact(output)
@@ -56,8 +57,9 @@ class Book:
             # files that are gone were rewritten as others: their rows are there already
             added = read_files(self._output, sorted(names - self._names))
             self._rows = ordered(pa.concat_tables([self._rows, added]))
+            self._counting = counting(self._rows)
             said: dict[SliceKey, list[Row]] = {}
-            for row in counting(self._rows).to_pylist():
+            for row in self._counting.to_pylist():
                 said.setdefault(key_of(row), []).append(row)
             self._names, self._said = names, said
             if len(self._rows):
@@ -73,7 +75,7 @@ class Book:
 
     def table(self, fingerprint: str) -> pa.Table:
         """Return the decisions that count under one fingerprint (schema DECISIONS)."""
-        return counting(self._rows.filter(pc.field("fingerprint") == fingerprint))
+        return self._counting.filter(pc.field("fingerprint") == fingerprint)
 
     def counts(self, fingerprint: str) -> Counter[str]:
         """Return the number of decisions that count under one fingerprint, by kind."""

@@ -49,7 +49,9 @@ class Pages:
         counts = worklist.score_counts()
         chart = bars(counts)
         facets = self._archive.facets(filters.settings)
-        first, total = worklist.rank(page.rows[0]) if page.rows else (0, 0)
+        first, total = (
+            worklist.rank(page.rows[0]) if page.has_previous and page.rows else (0, worklist.count())
+        )
         flags = flag_thresholds(self._archive.flag, filters)
         self._media.expect(page.rows)
         before, after = (
@@ -90,8 +92,8 @@ class Pages:
             name=self._naming.names([row])[row["object_id"]],
             rank=rank + 1,
             total=total,
-            previous=slice_address(before, filters) if before else None,
-            next=slice_address(behind, filters) if behind else None,
+            previous=slice_address(before, filters.query()) if before else None,
+            next=slice_address(behind, filters.query()) if behind else None,
             stack=stack_chart([one["image_score"] for one in stack], row["slice_index"]) if stack else None,
             stack_base=f"/slice/{quote(row['object_id'], safe='')}/",
             said=self._book.said(key),
@@ -145,7 +147,7 @@ class Pages:
     def next_address(self, row: Row, filters: Filters) -> str:
         """Return the address of the slice behind one in the worklist; its own if it is the last."""
         _, behind = self._worklist(filters).neighbours(row)
-        return slice_address(behind or row, filters)
+        return slice_address(behind or row, filters.query())
 
     def error(self, text: str, code: int) -> Response:
         """Return a page that says what is wrong."""
@@ -158,12 +160,12 @@ class Pages:
         return Worklist(cursor, filters, self._book.reviewer)
 
     def _cards(self, rows: list[Row], filters: Filters) -> list[Row]:
-        names = self._naming.names(rows)
+        names, query = self._naming.names(rows), filters.query()
         return [
             {
                 **row,
                 "name": names[row["object_id"]],
-                "address": slice_address(row, filters),
+                "address": slice_address(row, query),
                 "paths": media_paths(row),
                 "said": self._book.said(key_of(row)),
             }
@@ -199,9 +201,9 @@ def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
     return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
 
 
-def slice_address(row: Row, filters: Filters) -> str:
-    """Return the address of a slice's page."""
-    return f"/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{filters.query()}"
+def slice_address(row: Row, query: str) -> str:
+    """Return the address of a slice's page. query: what ``Filters.query`` gives."""
+    return f"/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{query}"
 
 
 def media_paths(row: Row) -> dict[str, str]:

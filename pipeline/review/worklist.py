@@ -103,6 +103,12 @@ class Worklist:
         found: tuple[int, int] = self._cursor.execute(query, [*before.values, *values]).fetchall()[0]
         return found
 
+    def count(self) -> int:
+        """Return how many slices meet the filter."""
+        where, values = _where(self._filters.conditions(self._reviewer))
+        query = f"SELECT count(*) FROM ranked s WHERE {where}"  # noqa: S608
+        return int(self._cursor.execute(query, values).fetchall()[0][0])
+
     def score_counts(self) -> dict[int, int]:
         """Return the number of slices by fine bin of the image score (1 / BINS), whatever its bounds."""
         where, values = _where(self._filters.conditions(self._reviewer, scores=False))
