@@ -16,7 +16,7 @@ from model.training.data import Item, packed
 from model.training.store import FeatureStore
 from model.training.visual import Features, FrozenTower
 from pipeline.tiles import views
-from schemas.decoding import DecodeSettings
+from schemas.decoding import DECODE_VERSION, DecodeSettings
 from schemas.storage import StorageSettings
 
 READERS = 2
@@ -85,8 +85,8 @@ def _ahead(samples: list[Sample], tower: FrozenTower, store: FeatureStore, how: 
 
 def _read(sample: Sample, tower: FrozenTower, store: FeatureStore, how: Reading) -> _Read:
     data = read_bytes(sample.image, how.storage, how.decoding)
-    settings = how.decoding.model_dump_json()
-    digest = hashlib.sha256(f"{tower.key} {settings} {hashlib.sha256(data).hexdigest()}".encode())
+    pixels_by = f"{DECODE_VERSION} {how.decoding.model_dump_json()}"
+    digest = hashlib.sha256(f"{tower.key} {pixels_by} {hashlib.sha256(data).hexdigest()}".encode())
     mask = read_mask(sample, how.storage, how.decoding)
     anomalous = sample.anomalous if sample.anomalous is not None else mask is not None and bool(mask.any())
     fitted = packed(fit_mask(mask, tower.side, tower.side)) if anomalous and mask is not None else None
