@@ -71,7 +71,7 @@ def _reading(
     Columns that no file has yet, because it was written by an earlier version, are null.
     """
     empty = connection.from_arrow(schema.empty_table())
-    types = dict(zip(empty.columns, empty.types, strict=True))
+    types = {name: str(kind) for name, kind in zip(empty.columns, empty.types, strict=True)}
     if not parts:
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
         return f"SELECT {nulls} WHERE false"
