@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pipeline.results import Results
 
 TOP = 8
-OVERLAYS = 4
 NAMED = 16
 MARKER = ".s2sw-demo"
 
@@ -60,8 +59,8 @@ def command(
     top = results.sql(QUERY.format(limit=TOP)).to_arrow_table().to_pylist()
     _show(console, top, archive)
     _quarantine(console, results, archive)
-    pictures = _write_overlays(top[:OVERLAYS], folder / "overlays", archive)
-    console.print(f"Pictures with the anomaly map: {', '.join(map(str, pictures))}", soft_wrap=True)
+    _write_overlays(top, folder / "overlays")
+    console.print(f"Anomaly maps over these slices: {folder / 'overlays'}/*.png", soft_wrap=True)
     console.print("Look at the results yourself:", soft_wrap=True)
     console.print(ONE_LINER.format(objects=output / "objects"), soft_wrap=True, markup=False)
 
@@ -100,20 +99,18 @@ def _quarantine(console: Console, results: "Results", archive: Path) -> None:
     console.print(f"Quarantined: {', '.join(names[:NAMED]) or 'nothing'}{more}", soft_wrap=True)
 
 
-def _write_overlays(rows: list[dict[str, Any]], folder: Path, archive: Path) -> list[Path]:
+def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
     from connectors.decode import decode
     from pipeline.overlays import overlay
     from pipeline.results import full_map, mask
     from schemas.decoding import DecodeSettings
 
     folder.mkdir()
-    written = []
     for place, row in enumerate(rows, start=1):
         source = Path(row["uri"])
         _, slices = decode(source.read_bytes(), DecodeSettings())
         picture = next(s for i, s in enumerate(slices) if i == row["slice_index"])
         caption = f"{source.name}, slice {row['slice_index'] + 1}: score {row['image_score']:.4f}"
-        path = folder / f"{place:02}-{source.stem}.png"
-        overlay(picture.pixels, full_map(row), mask(row), caption).save(path)
-        written.append(path)
-    return written
+        overlay(picture.pixels, full_map(row), mask(row), caption).save(
+            folder / f"{place:02}-{source.stem}.png"
+        )
