@@ -14,6 +14,7 @@ WIDTH, LEFT, RIGHT, BOTTOM = 720, 58, 14, 40
 HISTOGRAM_HEIGHT, HISTOGRAM_TOP = 300, 62
 RATE_HEIGHT, RATE_TOP = 160, 12
 MARKER_ROWS = 14  # pixels between the labels of two markers
+FINEST = 1e-9  # a range below it has one tick: labels would not tell more apart
 ONE = 0.7  # the log axis starts below 1, so that a single slice is seen
 
 
@@ -90,7 +91,7 @@ def rate_chart(spans: list[tuple[float, float, float]], title: str, text: str) -
 
 def ticks(low: float, high: float, most: int) -> list[float]:
     """Return round values in low..high, at most one more than asked for."""
-    if high <= low:
+    if high - low < FINEST:
         return [low]
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
