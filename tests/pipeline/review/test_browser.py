@@ -13,6 +13,7 @@ from PIL import Image
 
 from connectors.outputs import LocalOutput
 from pipeline.decisions import decisions
+from pipeline.review.media import Switches
 from tests.pipeline.review.screened import HOSTILE, VOLUME_SLICES, Screened
 from tests.pipeline.review.serving import Client, served
 
@@ -25,6 +26,8 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
 ]
+
+expect.set_options(timeout=30_000)  # a busy machine's, as that of every other step
 
 WIDE = {"width": 1280, "height": 860}
 NARROW = {"width": 360, "height": 740}
@@ -177,8 +180,12 @@ def test_everything_by_keyboard(browser: Browser, page: Client, private: Screene
         watch.page.wait_for_url(f"{page.address}/?*")
 
 
-def test_the_focus_is_seen_and_follows_the_page(browser: Browser, page: Client) -> None:
-    with watched(browser, page) as watch:
+def test_the_focus_is_seen_and_follows_the_page(browser: Browser, private: Screened) -> None:
+    plain = Switches(pictures=False)
+    with (
+        served(private.output, private.private, switches=plain) as page,
+        watched(browser, page) as watch,
+    ):
         watch.open()
         reached = []
         while not reached or reached[-1] != "card":
