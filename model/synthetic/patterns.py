@@ -34,14 +34,12 @@ def tiles(rng: Rng) -> Surface:
     """Tiles or bricks with joints; each tile of a slightly different shade."""
     along, across = rotated(rng.normal(0, 0.05) + (np.pi / 4 if chance(rng, 0.15) else 0))
     pitch, aspect = scale(rng, 25, 120), scale(rng, 0.4, 1.0)
-    row = np.floor(across / (pitch * aspect) + rng.random())
+    level = across / (pitch * aspect) + rng.random()
+    row = np.floor(level)
     shifted = along / pitch + (row % 2) * 0.5 * chance(rng, 0.4) + rng.random()
     number = (np.floor(shifted) * 7 + row * 13).astype(int) % 16
-    joint = np.minimum(
-        np.abs((shifted + 0.5) % 1 - 0.5) * pitch, _lattice(rng, across * 0 + row * 0, 1) + 1e3
-    )
-    level = (across / (pitch * aspect) + 0.5) % 1
-    joint = np.minimum(joint, np.abs(level - 0.5) * pitch * aspect)
+    to_side, to_end = (np.abs((place + 0.5) % 1 - 0.5) * pitch for place in (level, shifted))
+    joint = np.minimum(to_side * aspect, to_end)
     base = colour(rng, 0.3, 0.9)
     shades = np.stack([near(rng, base, scale(rng, 0.003, 0.06)) for _ in range(16)])[number]
     line = 1 - edge((joint - between(rng, 0.7, 3)).astype(np.float32), 1.5)
@@ -51,7 +49,7 @@ def tiles(rng: Rng) -> Surface:
 
 def mesh(rng: Rng) -> Surface:
     """Wire mesh, grilles, honeycombs, graph paper: two or three systems of lines."""
-    pitch, width = scale(rng, 9, 50), 0.0
+    pitch = scale(rng, 9, 50)
     width = pitch * between(rng, 0.08, 0.3)
     first = between(rng, 0, np.pi)
     turns = (0, 1 / 3, 2 / 3) if chance(rng, 0.3) else (0, 1 / 2)
@@ -92,16 +90,7 @@ def grooves(rng: Rng) -> Surface:
 def solar_cell(rng: Rng) -> Surface:
     """A luminescence picture of a solar cell: bus bars, fine fingers, grains or rings, dim rims."""
     y, x = coordinates()
-    level = between(rng, 0.42, 0.75)
-    bright = np.full((SIDE, SIDE), level, np.float32)
-    if chance(rng, 0.55):  # multicrystalline: grains, and dark dislocations that are usual
-        number, _ = cells(rng, int(scale(rng, 15, 150)), 1.5)
-        bright *= (1 + rng.normal(0, between(rng, 0.01, 0.08), 400))[number % 400].astype(np.float32)
-        threads = np.clip(cloud(rng, 1.4) - between(rng, 0.5, 1.8), 0, None)
-        bright *= 1 - np.clip(between(rng, 0.0, 0.25) * threads, 0, 0.5)
-    else:
-        bright *= 1 + between(rng, 0, 0.08) * np.cos(np.hypot(y, x) / scale(rng, 15, 60)).astype(np.float32)
-    bright *= 1 + between(rng, 0.0, 0.05) * cloud(rng, 2.0)
+    bright = _silicon(rng)
     bright *= 1 - between(rng, 0, 0.35) * (np.maximum(np.abs(y), np.abs(x)) / 120) ** scale(rng, 2, 14)
     fingers = _lattice(rng, y + 0 * x, scale(rng, 3, 8))
     bright *= 1 - between(rng, 0, 0.12) * edge(0.8 - fingers, 1.5)
@@ -120,6 +109,21 @@ def solar_cell(rng: Rng) -> Surface:
     found.behind = np.full(3, 0.05, np.float32)
     found.steady, found.own = True, ("cut_off", "dimmed", "cut_off", "cracked", "lost_line")
     return found
+
+
+def _silicon(rng: Rng) -> Field:
+    """Return a wafer's brightness: grains with dark dislocations, which are usual, or faint rings."""
+    y, x = coordinates()
+    bright: Field = np.full((SIDE, SIDE), between(rng, 0.42, 0.75), np.float32)
+    if chance(rng, 0.55):
+        number, _ = cells(rng, int(scale(rng, 15, 150)), 1.5)
+        bright *= (1 + rng.normal(0, between(rng, 0.01, 0.08), 400))[number % 400].astype(np.float32)
+        threads = np.clip(cloud(rng, 1.4) - between(rng, 0.5, 1.8), 0, None)
+        bright *= 1 - np.clip(between(rng, 0.0, 0.25) * threads, 0, 0.5)
+    else:
+        bright *= 1 + between(rng, 0, 0.08) * np.cos(np.hypot(y, x) / scale(rng, 15, 60)).astype(np.float32)
+    bright *= 1 + between(rng, 0.0, 0.05) * cloud(rng, 2.0)
+    return bright
 
 
 def circuit(rng: Rng) -> Surface:
@@ -218,13 +222,8 @@ def bars(rng: Rng) -> Surface:
     inside = edge(((filled - np.abs(place)) * pitch).astype(np.float32), 1.5)
     body = base * (0.35 + 0.65 * round_[..., None])
     image = gap + inside[..., None] * (body - gap) + 0.02 * band(rng, 6)[..., None] * rng.random()
-    where = inside > 0.5 if where_inside(rng) else None
+    where = inside > 0.5 if chance(rng, 0.7) else None  # else defects lie in the gaps as well
     return surface(rng, _grain(rng, (image + 0 * along[..., None]).astype(np.float32)), where)
-
-
-def where_inside(rng: Rng) -> bool:
-    """Draw whether defects stay on the material rather than in the gaps as well."""
-    return chance(rng, 0.7)
 
 
 def rings(rng: Rng) -> Surface:

@@ -1,0 +1,27 @@
+"""``s2sw train-embedded``: what it refuses; training itself is tested in tests/model/embedded_training."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from jobs.cli import app
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["train-embedded", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    code, said = run(tmp_path)
+    assert code == 2
+    assert "this run is finished; name another folder" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_too_few_pictures(tmp_path: Path) -> None:
+    code, said = run(tmp_path / "run", "--pictures", 100)
+    assert code == 2
+    assert "2048" in said.replace("\n", "")
+    assert not (tmp_path / "run").exists()
