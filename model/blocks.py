@@ -9,8 +9,11 @@ from torch.nn import functional
 Activation = Literal["quick_gelu", "gelu"]
 
 
-QUICK = 1.702
-"""QuickGELU(x) = x * sigmoid(1.702 x): of OpenAI's weights; later ones have the exact GELU."""
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Apply CLIP's non-linearity: x * sigmoid(1.702 x) in OpenAI's weights, the exact GELU in later ones."""
+    if activation == "gelu":
+        return functional.gelu(x)
+    return x * torch.sigmoid(1.702 * x)
 
 
 class Attention(nn.Module):
@@ -49,29 +52,10 @@ class Mlp(nn.Module):
         self.c_fc = nn.Linear(width, 4 * width)
         self.c_proj = nn.Linear(4 * width, width)
         self.activation = activation
-        self.folded = False
-
-    def fold(self) -> None:
-        """Make QuickGELU one pass over the memory where it was three: x * sigmoid(c x) = silu(c x) / c.
-
-        The factors go into the two layers; for inference, after the weights are loaded.
-        """
-        if self.activation == "quick_gelu" and not self.folded:
-            self.c_fc.weight.data = self.c_fc.weight.data * QUICK
-            self.c_fc.bias.data = self.c_fc.bias.data * QUICK
-            self.c_proj.weight.data = self.c_proj.weight.data / QUICK
-            self.folded = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (..., width) to (..., width)."""
-        return self.c_proj(self._activate(self.c_fc(x)))  # type: ignore[no-any-return]
-
-    def _activate(self, x: Tensor) -> Tensor:
-        if self.folded:
-            return functional.silu(x, inplace=not torch.is_grad_enabled())
-        if self.activation == "gelu":
-            return functional.gelu(x)
-        return x * torch.sigmoid(QUICK * x)
+        return self.c_proj(activate(self.c_fc(x), self.activation))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):

@@ -74,9 +74,7 @@ class VisionTower(nn.Module):
         )
 
     def lower(self, dtype: torch.dtype) -> None:
-        """Make the loaded tower ready for inference: in dtype before ln_post, in float32 from there on."""
-        for block in self.transformer:
-            block.mlp.fold()
+        """Compute everything before ln_post in dtype; ln_post and the projection stay in float32."""
         self.to(dtype)
         self.ln_post.float()
         self.proj.data = self.proj.data.float()
