@@ -1,4 +1,4 @@
-"""Templates of self-contained HTML pages: everything from data is escaped, an undefined name is an error."""
+"""Templates of HTML pages: everything from data is escaped, an undefined name is an error."""
 
 import functools
 
@@ -6,14 +6,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 @functools.cache
-def template(name: str) -> Template:
-    """Return the template of this name in ``pipeline/templates``."""
-    environment = Environment(
-        loader=PackageLoader("pipeline"),
+def environment(package: str) -> Environment:
+    """Return what the templates in a package's folder ``templates`` are read with."""
+    made = Environment(
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    return environment.get_template(name)
+    made.filters["number"] = lambda value: f"{value:,}"
+    return made
+
+
+def template(name: str) -> Template:
+    """Return the template of this name in ``pipeline/templates``, for a self-contained page."""
+    return environment("pipeline").get_template(name)

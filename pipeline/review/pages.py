@@ -1,17 +1,16 @@
 """The pages of text: the worklist, one slice, what was not screened."""
 
-import functools
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from pipeline.decisions import NOTE_CHARACTERS
 from pipeline.overlays import HEAT
+from pipeline.pages import environment
 from pipeline.review.archive import Archive
 from pipeline.review.book import Book, key_of
 from pipeline.review.charts import score_histogram, stack_chart
@@ -25,6 +24,7 @@ from pipeline.summary_text import EXPLANATIONS
 from schemas.config import FlagSettings
 from schemas.outcomes import Status
 
+PACKAGE = "pipeline.review"  # whose templates these are
 HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]
 
 
@@ -151,7 +151,7 @@ class Pages:
 
     def error(self, text: str, code: int) -> Response:
         """Return a page that says what is wrong."""
-        page = _environment().get_template("error.html").render(text=text, switches=self._switches)
+        page = environment(PACKAGE).get_template("error.html").render(text=text, switches=self._switches)
         return HTMLResponse(page, status_code=code)
 
     def _worklist(self, filters: Filters) -> Worklist:
@@ -174,7 +174,7 @@ class Pages:
 
     def _render(self, template: str, filters: Filters, **values: Any) -> Response:
         page = (
-            _environment()
+            environment(PACKAGE)
             .get_template(template)
             .render(
                 here=template.removesuffix(".html"),
@@ -224,16 +224,3 @@ def _place(request: Request, name: str) -> Place | None:
 
 def _choices(values: list[str]) -> list[tuple[str, str]]:
     return [("", "all"), *((value, value) for value in values)]
-
-
-@functools.cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    return environment
