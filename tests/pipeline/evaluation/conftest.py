@@ -1,20 +1,11 @@
-"""Tiny towers run best on one thread, and two bundles serve all tests."""
+"""Two bundles serve all tests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.pipeline.evaluation.bundles import bundle
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.threads import one_thread as one_thread
 
 
 @pytest.fixture(scope="package")

@@ -1,21 +1,11 @@
-"""Tiny towers run best on one thread."""
-
-from collections.abc import Iterator
+"""One CLIP and one data set serve all tests."""
 
 import pytest
-import torch
 
 from connectors.datasets import DataSet
 from model.weights import ClipWeights
 from tests.pipeline.training import pictures
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.threads import one_thread as one_thread
 
 
 @pytest.fixture(scope="package")
