@@ -23,13 +23,13 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         self._before = {number: signal.getsignal(number) for number in SIGNALS}  # type: ignore[misc]
-        if _in_main_thread():
+        if in_main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._take)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if _in_main_thread():
+        if in_main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, handler)
 
@@ -53,6 +53,6 @@ class Interruption:
             raise KeyboardInterrupt
 
 
-def _in_main_thread() -> bool:
+def in_main_thread() -> bool:
     """Tell whether signals may be set: Python allows it to the main thread only."""
     return threading.current_thread() is threading.main_thread()

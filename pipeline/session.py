@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.boundary import local_ray_environment
+from pipeline.interruption import in_main_thread
 from pipeline.job import UsageError
 from pipeline.process_mark import is_dead, process_mark
 from schemas.config import ClusterSettings
@@ -55,7 +57,8 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     removed at the end.
     """
     if settings.address:
-        ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
+        with _signals_left_alone():
+            ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             yield
         finally:
@@ -95,13 +98,20 @@ def _loopback_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_left_alone() -> Iterator[None]:
-    """Keep Ray from taking SIGTERM: it would end its processes and this one in the middle of a commit."""
-    before = ray_utils.set_sigterm_handler
+    """Keep Ray from taking SIGTERM: it would end its processes and this one in the middle of a commit.
+
+    Ray sets a handler in Python and, below it, one in C++ that aborts the process three seconds after a
+    signal, whatever Python's handler still has to do. Python's is put back on top of that.
+    """
+    before, timer = ray_utils.set_sigterm_handler, signal.getitimer(signal.ITIMER_REAL)
     ray_utils.set_sigterm_handler = lambda _: None
     try:
         yield
     finally:
         ray_utils.set_sigterm_handler = before
+        if in_main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+            signal.setitimer(signal.ITIMER_REAL, *timer)  # a signal that came in between has set one
 
 
 @contextlib.contextmanager

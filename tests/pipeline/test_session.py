@@ -1,6 +1,8 @@
 """What the stages may use, and a Ray of one's own that leaves nothing behind."""
 
 import json
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import ray
 import torch
 
+from pipeline.interruption import Interruption
 from pipeline.job import UsageError
 from pipeline.process_mark import process_mark
 from pipeline.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session
@@ -74,6 +77,15 @@ def assert_spills_into(session: Path) -> None:
     assert sum(path.stat().st_size for path in spilled) >= (len(held) * len(mark) << 20) - (100 << 20)
 
 
+def assert_sigterm_is_left_alone() -> None:
+    """Ray's own handler would set an alarm that aborts the process after three seconds."""
+    before, _ = signal.getitimer(signal.ITIMER_REAL)  # the test's own limit of time
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+    after, _ = signal.getitimer(signal.ITIMER_REAL)
+    assert after == pytest.approx(before, abs=2)
+
+
 @pytest.mark.integration
 def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
     abandoned, foreign = temp / f"{FOLDER_PREFIX}dead", temp / f"{FOLDER_PREFIX}living"
@@ -84,12 +96,13 @@ def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
         folder.mkdir()
         (folder / OWNER).write_text(json.dumps(mark))
     settings = ClusterSettings(workers=1, object_store=100 << 20, temp_dir=str(temp))
-    with ray_session(settings):
+    with Interruption(), ray_session(settings):
         assert ray.is_initialized()
         (session,) = set(temp.iterdir()) - {foreign}
         assert session.stat().st_mode & 0o077 == 0
         assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
         assert listening_hosts() <= {"127.0.0.1", "::ffff:127.0.0.1"}
         assert_spills_into(session)
+        assert_sigterm_is_left_alone()
     assert not ray.is_initialized()
     assert list(temp.iterdir()) == [foreign]
