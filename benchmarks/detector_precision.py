@@ -8,16 +8,20 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from elpv_dataset.utils import load_dataset
 from scipy.stats import spearmanr
 
 from model import load_detector
 from model.embedded import embedded_bundle
+from model.precision import multiplies_bf16
 
 COUNT = 200
 
 
 def main() -> None:
+    if not multiplies_bf16(torch.device("cpu")):
+        sys.exit("this CPU has no bfloat16 products: nothing to compare")
     images, _, _ = load_dataset()
     some = images[np.linspace(0, len(images) - 1, COUNT).astype(int)]
     colour = np.repeat(some[..., None], 3, axis=-1)

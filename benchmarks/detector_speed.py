@@ -24,6 +24,7 @@ from torch import Tensor
 
 from benchmarks.reference_detector import Reference
 from model import build_bundle, load_detector
+from model.precision import multiplies_bf16
 from model.prompts import LearnedPrompts
 from model.record import read_record
 from model.s2swclip import S2swClip
@@ -31,6 +32,7 @@ from model.untrained import VIT_L_14_336, untrained_clip
 
 SIDE = 518
 VARIANTS = ("reference", "fp32", "bf16")
+"""bf16 is left out on a CPU without bfloat16 products."""
 
 
 def make_bundle(folder: Path) -> Path:
@@ -85,14 +87,15 @@ class Clock:
 def compare(bundle: Path, device: str, rounds: int) -> None:
     """Interleave the variants over the same pictures; print medians, ratios and agreement."""
     clock = Clock(device)
-    runs = {variant: load(variant, bundle, device) for variant in VARIANTS}
+    variants = [v for v in VARIANTS if v != "bf16" or multiplies_bf16(torch.device(device))]
+    runs = {variant: load(variant, bundle, device) for variant in variants}
     x = pictures(2)
     maps = {variant: np.stack(run(x)) for variant, run in runs.items()}
-    times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    times: dict[str, list[float]] = {variant: [] for variant in variants}
     for index in range(rounds):
         for variant, run in runs.items():
             times[variant].append(clock.seconds(run, x[index % 2 :][:1]))
-    for variant in VARIANTS:
+    for variant in variants:
         ratios = [r / t for r, t in zip(times["reference"], times[variant], strict=True)]
         apart = np.abs(maps[variant] - maps["reference"])
         print(
@@ -213,7 +216,7 @@ def main() -> None:
             f"torch {torch.__version__}, {args.device}, {args.threads} CPU threads, ViT-L/14@336, {SIDE} px"
         )
         compare(bundle, args.device, args.rounds)
-        for precision in ("fp32", "bf16"):
+        for precision in VARIANTS[1 : 2 + multiplies_bf16(torch.device(args.device))]:
             breakdown(bundle, args.device, precision, 1 if args.device == "cpu" else 32, args.rounds)
         if args.device == "cuda":
             on_gpu(bundle, args.rounds, args.compile)

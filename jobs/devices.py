@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from jobs.errors import EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from model.kinds import Precision
+    from model.precision import Precision
 
 
 def device_of(name: str) -> str:

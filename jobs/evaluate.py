@@ -17,7 +17,7 @@ from jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 if TYPE_CHECKING:
     from connectors.datasets import DataSet
-    from model.kinds import Precision
+    from model.precision import Precision
     from pipeline.evaluation.comparing import Comparison, Contender
     from pipeline.evaluation.figures import Evaluation
     from pipeline.evaluation.measuring import Measuring

@@ -18,9 +18,10 @@ from model.april_linear import SCALE, LinearLayers, read_linear
 from model.class_prompts import APRIL_GAN, class_names, class_vectors
 from model.detector import TowerDetector, known_blocks, quarters
 from model.errors import BundleError
-from model.kinds import Built, DetectorKind, Precision, draft_record, refuse_unknown
+from model.kinds import Built, DetectorKind, draft_record, refuse_unknown
 from model.maps import MapLayer
 from model.memory import by_class, distance, inputs, pictures_by_class, remembered
+from model.precision import Precision
 from model.record import BundleRecord
 from model.weights import ClipWeights
 

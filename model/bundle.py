@@ -12,8 +12,9 @@ from torch import Tensor
 
 from model.errors import BundleError
 from model.hints import Hints, known_activation
-from model.kinds import Detector, Precision, draft_record
+from model.kinds import Detector, draft_record
 from model.openclip import find_clip
+from model.precision import Precision, usable
 from model.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
 from model.registry import detector_kind
 from model.weights import ClipWeights
@@ -82,12 +83,14 @@ def write_bundle(out: Path, tensors: dict[str, Tensor], record: BundleRecord) ->
 def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> Detector:
     """Load a bundle after checking every byte of it. No text tower is loaded.
 
-    device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products.
+    device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products; a CPU that would
+    be slower with bf16 computes in float32, with a warning.
     Raises BundleError for a folder that is no bundle, was changed, or needs a device that is not there.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         read_record(Path(bundle_dir))
         raise BundleError(f"device: {device!r} given, but no CUDA device is visible; use device='cpu'")
+    precision = usable(precision, torch.device(device))
     record, tensors = read_bundle(Path(bundle_dir), precision)
     return detector_kind(record.detector).load(record, tensors, device, precision)
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from model.errors import BundleError
-from model.face import DTYPES, FaceDetector
-from model.kinds import Precision
+from model.face import FaceDetector
 from model.maps import MapLayer
+from model.precision import DTYPES, Precision
 from model.record import BundleRecord
 from model.tower import Resize, TowerOutput
 from model.weights import load_vision

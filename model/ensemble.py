@@ -14,8 +14,9 @@ from model.bundle import new_folder, read_bundle, write_bundle
 from model.detector import TwoStreamDetector
 from model.errors import BundleError
 from model.face import FaceDetector
-from model.kinds import Built, Detector, DetectorKind, Precision
+from model.kinds import Built, Detector, DetectorKind
 from model.maps import MapLayer
+from model.precision import Precision
 from model.record import LABELS, BundleRecord
 from model.registry import detector_kind
 from model.tower import TowerOutput

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model import maps
-from model.kinds import Detection, Precision
+from model.kinds import Detection
 from model.maps import MapLayer
+from model.precision import DTYPES, Precision
 from model.preprocess import Pictures, as_batch, normalize, squash
 from model.record import BundleRecord
-
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class FaceDetector(ABC):

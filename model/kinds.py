@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,10 @@ from torch import Tensor
 
 from model.errors import BundleError
 from model.maps import MapLayer
+from model.precision import Precision
 from model.preprocess import Pictures
 from model.record import BundleRecord
 from model.weights import ClipWeights
-
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)

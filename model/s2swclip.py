@@ -11,7 +11,8 @@ from torch.nn import functional
 from model.detector import TwoStreamDetector, known_blocks, quarters
 from model.errors import BundleError
 from model.fusion import FAMILIES, class_vectors
-from model.kinds import Built, DetectorKind, Precision, refuse_unknown
+from model.kinds import Built, DetectorKind, refuse_unknown
+from model.precision import Precision
 from model.record import BundleRecord
 from model.similarity import TAU, anomaly_probability
 from model.spatial import spatial_features

@@ -15,8 +15,9 @@ from torch.nn import functional
 from model.class_prompts import WINCLIP, class_names, class_vectors
 from model.detector import TowerDetector
 from model.errors import BundleError
-from model.kinds import Built, DetectorKind, Precision, draft_record, refuse_unknown
+from model.kinds import Built, DetectorKind, draft_record, refuse_unknown
 from model.memory import by_class, distance, inputs, pictures_by_class, remembered
+from model.precision import Precision
 from model.record import BundleRecord
 from model.similarity import TAU
 from model.weights import ClipWeights

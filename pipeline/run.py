@@ -13,7 +13,7 @@ import ray
 
 from connectors.storage import StoredObject
 from model import load_detector
-from model.kinds import Precision
+from model.precision import Precision
 from model.record import WEIGHTS
 from pipeline.audit import STARTED, AuditLog, end_facts, start_facts
 from pipeline.collecting import Collector, FinishedObject

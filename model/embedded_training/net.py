@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from model.architecture import VisionShape
 from model.embedded import TWO_STREAM_FROM
-from model.embedded_training.ring import BLOCK, draw_scenes, seen_by
+from model.embedded_training.ring import BLOCK, QUICK, draw_scenes, seen_by
 from model.fusion import FAMILIES
 from model.lite0 import lite0_stem, published_file
 from model.similarity import TAU, similarity
@@ -96,14 +96,14 @@ class EmbeddedNet(nn.Module):
         return functional.normalize(self.vectors, dim=-1)
 
     def forward(self, features: Tensor) -> Seen:
-        """Map stem features (B, N - 1, K) to logits; the blocks in bfloat16, scores in float32.
+        """Map stem features (B, N - 1, K) to logits; the blocks in QUICK, scores in float32.
 
         Maps: those of method's losses (object and state, straight from the patch features) and the
         detector's own spatial branch (fused vectors after hierarchical fusion).
         """
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=QUICK is torch.bfloat16):
             tokens = self.tower.embed_patches(beside_the_picture(features.float()))
-            out = self.tower.two_stream(tokens.bfloat16(), TWO_STREAM_FROM, [LAYERS])
+            out = self.tower.two_stream(tokens.to(QUICK), TWO_STREAM_FROM, [LAYERS])
         vectors = self.class_vectors()
         feature = functional.normalize(out.final.float() @ self.tower.proj, dim=-1)
         patches = functional.normalize(self.tower.project(out.taps[0]), dim=-1)

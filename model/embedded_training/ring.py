@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.lite0 import MEAN, STD
+from model.precision import quick_type
 from model.preprocess import normalize
 from model.stem import Stem
 from model.synthetic.fields import SIDE
@@ -27,6 +28,8 @@ BLOCK = 32
 """Pictures that one worker makes at a time: 16 pairs."""
 MASK = 60
 """Side of the stored masks: shares of defect in 0..255."""
+QUICK = quick_type(torch.device("cpu"))
+"""What the products of stem and tower run in."""
 PATIENCE = 0.05
 """Seconds between looks at the other side."""
 
@@ -63,7 +66,7 @@ def seen_by(stem: Stem, scenes: list[Scene]) -> Tensor:
     """Return the stem's features (B, N, K) of scenes, float16."""
     pictures = torch.from_numpy(np.stack([s.picture for s in scenes]))
     x = normalize(pictures, *(torch.tensor(c).view(3, 1, 1) for c in (MEAN, STD)))
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=QUICK is torch.bfloat16):
         return stem.features(x).to(torch.float16)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.architecture import TextShape
 from model.errors import BundleError
-from model.kinds import Precision
+from model.precision import Precision
 from model.prompts import LearnedPrompts, embed_words
 from model.text import TextTower
 from model.training.visual import Features, Pass

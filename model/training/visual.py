@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.face import DTYPES
-from model.kinds import Precision
+from model.precision import DTYPES, Precision
 from model.preprocess import normalize
 from model.tower import Resize
 from model.weights import ClipWeights

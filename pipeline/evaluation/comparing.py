@@ -6,7 +6,8 @@ from pathlib import Path
 
 from connectors.datasets import DataSet
 from model import load_detector
-from model.kinds import Detector, Precision
+from model.kinds import Detector
+from model.precision import Precision
 from pipeline.evaluation.disagreement import disputed
 from pipeline.evaluation.figures import Evaluation, Judge, Kept
 from pipeline.evaluation.measuring import Measuring, measure

@@ -12,7 +12,7 @@ import torch
 
 from connectors.datasets import DataSet
 from model.bundle import new_folder
-from model.kinds import Precision
+from model.precision import Precision, usable
 from model.training.data import Item, held_out
 from model.training.loop import Plan, Training
 from model.training.making import finish, make_trainee, write_checkpoint
@@ -67,6 +67,7 @@ def train_bundle(
     """
     new_folder(out)
     recipe, device = settings.recipe, torch.device(settings.device)
+    settings = replace(settings, precision=usable(settings.precision, device))
     trainee = make_trainee(
         settings.detector,
         clip,

@@ -1,0 +1,37 @@
+"""bf16 where the processor has products for it, float32 with a warning where it has none."""
+
+import pytest
+import torch
+
+from model import load_detector, precision
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def without_products(monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+
+
+def test_a_processor_with_products_uses_them(monkeypatch, recwarn):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert precision.usable("bf16", CPU) == "bf16"
+    assert precision.quick_type(CPU) is torch.bfloat16
+    assert not recwarn
+
+
+def test_a_gpu_always_has_them(without_products):
+    assert precision.usable("bf16", GPU) == "bf16"
+
+
+def test_float32_stays_float32(without_products, recwarn):
+    assert precision.usable("fp32", CPU) == "fp32"
+    assert precision.quick_type(CPU) is torch.float32
+    assert not recwarn
+
+
+def test_without_them_a_detector_computes_in_float32(without_products, bundle):
+    with pytest.warns(UserWarning, match="no bfloat16 products"):
+        detector = load_detector(bundle, precision="bf16")
+    assert detector.precision == "fp32"
+    assert {tensor.dtype for tensor in detector.tower.parameters()} == {torch.float32}
