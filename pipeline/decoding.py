@@ -1,7 +1,5 @@
 """The decode stage: groups of listed objects in, rows with pixels at the detector's size out."""
 
-import faulthandler
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from pipeline.classes import ClassRule
 from pipeline.fetching import Fetcher, Get
 from pipeline.manifest import Todo
 from pipeline.sealing import withheld
-from pipeline.tiles import tile_boxes, views
+from pipeline.tiles import shrunk, tile_boxes
+from pipeline.time_limit import ended_after
 from pipeline.wire import END, decoded_table
 from schemas.codes import BODY_PARTS, MODALITIES, allowed
 from schemas.config import TileSettings
@@ -124,20 +123,13 @@ class DecodeStage:
         return name
 
     def _guarded(self, slices: Iterator[Slice]) -> Iterator[Slice]:
-        """Pass the slices on; end the process if the next one does not come in time.
-
-        Only the death of the process stops a codec that hangs in C. The object is then tried alone.
-        """
-        with open(os.devnull, "w") as silent:  # noqa: PTH123 (a device, not a path)
-            while True:
-                faulthandler.dump_traceback_later(self.decode.limits.seconds, exit=True, file=silent)
-                try:
-                    picture = next(slices, None)
-                finally:
-                    faulthandler.cancel_dump_traceback_later()
-                if picture is None:
-                    return
-                yield picture
+        """Pass the slices on; one that does not come in time ends the process; it is then tried alone."""
+        while True:
+            with ended_after(self.decode.limits.seconds):
+                picture = next(slices, None)
+            if picture is None:
+                return
+            yield picture
 
     def _slice_row(self, index: int, picture: Slice) -> Row:
         rows, cols = picture.full_size or picture.pixels.shape[:2]
@@ -151,5 +143,5 @@ class DecodeStage:
             "modality": allowed(picture.modality, MODALITIES),
             "body_part": allowed(picture.body_part, BODY_PARTS),
             "applied": " ".join(picture.applied),
-            "pixels": np.stack(list(views(picture.pixels, self.side, boxes))),
+            "pixels": np.stack(list(shrunk(picture.pixels, self.side, boxes))),
         }

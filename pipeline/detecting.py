@@ -93,14 +93,17 @@ class DetectStage:
         pixels = table.column("pixels").combine_chunks()
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
-        scored = self._score([Views(self._views(pixels[i]), rows[i]["class_name"]) for i in slices])
+        scored = self._score([Views(self._views(pixels[i], rows[i]), rows[i]["class_name"]) for i in slices])
         for i, scores in zip(slices, scored, strict=True):
             rows[i].update(self._finish(rows[i], scores))
         return table_of(rows, DETECTED)
 
-    def _views(self, value: pa.LargeBinaryScalar) -> NDArray[np.uint8]:
-        side = self._detector.image_size
-        return np.frombuffer(value.as_buffer(), np.uint8).reshape(-1, side, side, 3)
+    def _views(self, value: pa.LargeBinaryScalar, row: Row) -> NDArray[np.uint8]:
+        side, count = self._detector.image_size, 1 + len(boxes_of(row["tiles"]))
+        small = np.frombuffer(value.as_buffer(), np.uint8)
+        if small.size == count * side * side:  # grey travels as one channel
+            return np.broadcast_to(small.reshape(count, side, side, 1), (count, side, side, 3))
+        return small.reshape(count, side, side, 3)
 
     def _score(self, slices: list[Views]) -> list[Row | Reason]:
         """Return each slice's scores and maps, or the reason why there are none."""

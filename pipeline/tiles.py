@@ -42,15 +42,23 @@ def _starts(length: int, size: int, stride: int) -> list[int]:
 
 
 def views(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the whole slice and then every tile, each uint8 (side, side, 3).
+    """Yield the whole slice and then every tile as the detector sees them, each uint8 (side, side, 3).
+
+    Grey is resampled once and repeated, which gives the same as three channels would.
+    """
+    for small in shrunk(pixels, side, boxes):
+        yield small if small.ndim == 3 else np.repeat(small[:, :, None], 3, axis=2)
+
+
+def shrunk(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the whole slice and then every tile, each uint8 (side, side) or (side, side, 3) as the slice is.
 
     pixels: uint8 (rows, cols) or (rows, cols, 3). Squashed by Pillow's antialiased bicubic resampling, as the
-    detector was trained (method, section 1). Grey is resampled once and repeated, which gives the same.
+    detector was trained (method, section 1).
     """
     image = Image.fromarray(pixels)
     for box in (None, *boxes):
-        small = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
-        yield small if small.ndim == 3 else np.repeat(small[:, :, None], 3, axis=2)
+        yield np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
 
 
 def boxes_of(edges: list[int]) -> list[Box]:

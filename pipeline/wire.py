@@ -51,7 +51,7 @@ _SCORES = [
     pa.field("detect_seconds", pa.float32()),
 ]
 
-# the views of a slice, uint8 (1 + tiles, side, side, 3): the whole slice first, then its tiles
+# the views of a slice, the whole and then its tiles: uint8 (1 + tiles, side, side), (..., 3) where coloured
 DECODED = pa.schema([*_OBJECT, *_SLICE, *_END, pa.field("pixels", pa.large_binary())])
 """Out of the decode stage: rows of slices with pixels, and one END row an object without."""
 

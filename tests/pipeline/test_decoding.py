@@ -18,7 +18,7 @@ from connectors.guard import reason_for
 from connectors.storage import StoredObject, list_objects
 from pipeline.decoding import BLOCK_BYTES, DecodeStage
 from pipeline.manifest import Todo
-from pipeline.tiles import boxes_of, views
+from pipeline.tiles import boxes_of, shrunk
 from pipeline.wire import DECODED, END
 from schemas.config import TileSettings
 from schemas.decoding import DecodeSettings, Limits
@@ -71,21 +71,23 @@ def test_every_object_ends_as_it_should(tmp_path: Path) -> None:
     assert len(ends(rows)) == len(expected)
 
 
-def test_views_are_those_of_the_decoded_slice(tmp_path: Path) -> None:
-    pixels = texture(90, 140, 1)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_views_are_those_of_the_decoded_slice(tmp_path: Path, channels: int) -> None:
+    """Grey travels as one channel."""
+    pixels = texture(90, 140, 1, channels)
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive/a.png").write_bytes(encoded(pixels, "PNG"))
     tiles = TileSettings(size=64, overlap=8)
     row = run(stage(tmp_path, listed(tmp_path / "archive"), tiles=tiles))[0]
     boxes = boxes_of(row["tiles"])
     assert (row["rows"], row["cols"], len(boxes)) == (90, 140, 6)
-    seen = np.frombuffer(row["pixels"], np.uint8).reshape(-1, SIDE, SIDE, 3)
-    np.testing.assert_array_equal(seen, np.stack(list(views(pixels, SIDE, boxes))))
+    expected = np.stack(list(shrunk(pixels, SIDE, boxes)))
+    np.testing.assert_array_equal(np.frombuffer(row["pixels"], np.uint8), expected.ravel())
 
 
 def test_a_volume_travels_in_blocks_and_its_rows_in_order(tmp_path: Path) -> None:
     side = 400
-    slices = 2 * BLOCK_BYTES // (side * side * 3) + 10
+    slices = 2 * BLOCK_BYTES // side**2 + 10
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive/v.nii").write_bytes(nifti_volume((8, 8, slices), 1))
     decoding = stage(tmp_path, listed(tmp_path / "archive"), side)
@@ -170,6 +172,6 @@ def test_what_is_decoded_here_is_what_the_decoder_yields(tmp_path: Path) -> None
     (tmp_path / "archive/v.nii").write_bytes(data)
     rows = run(stage(tmp_path, listed(tmp_path / "archive")))
     for row, picture in zip(rows, decode(data, DecodeSettings())[1], strict=False):
-        expected = np.stack(list(views(picture.pixels, SIDE, [])))
+        expected = np.stack(list(shrunk(picture.pixels, SIDE, [])))
         np.testing.assert_array_equal(np.frombuffer(row["pixels"], np.uint8), expected.ravel())
     assert len(rows) == 5

@@ -16,7 +16,7 @@ from model.kinds import Detection
 from model.maps import MapLayer
 from pipeline.decoding import decoded_table
 from pipeline.detecting import Detector, DetectSettings, DetectStage
-from pipeline.tiles import views
+from pipeline.tiles import shrunk, views
 from pipeline.wire import DETECTED, END
 from schemas.outcomes import Reason
 from tests.archives import texture
@@ -46,7 +46,7 @@ def decoded(side: int, *pictures: tuple[Pixels, list[tuple[int, int, int, int]]]
                 "object": 0, "slice_index": index, "plane": "frame", "rows": pixels.shape[0],
                 "cols": pixels.shape[1], "tiles": [edge for box in boxes for edge in box],
                 "modality": "", "body_part": "", "applied": "",
-                "pixels": np.stack(list(views(pixels, side, boxes))),
+                "pixels": np.stack(list(shrunk(pixels, side, boxes))),
             }
         )  # fmt: skip
     return decoded_table([*rows, end_row(0, len(pictures))])
@@ -54,7 +54,10 @@ def decoded(side: int, *pictures: tuple[Pixels, list[tuple[int, int, int, int]]]
 
 def test_scores_are_those_of_the_detector_whatever_the_batch(load: Callable[[], Detector]) -> None:
     detector = load()
-    pictures = [(texture(60, 100, 1), []), (texture(60, 100, 2), BOXES), (texture(80, 60, 3), [])]
+    pictures = [
+        (texture(60, 100, 1), []), (texture(60, 100, 2), BOXES), (texture(80, 60, 3), []),
+        (texture(60, 100, 4, channels=1), BOXES), (texture(70, 60, 5, channels=1), []),
+    ]  # fmt: skip
     table = decoded(detector.image_size, *pictures)
     seen = [(pixels, detector.image_size, boxes) for pixels, boxes in pictures]
     outs = [detector.detect(np.stack(list(views(*view)))) for view in seen]
