@@ -43,8 +43,9 @@ def test_two_on_one_tower_are_one_pass_and_one_token_map(members, pictures, tmp_
     assert both.family_names == ("s2swclip", "anomalyclip")
     found = both.detect(pictures)
     one, two = (load_detector(members[name]).detect(pictures) for name in ("s2swclip", "anomalyclip"))
+    # the weights lie elsewhere in memory: on some processors a product's last bit depends on that
     torch.testing.assert_close(
-        found.family_scores, torch.stack([one.score, two.score], dim=1), rtol=0, atol=0
+        found.family_scores, torch.stack([one.score, two.score], dim=1), rtol=0, atol=1e-6
     )
     torch.testing.assert_close(found.score, 0.75 * one.score + 0.25 * two.score)
     torch.testing.assert_close(found.token_map, 0.75 * one.token_map + 0.25 * two.token_map)
