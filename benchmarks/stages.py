@@ -20,10 +20,12 @@ from pipeline.wire import END, decoded_table
 
 SIDE, GRID, FAMILIES = 16, 4, 4
 BLOCK_ROWS = 512
+LOW = 0.25
+"""Below the threshold, as nearly every picture of an archive: its mask is empty."""
 
 
 class NullDetector:
-    """Scores every picture 0.5."""
+    """Scores every picture LOW."""
 
     class_names: tuple[str, ...] = ()
 
@@ -33,9 +35,9 @@ class NullDetector:
 
     def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> Detection:
         count = len(images)
-        half = torch.full((count,), 0.5)
-        maps = half[:, None, None].expand(-1, self.grid, self.grid)
-        return Detection(half, half[:, None].expand(-1, FAMILIES), maps)
+        score = torch.full((count,), LOW)
+        maps = score[:, None, None].expand(-1, self.grid, self.grid)
+        return Detection(score, score[:, None].expand(-1, FAMILIES), maps)
 
 
 @dataclass(frozen=True)

