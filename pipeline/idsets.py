@@ -30,11 +30,13 @@ class IdSets:
         self._connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")  # noqa: S608
         self._connection.unregister("incoming")
 
-    def count_open(self) -> int:
-        """Count the manifest's objects that are not done."""
-        return int(
-            self._one("SELECT count(*) FROM read_parquet($manifest) ANTI JOIN done USING (object_id)")[0]
+    def measure_open(self) -> tuple[int, int]:
+        """Return how many of the manifest's objects are not done, and their bytes."""
+        count, size = self._one(
+            "SELECT count(*), coalesce(sum(size), 0) FROM read_parquet($manifest) "
+            "ANTI JOIN done USING (object_id)"
         )
+        return int(count), int(size)
 
     def open_objects(self) -> pa.RecordBatchReader:
         """Stream the manifest's rows that are not done, in the order in which to screen them.

@@ -1,7 +1,6 @@
 """The frozen list of what a run has to account for, and the part of it that is still to do."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,9 @@ from connectors.storage import StoredObject
 from schemas.tables import MANIFEST
 
 LISTING_BATCH = 10_000
-GROUP_OBJECTS = 64  # objects of one decode task, at most, up to a million objects
+GROUP_OBJECTS = 256  # objects of one decode task, at most: a task costs 70 ms whatever it decodes
+GROUP_BYTES = 128 << 20  # of these, on average: what a task that dies has to read again
+TASKS_A_CORE = 16  # at least, as far as there are objects, so that all cores are done at about the same time
 MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
 GROUPS_PER_FILE = 500  # row groups of a to-do file: a reader parses the footer of one file only
 
@@ -86,11 +87,11 @@ class Todo:
             write_file(rest)
         return cls(folder, -(-count // group_size), count, group_size)
 
-    def narrowed(self, numbers: list[int], folder: Path) -> "Todo":
-        """Write a to-do list of some of these objects, one object a group."""
+    def narrowed(self, numbers: list[int], folder: Path, size: int) -> "Todo":
+        """Write a to-do list of some of these objects, ``size`` a group."""
         reader = TodoReader(self)
         parts = (numbers[i : i + LISTING_BATCH] for i in range(0, len(numbers), LISTING_BATCH))
-        return Todo.write(folder, map(reader.batch, parts), group_size=1)
+        return Todo.write(folder, map(reader.batch, parts), size)
 
     def read(self, group: int) -> pa.Table:
         """Return the rows of one group (schema MANIFEST)."""
@@ -104,10 +105,10 @@ class Todo:
         return [(first + i, _stored(row)) for i, row in enumerate(self.read(group).to_pylist())]
 
 
-def group_size(objects: int) -> int:
-    """Small groups for small archives, so that all cores work; larger ones where tasks would be too many."""
-    cores = os.cpu_count() or 1
-    return max(1, min(GROUP_OBJECTS, objects // (16 * cores)), objects // MAX_GROUPS)
+def group_size(objects: int, size: int, cores: int) -> int:
+    """Return how many objects a task decodes: of ``objects`` of ``size`` bytes together, on some cores."""
+    most = min(GROUP_OBJECTS, GROUP_BYTES * objects // max(1, size))
+    return max(1, min(most, objects // (TASKS_A_CORE * cores)), objects // MAX_GROUPS)
 
 
 class TodoReader:
@@ -115,7 +116,7 @@ class TodoReader:
 
     def __init__(self, todo: Todo) -> None:
         self._todo = todo
-        self._group = lru_cache(maxsize=256)(lambda group: todo.read(group).to_pylist())
+        self._group = lru_cache(maxsize=64)(lambda group: todo.read(group).to_pylist())
 
     def row(self, number: int) -> tuple[str, StoredObject]:
         """Return the id and the object of one row."""

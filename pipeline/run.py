@@ -32,12 +32,11 @@ from pipeline.progress import ProgressDisplay, Tally, Timeline
 from pipeline.session import Resources, check_shared, plan_resources, ray_session, wipe_abandoned
 from pipeline.state import new_run_id, open_state
 from pipeline.summary import RunSummary, describe_bundle
+from pipeline.sweeps import sweep_sizes
 from pipeline.writer import Writer, sweep_orphans, table_bytes
 from schemas.config import run_fingerprint
 from schemas.outcomes import PASSING_REASONS, Reason, Status
 
-SWEEPS = 2
-"""Passes with one object a task over what is missing; the second tells bad luck (a lost node) from poison."""
 MAIN_TASK_RETRIES = 1
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
 
@@ -151,10 +150,10 @@ class ScreeningRun:
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             self._load_done()
             self._sets.load("deferred", deferred_objects(self._job.output))
-            count = self._sets.count_open()
+            count, size = self._sets.measure_open()
             self.summary.already_done = self.summary.listed - count
-            folder = self._state.crosswalk(0)
-            return Todo.write(folder, self._sets.open_objects(), group_size(count))
+            each = group_size(count, size, self._resources.cores)
+            return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
 
     def _objects(self) -> Iterator[StoredObject]:
         return listing(self._config)
@@ -181,22 +180,23 @@ class ScreeningRun:
         self._display.start_clock()
         self._timeline.start()
         try:
-            for number in range(1 + SWEEPS):
-                missing = self._pass(todo, number)
+            missing = self._pass(todo, 0)
+            sizes = sweep_sizes(len(missing))
+            for number, size in enumerate(sizes, start=1):
                 if not missing or self._too_late():
                     break
-                if number < SWEEPS:
-                    self._display.phase(f"trying {len(missing)} objects again, one by one")
-                    todo = todo.narrowed(missing, self._state.crosswalk(number + 1))
+                self._display.phase(f"trying {len(missing)} objects again")
+                todo = todo.narrowed(missing, self._state.crosswalk(number), size)
+                missing = self._pass(todo, number, last=number == len(sizes))
         finally:
             with self._interruption.held():
                 self._writer.commit()
 
-    def _pass(self, todo: Todo, number: int) -> list[int]:
+    def _pass(self, todo: Todo, number: int, last: bool = False) -> list[int]:
         """Screen a to-do list; return the numbers of objects without an outcome."""
         collector = Collector(todo.objects)
         reader = TodoReader(todo)
-        last, idle = number == SWEEPS, 0
+        idle = 0
         for table in self._results(todo, number):
             deferred_only = True
             for finished in collector.add(table):

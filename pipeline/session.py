@@ -39,6 +39,8 @@ class Resources:
     """What the stages may use: actors of the detector, and decode tasks at once."""
 
     device: str
+    cores: int
+    """CPUs of the cluster, or those to use of this machine."""
     actors: int
     max_actors: int
     gpus_per_actor: float
@@ -197,6 +199,7 @@ def plan_resources(settings: ClusterSettings, device: str, weights_bytes: int = 
         actors = cores if weights_bytes <= SMALL_WEIGHTS else 1
     return Resources(
         device=device,
+        cores=_cores(settings),
         actors=actors,
         max_actors=settings.max_actors or actors,
         gpus_per_actor=share,
@@ -225,6 +228,12 @@ def check_shared(paths: list[Path]) -> None:
 
 def _absent(names: list[str]) -> list[str]:
     return [name for name in names if not Path(name).exists()]
+
+
+def _cores(settings: ClusterSettings) -> int:
+    if ray.is_initialized():
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+    return settings.workers or os.cpu_count() or 1
 
 
 def _gpus() -> float:

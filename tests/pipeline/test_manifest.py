@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.storage import StoredObject
-from pipeline.manifest import GROUPS_PER_FILE, LISTING_BATCH, Todo, TodoReader, freeze
+from pipeline.manifest import GROUPS_PER_FILE, LISTING_BATCH, Todo, TodoReader, freeze, group_size
 from schemas.outcomes import Reason, ScreeningError
 from schemas.tables import MANIFEST
 from tests.pipeline.rows import stored
@@ -64,6 +64,23 @@ def test_groups_hold_every_object_once(tmp_path: Path, count: int, group: int, b
     assert (todo.objects, todo.groups) == (count, -(-count // group))
     found = [pair for number in range(todo.groups) for pair in todo.objects_of(number)]
     assert found == [(n, stored(n, float(n))) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("objects", "each", "cores", "group"),
+    [
+        (0, 0, 2, 1),
+        (10, 1 << 10, 2, 1),
+        (377, 1 << 19, 2, 11),  # sixteen tasks a core
+        (100_000, 1 << 19, 2, 256),
+        (100_000, 1 << 19, 64, 97),
+        (100_000, 5 << 20, 2, 25),  # 128 MiB
+        (100_000, 1 << 30, 2, 5),  # volumes: no more than 20,000 tasks
+        (10_000_000, 1 << 10, 2, 500),
+    ],
+)
+def test_size_of_groups(objects: int, each: int, cores: int, group: int) -> None:
+    assert group_size(objects, objects * each, cores) == group
 
 
 def test_groups_go_on_over_several_files(tmp_path: Path) -> None:

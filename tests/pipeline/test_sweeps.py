@@ -1,0 +1,15 @@
+"""How what is missing is tried again."""
+
+import pytest
+
+from pipeline.sweeps import COARSE, FEW, sweep_sizes
+
+
+@pytest.mark.parametrize("missing", [0, 1, FEW])
+def test_few_objects_are_tried_alone_and_twice(missing: int) -> None:
+    assert sweep_sizes(missing) == [1, 1]
+
+
+@pytest.mark.parametrize("missing", [FEW + 1, 100_000])
+def test_many_are_tried_in_small_tasks_first(missing: int) -> None:
+    assert sweep_sizes(missing) == [COARSE, 1, 1]
