@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
-import fsspec.asyn
-import s3fs
+from fsspec.asyn import sync
 
 from connectors.guard import reason_of
-from connectors.no_redirects import StayingSession
 from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
 from schemas.storage import StorageSettings
+
+if TYPE_CHECKING:
+    import s3fs
 
 T = TypeVar("T")
 
@@ -63,14 +64,14 @@ def is_s3(uri: str) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def s3_filesystem(settings: StorageSettings) -> s3fs.S3FileSystem:
+def s3_filesystem(settings: StorageSettings) -> "s3fs.S3FileSystem":
     """Return this process's client. Made where it is used: s3fs does not survive a fork."""
     filesystem = _s3_client(settings, use_listings_cache=False)
     filesystem.retries = 1  # with_retries is the one place that tries again
     return filesystem
 
 
-def s3_reader(settings: StorageSettings) -> s3fs.S3FileSystem:
+def s3_reader(settings: StorageSettings) -> "s3fs.S3FileSystem":
     """Return a new client for libraries that read files themselves, a request for just each range.
 
     It tries again by itself, and keeps what it lists: for files that never change.
@@ -80,7 +81,12 @@ def s3_reader(settings: StorageSettings) -> s3fs.S3FileSystem:
     return filesystem
 
 
-def _s3_client(settings: StorageSettings, **options: Any) -> s3fs.S3FileSystem:
+def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem":
+    # here, not above: local archives need no client, and importing it takes half a second of every process
+    import s3fs
+
+    from connectors.no_redirects import StayingSession
+
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
     return s3fs.S3FileSystem(
         anon=settings.anonymous,
@@ -245,11 +251,11 @@ def _read_local(stored: StoredObject, settings: StorageSettings) -> bytes:
 
 def _read_s3(stored: StoredObject, settings: StorageSettings) -> bytes:
     client = s3_filesystem(settings)
-    data: bytes = fsspec.asyn.sync(client.loop, _get, client, stored)
+    data: bytes = sync(client.loop, _get, client, stored)
     return _whole(data, stored)
 
 
-async def _get(client: s3fs.S3FileSystem, stored: StoredObject) -> bytes:
+async def _get(client: "s3fs.S3FileSystem", stored: StoredObject) -> bytes:
     bucket, key = split_s3(stored.uri)
     response = await client._call_s3("get_object", Bucket=bucket, Key=key)
     async with response["Body"] as body:
