@@ -16,8 +16,9 @@ COCO_RLE = "coco_rle"
 PACKBITS_ZSTD = "packbits_zstd"
 """Rows packed 8 pixels a byte (most significant first), each row padded to a byte, then zstd."""
 RLE_PIXELS = 1 << 24
-"""Above this many pixels a mask is packed row by row, so that encoding needs no whole-image array."""
-STRIP_PIXELS = 1 << 22
+"""Above this many pixels a mask is packed row by row: run lengths are made with several bytes a pixel."""
+STRIP_PIXELS = 1 << 20
+"""Pixels of a map that are made at a time: they stay in a core's cache until they are measured."""
 
 
 @dataclass(frozen=True)
@@ -102,36 +103,36 @@ class MaskRow:
 def measure(maps: SliceMaps, threshold: float) -> MaskRow:
     """Return the mask of pixels at or above the threshold (0..1), encoded, and the map's summary."""
     pixels = maps.rows * maps.cols
-    highest, total, area = 0.0, 0.0, 0
-    masks: list[NDArray[np.bool_]] = []
-    packed = bytearray()
+    highest, total = 0.0, 0.0
     for strip in maps.strips():
-        mask = strip >= threshold
-        columns = strip.T @ np.ones(
-            len(strip), np.float32
-        )  # a product: a sum in float64 takes six times as long
+        # a product: a sum in float64 takes six times as long
+        columns = strip.T @ np.ones(len(strip), np.float32)
         highest, total = max(highest, float(strip.max())), total + float(columns.sum(dtype=np.float64))
-        area += int(np.count_nonzero(mask))
-        if pixels <= RLE_PIXELS:
-            masks.append(mask)
-        else:
-            packed += np.packbits(mask, axis=1).tobytes()
-    data, encoding = (
-        encode_mask(np.concatenate(masks)) if masks else (zstandard.compress(packed, 3), PACKBITS_ZSTD)
-    )
-    return MaskRow(data, encoding, highest, total / pixels, area / pixels)
+    if highest < threshold:  # nearly every slice of an archive: nothing to compare, count or encode
+        return MaskRow(*empty_mask(maps.rows, maps.cols), highest, total / pixels, 0.0)
+    mask = np.empty((maps.rows, maps.cols), np.bool_, order="F")
+    top = 0
+    for strip in maps.strips():
+        np.greater_equal(strip, threshold, out=mask[top : top + len(strip)])
+        top += len(strip)
+    area = int(np.count_nonzero(mask))
+    return MaskRow(*encode_mask(mask), highest, total / pixels, area / pixels)
+
+
+def empty_mask(rows: int, cols: int) -> tuple[bytes, str]:
+    """Return what ``encode_mask`` makes of a mask without a pixel, without making one."""
+    if rows * cols <= RLE_PIXELS:
+        return coco.frPyObjects({"counts": [rows * cols], "size": [rows, cols]}, rows, cols)[
+            "counts"
+        ], COCO_RLE
+    return zstandard.compress(bytes(rows * -(-cols // 8)), 3), PACKBITS_ZSTD
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> tuple[bytes, str]:
     """Encode a mask, bool (rows, cols), and name the encoding."""
     if mask.size <= RLE_PIXELS:
-        if not mask.any():  # nearly every mask of an archive: no need to count its pixels one by one
-            return coco.frPyObjects({"counts": [mask.size], "size": mask.shape}, *mask.shape)[
-                "counts"
-            ], COCO_RLE
         return coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"], COCO_RLE
-    packed = np.packbits(mask, axis=1)
-    return zstandard.compress(packed.tobytes(), 3), PACKBITS_ZSTD
+    return zstandard.compress(np.packbits(mask, axis=1).tobytes(), 3), PACKBITS_ZSTD
 
 
 def decode_mask(data: bytes, encoding: str, rows: int, cols: int) -> NDArray[np.bool_]:

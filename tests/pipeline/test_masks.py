@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from model.maps import MapLayer, full_map
-from pipeline.masks import COCO_RLE, PACKBITS_ZSTD, STRIP_PIXELS, SliceMaps, decode_mask, encode_mask, measure
+from pipeline.masks import (
+    COCO_RLE,
+    PACKBITS_ZSTD,
+    STRIP_PIXELS,
+    SliceMaps,
+    decode_mask,
+    empty_mask,
+    encode_mask,
+    measure,
+)
 from pipeline.tiles import Box
 
 Mask = NDArray[np.bool_]
@@ -31,9 +40,12 @@ def test_coco_round_trip(mask: Mask) -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
-def test_an_empty_mask_is_what_coco_makes_of_it(rows: int, cols: int) -> None:
-    mask = np.zeros((rows, cols), np.bool_)
-    assert encode_mask(mask)[0] == coco.encode(np.asfortranarray(mask, np.uint8))["counts"]
+def test_an_empty_mask_is_that_of_no_pixel(rows: int, cols: int) -> None:
+    assert empty_mask(rows, cols) == encode_mask(np.zeros((rows, cols), np.bool_))
+
+
+def test_a_large_empty_mask_is_that_of_no_pixel() -> None:
+    assert empty_mask(4100, 4099) == encode_mask(np.zeros((4100, 4099), np.bool_))
 
 
 @given(any_mask)
