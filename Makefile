@@ -42,7 +42,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
 	@# tests that trace a run's connections, or drive the review page, skip without these
 	@for tool in strace chromium; do command -v $$tool >/dev/null || test "$$(id -u)" != 0 || \
-	  apt-get install --yes $$tool >/dev/null 2>&1 || true; done
+	  apt-get install --yes $$tool >/dev/null 2>&1 || \
+	  { apt-get update && apt-get install --yes $$tool; } >/dev/null 2>&1 || true; done
 	touch $@
 
 clean:
