@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from model.precision import usable
 from model.training.data import Item, packed
 from model.training.loop import Plan, Training
 from model.training.making import make_trainee
@@ -37,8 +38,9 @@ def main() -> None:
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     torch.set_num_threads(1)
     clip = untrained_clip(SHAPES, 0)
-    trainee = make_trainee("s2swclip", clip, recipe, How(device, given.precision), names=["x"], seed=0)
-    tower = FrozenTower(clip, recipe.image_size, trainee.use, given.device, given.precision)
+    precision = usable(given.precision, device)
+    trainee = make_trainee("s2swclip", clip, recipe, How(device, precision), names=["x"], seed=0)
+    tower = FrozenTower(clip, recipe.image_size, trainee.use, given.device, precision)
     side, rng = recipe.image_size, np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore(Path(folder))

@@ -12,7 +12,10 @@ DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfl
 
 def multiplies_bf16(device: torch.device) -> bool:
     """Tell whether a device has bfloat16 products; a CPU without them takes 200 times as long as float32."""
-    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if device.type != "cpu":
+        return True
+    built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(built and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def quick_type(device: torch.device) -> torch.dtype:

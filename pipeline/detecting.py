@@ -61,7 +61,10 @@ class DetectSettings:
 
 
 class Views(NamedTuple):
-    """What the detector sees of a slice: uint8 (1 + tiles, side, side, 3), and the class it is judged by."""
+    """What the detector sees of a slice, and the class it is judged by.
+
+    pixels: uint8 (1 + tiles, side, side), or (1 + tiles, side, side, 3) of a coloured one.
+    """
 
     pixels: NDArray[np.uint8]
     class_name: str | None
@@ -102,7 +105,7 @@ class DetectStage:
         side, count = self._detector.image_size, 1 + len(boxes_of(row["tiles"]))
         small = np.frombuffer(value.as_buffer(), np.uint8)
         if small.size == count * side * side:  # grey travels as one channel
-            return in_colour(small.reshape(count, side, side))
+            return small.reshape(count, side, side)
         return small.reshape(count, side, side, 3)
 
     def _score(self, slices: list[Views]) -> list[Row | Reason]:
@@ -127,7 +130,7 @@ class DetectStage:
 
     def _detect(self, slices: list[Views]) -> list[Row]:
         """Score all views of all slices in batches and put each slice's views together again."""
-        stack = np.concatenate([one.pixels for one in slices])
+        stack = in_colour([one.pixels for one in slices])
         names = [one.class_name for one in slices for _ in one.pixels if one.class_name is not None]
         outs = [
             self._detector.detect(stack[part], names[part] or None)

@@ -17,6 +17,7 @@ GROUP_OBJECTS = 256  # objects of one decode task, at most: a task costs 70 ms w
 GROUP_BYTES = 128 << 20  # of these, on average: what a task that dies has to read again
 TASKS_A_CORE = 16  # at least, as far as there are objects, so that all cores are done at about the same time
 MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
+READER_ROWS = 16_384  # of the groups that a reader keeps
 GROUPS_PER_FILE = 500  # row groups of a to-do file: a reader parses the footer of one file only
 
 
@@ -108,7 +109,7 @@ class Todo:
 def group_size(objects: int, size: int, cores: int) -> int:
     """Return how many objects a task decodes: of ``objects`` of ``size`` bytes together, on some cores."""
     most = min(GROUP_OBJECTS, GROUP_BYTES * objects // max(1, size))
-    return max(1, min(most, objects // (TASKS_A_CORE * cores)), objects // MAX_GROUPS)
+    return max(1, min(most, objects // (TASKS_A_CORE * cores)), -(-objects // MAX_GROUPS))
 
 
 class TodoReader:
@@ -116,7 +117,8 @@ class TodoReader:
 
     def __init__(self, todo: Todo) -> None:
         self._todo = todo
-        self._group = lru_cache(maxsize=64)(lambda group: todo.read(group).to_pylist())
+        kept = max(64, READER_ROWS // todo.group_size)
+        self._group = lru_cache(maxsize=kept)(lambda group: todo.read(group).to_pylist())
 
     def row(self, number: int) -> tuple[str, StoredObject]:
         """Return the id and the object of one row."""

@@ -16,7 +16,7 @@ COCO_RLE = "coco_rle"
 PACKBITS_ZSTD = "packbits_zstd"
 """Rows packed 8 pixels a byte (most significant first), each row padded to a byte, then zstd."""
 RLE_PIXELS = 1 << 24
-"""Above this many pixels a mask is packed row by row: run lengths are made with several bytes a pixel."""
+"""Above this many pixels a mask is packed row by row, so that encoding needs no whole-image array."""
 STRIP_PIXELS = 1 << 20
 """Pixels of a map that are made at a time: they stay in a core's cache until they are measured."""
 
@@ -102,6 +102,7 @@ class MaskRow:
 
 def measure(maps: SliceMaps, threshold: float) -> MaskRow:
     """Return the mask of pixels at or above the threshold (0..1), encoded, and the map's summary."""
+    threshold = float(np.float32(threshold))  # as maps are
     pixels = maps.rows * maps.cols
     highest, total = 0.0, 0.0
     for strip in maps.strips():
@@ -110,13 +111,21 @@ def measure(maps: SliceMaps, threshold: float) -> MaskRow:
         highest, total = max(highest, float(strip.max())), total + float(columns.sum(dtype=np.float64))
     if highest < threshold:  # nearly every slice of an archive: nothing to compare, count or encode
         return MaskRow(*empty_mask(maps.rows, maps.cols), highest, total / pixels, 0.0)
-    mask = np.empty((maps.rows, maps.cols), np.bool_, order="F")
-    top = 0
-    for strip in maps.strips():
-        np.greater_equal(strip, threshold, out=mask[top : top + len(strip)])
-        top += len(strip)
-    area = int(np.count_nonzero(mask))
-    return MaskRow(*encode_mask(mask), highest, total / pixels, area / pixels)
+    data, encoding, area = _mask(maps, threshold)
+    return MaskRow(data, encoding, highest, total / pixels, area / pixels)
+
+
+def _mask(maps: SliceMaps, threshold: float) -> tuple[bytes, str, int]:
+    """Return the encoded mask, the encoding's name and the mask's pixels; of large slices strip by strip."""
+    masks = (strip >= threshold for strip in maps.strips())
+    if maps.rows * maps.cols <= RLE_PIXELS:
+        whole = np.concatenate(list(masks))
+        return *encode_mask(whole), int(np.count_nonzero(whole))
+    packed, area = bytearray(), 0
+    for mask in masks:
+        packed += np.packbits(mask, axis=1).tobytes()
+        area += int(np.count_nonzero(mask))
+    return zstandard.compress(packed, 3), PACKBITS_ZSTD, area
 
 
 def empty_mask(rows: int, cols: int) -> tuple[bytes, str]:

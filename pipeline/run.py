@@ -52,7 +52,7 @@ def screen(job: Job, quiet: bool = False) -> RunSummary:
         if job.config.cluster.address:
             stack.enter_context(ray_session(job.config.cluster))
         size = (job.bundle / WEIGHTS).stat().st_size
-        resources = plan_resources(job.config.cluster, job.config.device, size)
+        resources = plan_resources(job.config.cluster, job.config.device, size, job.config.precision)
         return ScreeningRun(job, resources, quiet).execute()
 
 
@@ -181,7 +181,7 @@ class ScreeningRun:
         self._timeline.start()
         try:
             missing = self._pass(todo, 0)
-            sizes = sweep_sizes(len(missing))
+            sizes = sweep_sizes(len(missing), todo.group_size)
             for number, size in enumerate(sizes, start=1):
                 if not missing or self._too_late():
                     break

@@ -19,6 +19,7 @@ from ray._private import utils as ray_utils
 from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from model.precision import multiplies_bf16
 from pipeline.boundary import local_ray_environment
 from pipeline.interruption import in_main_thread
 from pipeline.job import UsageError
@@ -29,6 +30,7 @@ OBJECT_STORE_BYTES = 2 << 30
 SHARED_CPU = 0.01
 """CPUs that an actor without a GPU asks a cluster for. With whole ones, the actors of a node that died
 move to the nodes that are left and take their last CPUs: no decode task could start any more."""
+NOT_STARTED = ("start_api_server", "start_log_monitor", "start_monitor")
 SMALL_WEIGHTS = 256 << 20
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
@@ -64,7 +66,7 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
         try:
             yield
         finally:
-            ray.shutdown()
+            _shut_down()
         return
     wipe_abandoned(settings)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
@@ -73,14 +75,19 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     temporary.mkdir(mode=0o700)
     try:
         with (
-            _stderr_shut(), _loopback_only(), _no_dashboard(), _signals_left_alone(),
+            _stderr_shut(), _loopback_only(), _few_processes(), _signals_left_alone(),
             local_ray_environment(temporary),
         ):  # fmt: skip
             ray.init(**_local_options(settings, folder))
         yield
     finally:
-        ray.shutdown()
+        _shut_down()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shut_down() -> None:
+    with _signals_left_alone():  # its C++ part sets the default, by which a signal ends the process at once
+        ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -117,23 +124,25 @@ def _signals_left_alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_dashboard() -> Iterator[None]:
-    """Start no dashboard process.
+def _few_processes() -> Iterator[None]:
+    """Start neither dashboard nor log monitor nor autoscaler: each is a process that no run needs.
 
     Even without a dashboard Ray 2.60 starts its process, for usage reports alone. Before it looks whether
     they are off it asks 169.254.169.254 and metadata.google.internal which cloud it is in, and no setting
-    stops that.
+    stops that. The log monitor reads what workers print, to publish it.
     """
-    before = Node.start_api_server
-    Node.start_api_server = _start_nothing  # type: ignore[method-assign,assignment]
+    before = {name: getattr(Node, name) for name in NOT_STARTED}
+    for name in NOT_STARTED:
+        setattr(Node, name, _start_nothing)
     try:
         yield
     finally:
-        Node.start_api_server = before  # type: ignore[method-assign]
+        for name, method in before.items():
+            setattr(Node, name, method)
 
 
 def _start_nothing(node: Node, **_: object) -> None:
-    """Stand in for ``Node.start_api_server``."""
+    """Stand in for a method of NOT_STARTED."""
 
 
 @contextlib.contextmanager
@@ -177,17 +186,22 @@ def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
     }
 
 
-def plan_resources(settings: ClusterSettings, device: str, weights_bytes: int = 0) -> Resources:
+def plan_resources(
+    settings: ClusterSettings, device: str, weights_bytes: int = 0, precision: str = "auto"
+) -> Resources:
     """Fill in what the configuration leaves open, from the connected cluster or this machine.
 
     device: ``auto``, ``cpu`` or ``cuda``. weights_bytes: size of the detector, which decides how it shares
-    the cores of a machine without GPUs. Raises UsageError if GPUs are asked for and the cluster has none.
+    the cores of a machine without GPUs. Raises UsageError if GPUs are asked for and the cluster has none, or
+    bf16 of a CPU that has no products for it.
     """
     gpus = _gpus()
     if device == "auto":
         device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
     if device == "cuda" and not gpus:
         raise UsageError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
+    if precision == "bf16" and not settings.address and not multiplies_bf16(torch.device(device)):
+        raise UsageError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
     cores = settings.workers or os.cpu_count() or 1
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
     if settings.actors:

@@ -1,7 +1,7 @@
 """The views of a slice that the detector sees: the whole picture squashed, and tiles of a large one."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def views(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[ND
     Grey is resampled once and repeated, which gives the same as three channels would.
     """
     for small in shrunk(pixels, side, boxes):
-        yield small if small.ndim == 3 else in_colour(small)
+        yield small if small.ndim == 3 else in_colour([small[None]])[0]
 
 
 def shrunk(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[NDArray[np.uint8]]:
@@ -61,11 +61,19 @@ def shrunk(pixels: NDArray[np.uint8], side: int, boxes: list[Box]) -> Iterator[N
         yield np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
 
 
-def in_colour(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return grey (..., rows, cols) as three equal channels (..., rows, cols, 3)."""
-    colour = np.empty((*grey.shape, 3), np.uint8)
-    for channel in range(3):  # three times as fast as np.repeat
-        colour[..., channel] = grey
+def in_colour(stacks: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return all pictures of stacks (B, side, side), or (B, side, side, 3), as (sum of B, side, side, 3).
+
+    Grey becomes three equal channels.
+    """
+    count, (_, rows, cols, *_) = sum(map(len, stacks)), stacks[0].shape
+    colour = np.empty((count, rows, cols, 3), np.uint8)
+    place = 0
+    for stack in stacks:
+        part = colour[place : place + len(stack)]
+        for channel in range(3):  # three times as fast as repeating each number
+            part[..., channel] = stack if stack.ndim == 3 else stack[..., channel]
+        place += len(stack)
     return colour
 
 

@@ -6,31 +6,34 @@ import torch
 from model import load_detector, precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
+multiplies_bf16 = precision.multiplies_bf16
 
 
-@pytest.fixture
-def without_products(monkeypatch):
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+@pytest.fixture(params=[False])
+def products(request, monkeypatch):
+    """Let the processor have products for bf16 or not, as the test is marked."""
+    monkeypatch.setattr(precision, "multiplies_bf16", multiplies_bf16)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: request.param)
 
 
-def test_a_processor_with_products_uses_them(monkeypatch, recwarn):
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+@pytest.mark.parametrize("products", [True], indirect=True)
+def test_a_processor_with_products_uses_them(products, recwarn):
     assert precision.usable("bf16", CPU) == "bf16"
     assert precision.quick_type(CPU) is torch.bfloat16
     assert not recwarn
 
 
-def test_a_gpu_always_has_them(without_products):
+def test_a_gpu_always_has_them(products):
     assert precision.usable("bf16", GPU) == "bf16"
 
 
-def test_float32_stays_float32(without_products, recwarn):
+def test_float32_stays_float32(products, recwarn):
     assert precision.usable("fp32", CPU) == "fp32"
     assert precision.quick_type(CPU) is torch.float32
     assert not recwarn
 
 
-def test_without_them_a_detector_computes_in_float32(without_products, bundle):
+def test_without_them_a_detector_computes_in_float32(products, bundle):
     with pytest.warns(UserWarning, match="no bfloat16 products"):
         detector = load_detector(bundle, precision="bf16")
     assert detector.precision == "fp32"

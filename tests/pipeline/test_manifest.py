@@ -76,6 +76,7 @@ def test_groups_hold_every_object_once(tmp_path: Path, count: int, group: int, b
         (100_000, 1 << 19, 64, 97),
         (100_000, 5 << 20, 2, 25),  # 128 MiB
         (100_000, 1 << 30, 2, 5),  # volumes: no more than 20,000 tasks
+        (39_999, 1 << 30, 2, 2),
         (10_000_000, 1 << 10, 2, 500),
     ],
 )

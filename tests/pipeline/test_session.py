@@ -1,5 +1,6 @@
 """What the stages may use, and a Ray of one's own that leaves nothing behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -33,6 +34,14 @@ def test_without_a_gpu_a_large_detector_has_all_cores() -> None:
 def test_without_a_gpu_a_small_detector_has_a_core_each() -> None:
     plan = plan_resources(ClusterSettings(workers=6), "auto", 40 << 20)
     assert (plan.actors, plan.threads) == (6, 1)
+
+
+def test_bf16_that_would_be_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.session.multiplies_bf16", lambda device: False)
+    with pytest.raises(UsageError, match="precision: bf16"):
+        plan_resources(ClusterSettings(), "cpu", precision="bf16")
+    assert plan_resources(ClusterSettings(address="auto"), "cpu", precision="bf16").device == "cpu"
+    assert plan_resources(ClusterSettings(), "cpu", precision="fp32").device == "cpu"
 
 
 def test_a_cluster_without_gpus_keeps_its_cpus_for_decoders() -> None:
@@ -77,6 +86,12 @@ def assert_spills_into(session: Path) -> None:
     assert sum(path.stat().st_size for path in spilled) >= (len(held) * len(mark) << 20) - (100 << 20)
 
 
+def catches(number: signal.Signals) -> bool:
+    """Tell whether this process has a handler for a signal, whatever Python believes."""
+    caught = int(Path("/proc/self/status").read_text().split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
 def assert_sigterm_is_left_alone() -> None:
     """Ray's own handler would set an alarm that aborts the process after three seconds."""
     before, _ = signal.getitimer(signal.ITIMER_REAL)  # the test's own limit of time
@@ -96,7 +111,8 @@ def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
         folder.mkdir()
         (folder / OWNER).write_text(json.dumps(mark))
     settings = ClusterSettings(workers=1, object_store=100 << 20, temp_dir=str(temp))
-    with Interruption(), ray_session(settings):
+    with Interruption(), contextlib.ExitStack() as stack:
+        stack.enter_context(ray_session(settings))
         assert ray.is_initialized()
         (session,) = set(temp.iterdir()) - {foreign}
         assert session.stat().st_mode & 0o077 == 0
@@ -104,5 +120,7 @@ def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
         assert listening_hosts() <= {"127.0.0.1", "::ffff:127.0.0.1"}
         assert_spills_into(session)
         assert_sigterm_is_left_alone()
-    assert not ray.is_initialized()
+        stack.close()
+        assert not ray.is_initialized()
+        assert catches(signal.SIGTERM), "at its end Ray sets the default, by which a signal would end the run"
     assert list(temp.iterdir()) == [foreign]
