@@ -82,7 +82,8 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
         yield
     finally:
         _shut_down()
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+        wipe_abandoned(settings)  # processes of a killed run may have written while its folder was removed
 
 
 def _shut_down() -> None:
@@ -167,7 +168,18 @@ def wipe_abandoned(settings: ClusterSettings) -> None:
         except (OSError, ValueError):  # another run is removing it, or has just made it
             continue
         if abandoned:
-            shutil.rmtree(owner.parent, ignore_errors=True)
+            _remove(owner.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a session's folder, the mark last: so what a dying process writes meanwhile is found again."""
+    with contextlib.suppress(OSError):  # another run removes it, too
+        for child in folder.iterdir():
+            if child.name != OWNER:
+                shutil.rmtree(child, ignore_errors=True)
+        if [child.name for child in folder.iterdir()] == [OWNER]:
+            (folder / OWNER).unlink()
+            folder.rmdir()
 
 
 def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:

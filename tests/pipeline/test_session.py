@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import torch
 from pipeline.interruption import Interruption
 from pipeline.job import UsageError
 from pipeline.process_mark import process_mark
-from pipeline.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session
+from pipeline.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session, wipe_abandoned
 from schemas.config import ClusterSettings
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -99,6 +100,26 @@ def assert_sigterm_is_left_alone() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     after, _ = signal.getitimer(signal.ITIMER_REAL)
     assert after == pytest.approx(before, abs=2)
+
+
+def test_what_a_dying_process_writes_is_wiped_later(temp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    abandoned = temp / f"{FOLDER_PREFIX}dead"
+    (abandoned / "ray").mkdir(parents=True)
+    (abandoned / OWNER).write_text(json.dumps({**process_mark(), "boot": "an earlier boot"}))
+    remove = shutil.rmtree
+
+    def removing_while_somebody_writes(folder: Path, ignore_errors: bool) -> None:
+        remove(folder, ignore_errors=ignore_errors)
+        folder.mkdir()
+        (folder / "late.log").touch()
+
+    settings = ClusterSettings(temp_dir=str(temp))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", removing_while_somebody_writes)
+        wipe_abandoned(settings)
+    assert (abandoned / "ray" / "late.log").exists()
+    wipe_abandoned(settings)
+    assert list(temp.iterdir()) == []
 
 
 @pytest.mark.integration
