@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ NOT_STARTED = ("start_api_server", "start_log_monitor", "start_monitor")
 SMALL_WEIGHTS = 256 << 20
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
+REMADE_SECONDS = 10.0
+"""A folder that is so old and has no owner is not being made."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +164,24 @@ def _stderr_shut() -> Iterator[None]:
 
 def wipe_abandoned(settings: ClusterSettings) -> None:
     """Remove what killed runs left behind: their sessions may hold pixels."""
-    parent = Path(settings.temp_dir or tempfile.gettempdir())
-    for owner in parent.glob(f"{FOLDER_PREFIX}*/{OWNER}"):
-        try:
-            abandoned = owner.stat().st_uid == os.getuid() and is_dead(json.loads(owner.read_text()))
-        except (OSError, ValueError):  # another run is removing it, or has just made it
-            continue
-        if abandoned:
-            _remove(owner.parent)
+    for folder in Path(settings.temp_dir or tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        if _is_abandoned(folder):
+            _remove(folder)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        if folder.stat().st_uid != os.getuid():
+            return False
+        if (folder / OWNER).exists():
+            return is_dead(json.loads((folder / OWNER).read_text()))
+        # dying processes of Ray make their folders again after they were removed, and nothing else in it
+        inside = [f"{child.parent.name}/{child.name}" for child in folder.glob("*/*")]
+        remade = [child.name for child in folder.iterdir()] == ["ray"] and bool(inside)
+        remade = remade and all(name.startswith("ray/session_") for name in inside)
+        return remade and time.time() - folder.stat().st_mtime > REMADE_SECONDS
+    except (OSError, ValueError):  # another run is removing it, or has just made it
+        return False
 
 
 def _remove(folder: Path) -> None:
@@ -177,8 +190,8 @@ def _remove(folder: Path) -> None:
         for child in folder.iterdir():
             if child.name != OWNER:
                 shutil.rmtree(child, ignore_errors=True)
-        if [child.name for child in folder.iterdir()] == [OWNER]:
-            (folder / OWNER).unlink()
+        if not {child.name for child in folder.iterdir()} - {OWNER}:
+            (folder / OWNER).unlink(missing_ok=True)
             folder.rmdir()
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,26 @@ def test_what_a_dying_process_writes_is_wiped_later(temp: Path, monkeypatch: pyt
     assert (abandoned / "ray" / "late.log").exists()
     wipe_abandoned(settings)
     assert list(temp.iterdir()) == []
+
+
+def test_what_is_made_again_after_it_was_removed_is_wiped(temp: Path) -> None:
+    """Only folders that hold nothing but a session of Ray, and not while they may be being made."""
+    old = time.time() - 3600
+    for name, file in (
+        ("remade", "ray/session_1/logs/late.log"),
+        ("results", "ray/objects/part.parquet"),
+        ("mixed", "ray/session_1/late.log"),
+    ):
+        (temp / f"{FOLDER_PREFIX}{name}" / file).parent.mkdir(parents=True)
+        (temp / f"{FOLDER_PREFIX}{name}" / file).touch()
+    (temp / f"{FOLDER_PREFIX}mixed" / "notes.txt").touch()
+    settings = ClusterSettings(temp_dir=str(temp))
+    wipe_abandoned(settings)
+    assert len(list(temp.iterdir())) == 3
+    for folder in temp.iterdir():
+        os.utime(folder, (old, old))
+    wipe_abandoned(settings)
+    assert {folder.name.removeprefix(FOLDER_PREFIX) for folder in temp.iterdir()} == {"results", "mixed"}
 
 
 @pytest.mark.integration
