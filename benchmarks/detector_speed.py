@@ -32,7 +32,6 @@ from model.untrained import VIT_L_14_336, untrained_clip
 
 SIDE = 518
 VARIANTS = ("reference", "fp32", "bf16")
-"""bf16 is left out on a CPU without bfloat16 products."""
 
 
 def make_bundle(folder: Path) -> Path:
@@ -66,6 +65,11 @@ def load(variant: str, bundle: Path, device: str) -> Callable[[Tensor], list[np.
     return run
 
 
+def variants_on(device: str) -> list[str]:
+    """Return the variants to compare: bf16 is left out on a CPU without bfloat16 products."""
+    return [v for v in VARIANTS if v != "bf16" or multiplies_bf16(torch.device(device))]
+
+
 class Clock:
     """CPU seconds of this process on a CPU, wall-clock seconds of finished work on a GPU."""
 
@@ -87,7 +91,7 @@ class Clock:
 def compare(bundle: Path, device: str, rounds: int) -> None:
     """Interleave the variants over the same pictures; print medians, ratios and agreement."""
     clock = Clock(device)
-    variants = [v for v in VARIANTS if v != "bf16" or multiplies_bf16(torch.device(device))]
+    variants = variants_on(device)
     runs = {variant: load(variant, bundle, device) for variant in variants}
     x = pictures(2)
     maps = {variant: np.stack(run(x)) for variant, run in runs.items()}
@@ -216,7 +220,7 @@ def main() -> None:
             f"torch {torch.__version__}, {args.device}, {args.threads} CPU threads, ViT-L/14@336, {SIDE} px"
         )
         compare(bundle, args.device, args.rounds)
-        for precision in VARIANTS[1 : 2 + multiplies_bf16(torch.device(args.device))]:
+        for precision in variants_on(args.device)[1:]:
             breakdown(bundle, args.device, precision, 1 if args.device == "cpu" else 32, args.rounds)
         if args.device == "cuda":
             on_gpu(bundle, args.rounds, args.compile)

@@ -18,7 +18,7 @@ PACKBITS_ZSTD = "packbits_zstd"
 RLE_PIXELS = 1 << 24
 """Above this many pixels a mask is packed row by row, so that encoding needs no whole-image array."""
 STRIP_PIXELS = 1 << 20
-"""Pixels of a map that are made at a time: they stay in a core's cache until they are measured."""
+"""Pixels of a map that are made at a time: they stay in the processor's cache until they are measured."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,8 @@ def _mask(maps: SliceMaps, threshold: float) -> tuple[bytes, str, int]:
 def empty_mask(rows: int, cols: int) -> tuple[bytes, str]:
     """Return what ``encode_mask`` makes of a mask without a pixel, without making one."""
     if rows * cols <= RLE_PIXELS:
-        return coco.frPyObjects({"counts": [rows * cols], "size": [rows, cols]}, rows, cols)[
-            "counts"
-        ], COCO_RLE
+        run = {"counts": [rows * cols], "size": [rows, cols]}
+        return coco.frPyObjects(run, rows, cols)["counts"], COCO_RLE
     return zstandard.compress(bytes(rows * -(-cols // 8)), 3), PACKBITS_ZSTD
 
 

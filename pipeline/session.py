@@ -175,13 +175,16 @@ def _is_abandoned(folder: Path) -> bool:
             return False
         if (folder / OWNER).exists():
             return is_dead(json.loads((folder / OWNER).read_text()))
-        # dying processes of Ray make their folders again after they were removed, and nothing else in it
-        inside = [f"{child.parent.name}/{child.name}" for child in folder.glob("*/*")]
-        remade = [child.name for child in folder.iterdir()] == ["ray"] and bool(inside)
-        remade = remade and all(name.startswith("ray/session_") for name in inside)
-        return remade and time.time() - folder.stat().st_mtime > REMADE_SECONDS
+        return _holds_a_session_only(folder) and time.time() - folder.stat().st_mtime > REMADE_SECONDS
     except (OSError, ValueError):  # another run is removing it, or has just made it
         return False
+
+
+def _holds_a_session_only(folder: Path) -> bool:
+    """Tell what dying processes of Ray make again after it was removed from any other folder."""
+    sessions = [child.name for child in folder.glob("ray/*")]
+    alone = [child.name for child in folder.iterdir()] == ["ray"]
+    return alone and bool(sessions) and all(name.startswith("session_") for name in sessions)
 
 
 def _remove(folder: Path) -> None:
@@ -196,7 +199,7 @@ def _remove(folder: Path) -> None:
 
 
 def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
-    cores = settings.workers or os.cpu_count() or 1
+    cores = _machine_cores(settings)
     return {
         "address": "local",  # whatever RAY_ADDRESS says
         # detectors and decoders may fill the cores each: the operating system balances them better than a
@@ -227,7 +230,7 @@ def plan_resources(
         raise UsageError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
     if precision == "bf16" and not settings.address and not multiplies_bf16(torch.device(device)):
         raise UsageError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
-    cores = settings.workers or os.cpu_count() or 1
+    cores = _machine_cores(settings)
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
     if settings.actors:
         actors = settings.actors
@@ -272,6 +275,10 @@ def _absent(names: list[str]) -> list[str]:
 def _cores(settings: ClusterSettings) -> int:
     if ray.is_initialized():
         return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+    return _machine_cores(settings)
+
+
+def _machine_cores(settings: ClusterSettings) -> int:
     return settings.workers or os.cpu_count() or 1
 
 
