@@ -100,8 +100,10 @@ class FaceDetector(ABC):
         """Return normalised pictures (B, 3, S, S) on the device; of uint8 (B, H, W, 3), or as given."""
         if isinstance(images, Tensor) and images.is_floating_point():
             return self._checked(images.to(self.device, torch.float32))
-        batch = squash(as_batch(images), self.image_size).to(self.device, non_blocking=True)
-        return normalize(batch, self._mean, self._std)
+        batch = squash(as_batch(images), self.image_size)
+        if self.device.type == "cuda":  # from other memory a copy would hold up the host
+            batch = batch.pin_memory()
+        return normalize(batch.to(self.device, non_blocking=True), self._mean, self._std)
 
     @torch.inference_mode()
     def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:

@@ -84,7 +84,11 @@ def _dataset(
             batch_format="pyarrow",
             zero_copy_batch=True,
             compute=ray.data.ActorPoolStrategy(
-                min_size=resources.actors, max_size=resources.max_actors, max_tasks_in_flight_per_actor=4
+                min_size=resources.actors,
+                max_size=resources.max_actors,
+                max_tasks_in_flight_per_actor=4,
+                max_concurrent_calls_per_actor=resources.calls_per_actor,
+                enable_true_multi_threading=resources.calls_per_actor > 1,
             ),
             num_cpus=resources.cpus_per_actor,
             num_gpus=resources.gpus_per_actor,

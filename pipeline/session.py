@@ -54,6 +54,9 @@ class Resources:
     """Torch threads of an actor on a CPU; None leaves torch's own choice."""
     decode_tasks: int | None
     """Decode tasks at once; None leaves it to the cluster's free CPUs."""
+    calls_per_actor: int
+    """Batches that an actor has in hand at once. Two with a GPU: while it computes one, the actor copies the
+    next one there and makes the masks of the last."""
 
 
 @contextlib.contextmanager
@@ -249,6 +252,7 @@ def plan_resources(
         or (SHARED_CPU if settings.address and device == "cpu" else 1.0),
         threads=None if device == "cuda" else max(1, cores // actors),
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
+        calls_per_actor=2 if device == "cuda" else 1,
     )
 
 

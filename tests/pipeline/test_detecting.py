@@ -1,7 +1,9 @@
 """The detect stage: scores of the worst view, one bad slice alone, and no pixels in what it returns."""
 
 import functools
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from benchmarks.stages import SIDE
 from model import build_bundle, load_detector
 from model.kinds import Detection
 from model.maps import MapLayer
@@ -21,6 +24,7 @@ from pipeline.wire import DETECTED, END
 from schemas.outcomes import Reason
 from tests.archives import texture
 from tests.model.small_clip import state_dict
+from tests.pipeline.meeting import AT_ONCE, MeetingDetector
 from tests.pipeline.rows import Row, end_row
 
 Pixels = NDArray[np.uint8]
@@ -110,6 +114,18 @@ def test_a_slice_that_fails_takes_no_other_with_it(bundle: Path) -> None:
     assert [row["reason"] for row in rows] == [None, Reason.DETECTOR_FAILED, None, None]
     assert rows[1]["image_score"] is None
     assert rows[0]["image_score"] != rows[2]["image_score"]
+
+
+def test_seconds_of_calls_at_once_are_counted_once() -> None:
+    stage = detecting(MeetingDetector)
+    tables = [decoded(SIDE, (texture(SIDE, SIDE, number), [])) for number in range(AT_ONCE)]
+    started = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        outs = list(threads.map(stage, tables))
+    elapsed = time.monotonic() - started
+    seconds = [row["detect_seconds"] for out in outs for row in out.to_pylist()[:1]]
+    assert min(seconds) >= 0
+    assert 0 < sum(seconds) <= elapsed
 
 
 def test_scores_that_are_no_numbers_are_a_reason(tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""The graph by itself, on a Ray: what an actor does with the batches it is given."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.stages import LOW, NullDecode
+from connectors.storage import StoredObject
+from pipeline.detecting import DetectSettings
+from pipeline.graph import run_pass
+from pipeline.manifest import Todo, freeze
+from pipeline.session import plan_resources, ray_session
+from pipeline.wire import END
+from schemas.config import ClusterSettings
+from tests.pipeline.meeting import AT_ONCE, MeetingDetector
+
+pytestmark = pytest.mark.integration
+
+CLUSTER = ClusterSettings(workers=1, actors=1, object_store=100 << 20)
+OBJECTS = 6
+
+
+def test_an_actor_with_a_gpu_has_two_batches_in_hand(tmp_path: Path) -> None:
+    """While one is on the GPU, the next is copied there; results are the same as of one after the other."""
+    listed = (StoredObject(f"null/{number}", 1, "", float(number)) for number in range(OBJECTS))
+    freeze(listed, lambda address, _: address, tmp_path / "manifest")
+    todo = Todo.write(tmp_path / "todo", pq.read_table(tmp_path / "manifest").to_batches(), 1)
+    detect = DetectSettings(load=MeetingDetector, threshold=0.5, batch_size=2)  # rows: a slice and its end
+    with ray_session(CLUSTER):
+        resources = replace(plan_resources(CLUSTER, "cpu"), calls_per_actor=AT_ONCE)
+        rows = pa.concat_tables(run_pass(NullDecode(todo), detect, resources, CLUSTER, 0)).to_pylist()
+    slices = [row for row in rows if row["slice_index"] != END]
+    assert sorted(row["object"] for row in slices) == list(range(OBJECTS))
+    assert {(row["reason"], row["image_score"]) for row in slices} == {(None, LOW)}
