@@ -9,7 +9,8 @@ from connectors.containers import members
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError
-from tests.connectors.bombs import ARCHIVES, DECODED, HARMLESS
+from tests.connectors.archive_bombs import ARCHIVES
+from tests.connectors.bombs import DECODED, HARMLESS
 
 SETTINGS = DecodeSettings()
 PEAK_MIB = 500

@@ -14,7 +14,7 @@ from connectors.containers import Member, is_container, is_safe, list_members, m
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
-from tests.connectors.bombs import zip_of
+from tests.connectors.archive_bombs import zip_of
 from tests.connectors.writing import picture
 from tests.robustness.fuzz_seeds import tar_of
 

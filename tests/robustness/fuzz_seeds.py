@@ -10,7 +10,8 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from tests.connectors.bombs import nifti, zip_of
+from tests.connectors.archive_bombs import zip_of
+from tests.connectors.bombs import nifti
 from tests.connectors.writing import picture
 
 MAX_SEED_BYTES = 150_000

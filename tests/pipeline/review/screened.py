@@ -27,6 +27,7 @@ from pipeline.collecting import FinishedObject
 from pipeline.identity import load_or_create_key, object_ids
 from pipeline.manifest import Todo, freeze
 from pipeline.masks import SliceMaps, measure
+from pipeline.results import open_results
 from pipeline.sources import read_payload
 from pipeline.state import RunState, open_state
 from pipeline.writer import Writer
@@ -172,3 +173,16 @@ def _contrast(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     difference = gaussian_filter(np.abs(gaussian_filter(grey, 2) - gaussian_filter(grey, 14)), 3)
     scales = (GRID / grey.shape[0], GRID / grey.shape[1])
     return np.maximum(zoom(difference, scales, order=1), 0).astype(np.float32)
+
+
+def path_of(kind: str, screened: Screened, name: str, index: int = 0) -> str:
+    """Return the address of a slice's picture, thumbnail or map."""
+    object_id = screened.ids[name]
+    run = FIRST if run_of(screened, object_id) == FIRST else SECOND
+    place = f"{object_id}/{index}?settings={SETTINGS}"
+    return f"/map/{place}" if kind == "map" else f"/{kind}/{run}/{place}"
+
+
+def run_of(screened: Screened, object_id: str) -> str:
+    query = f"SELECT run_id FROM objects WHERE object_id = '{object_id}'"
+    return str(open_results(str(screened.output)).sql(query).fetchall()[0][0])

@@ -2,33 +2,25 @@
 
 import re
 from html import unescape
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import hypothesis.strategies as st
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from PIL import Image
 
-from connectors.decode import decode
 from connectors.outputs import open_output
 from pipeline.decisions import decisions
-from pipeline.results import full_map, open_results
 from pipeline.review.media import Switches
 from pipeline.review.quarantine import WORDS
-from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason
 from schemas.storage import StorageSettings
-from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS
+from tests.pipeline.finished_runs import SECOND
 from tests.pipeline.review.screened import (
     HOSTILE,
-    THRESHOLD,
     VOLUME_SLICES,
     Screened,
-    archive_files,
-    screen_archive,
+    path_of,
 )
 from tests.pipeline.review.serving import Client, served
 from tests.s3server import S3Server
@@ -44,19 +36,6 @@ def link(text: str, rel: str) -> str:
     found = re.search(rf'href="([^"]+)" rel="{rel}"', text)
     assert found, f"no link {rel}"
     return unescape(found[1])
-
-
-def path_of(kind: str, screened: Screened, name: str, index: int = 0) -> str:
-    """Return the address of a slice's picture, thumbnail or map."""
-    object_id = screened.ids[name]
-    run = FIRST if run_of(screened, object_id) == FIRST else SECOND
-    place = f"{object_id}/{index}?settings={SETTINGS}"
-    return f"/map/{place}" if kind == "map" else f"/{kind}/{run}/{place}"
-
-
-def run_of(screened: Screened, object_id: str) -> str:
-    query = f"SELECT run_id FROM objects WHERE object_id = '{object_id}'"
-    return str(open_results(str(screened.output)).sql(query).fetchall()[0][0])
 
 
 def test_the_pages_of_the_worklist_hold_every_slice_once(page: Client) -> None:
@@ -185,76 +164,6 @@ def test_markup_in_names_and_notes_stays_text(open_page: Client, lake: Screened)
     assert "<b>notes</b>" in unescape(texts)
     for tag in ("<img src=x", "<script>", "<b>notes", "</textarea><"):
         assert tag not in texts
-
-
-def test_the_map_is_that_of_the_results(page: Client, private: Screened) -> None:
-    answer = page.get(path_of("map", private, "line-0/part-04.png"))
-    rows, cols = int(answer.headers["X-Rows"]), int(answer.headers["X-Cols"])
-    found = np.frombuffer(answer.body, "<u2").reshape(rows, cols) / 65535
-    row = (
-        open_results(str(private.output))
-        .sql(f"SELECT * FROM slices WHERE object_id = '{private.ids['line-0/part-04.png']}'")
-        .to_arrow_table()
-        .to_pylist()[0]
-    )
-    np.testing.assert_allclose(found, full_map(row), atol=1e-5)
-    # the mask that the page draws at the run's own threshold is the stored one
-    assert (found >= THRESHOLD).mean() == pytest.approx(row["area_fraction"], abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("name", "index"), [("line-0/part-04.png", 0), ("ward/head.nii", 7), ("ward/ct.dcm", 0)]
-)
-def test_the_picture_is_the_slice_that_was_screened(
-    page: Client, private: Screened, name: str, index: int
-) -> None:
-    data = archive_files()[name]
-    expected = [picture.pixels for picture in decode(data, DecodeSettings())[1]][index]
-    for place in (index, max(0, index - 3), index):  # forth and back in a volume
-        answer = page.get(path_of("picture", private, name, place))
-        assert answer.headers["Content-Type"] == "image/png"
-    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(answer.body))), expected)
-
-
-def test_members_of_archives_are_shown(
-    page: Client, open_page: Client, private: Screened, lake: Screened
-) -> None:
-    for client, screened in ((page, private), (open_page, lake)):
-        small = client.get(path_of("thumbnail", screened, "box.zip!belt/scan.png"))
-        assert small.headers["Content-Type"] == "image/jpeg"
-        assert Image.open(BytesIO(small.body)).size == (160, 120)
-
-
-def test_open_results_are_shown_without_their_crosswalk(lake: Screened, tmp_path: Path) -> None:
-    with served(lake.output, tmp_path / "none") as page:
-        for name in ("line-0/part-04.png", "box.zip!belt/scan.png", f"line-0/{HOSTILE}"):
-            assert page.get(path_of("picture", lake, name)).headers["Content-Type"] == "image/png", name
-
-
-def test_private_results_without_their_crosswalk_say_what_is_missing(
-    private: Screened, tmp_path: Path
-) -> None:
-    with served(private.output, tmp_path / "none") as page:
-        answer = page.get(path_of("picture", private, "ward/ct.dcm"))
-        assert answer.headers["Content-Type"].startswith("text/plain")
-        assert "crosswalk of run" in answer.text
-        assert "--private-dir" in answer.text
-        card = page.get(path_of("thumbnail", private, "ward/ct.dcm"))
-        assert card.headers["Content-Type"] == "image/svg+xml"
-
-
-def test_a_source_that_is_gone_or_changed_is_said_so(tmp_path: Path) -> None:
-    gone, changed = "line-0/part-04.png", "line-0/part-06.png"
-    for mode in ("private", "open"):
-        screened = screen_archive(tmp_path / mode, mode, [gone, changed])
-        (screened.archive / gone).unlink()
-        (screened.archive / changed).write_bytes(archive_files()["line-0/part-08.png"])
-        # open results know where their objects lie, without the crosswalk too
-        for private in (screened.private, tmp_path / "none")[: 1 if mode == "private" else 2]:
-            with served(screened.output, private) as page:
-                assert "The source is gone" in page.get(path_of("picture", screened, gone)).text
-                answer = page.get(path_of("picture", screened, changed))
-                assert "has changed since it was screened" in answer.text
 
 
 def test_without_pictures_nothing_is_read(private: Screened) -> None:
