@@ -101,7 +101,7 @@ class FaceDetector(ABC):
         if isinstance(images, Tensor) and images.is_floating_point():
             return self._checked(images.to(self.device, torch.float32))
         batch = squash(as_batch(images), self.image_size)
-        if self.device.type == "cuda":  # from other memory a copy would hold up the host
+        if self.device.type == "cuda" and batch.device.type == "cpu":  # else the copy holds up the host
             batch = batch.pin_memory()
         return normalize(batch.to(self.device, non_blocking=True), self._mean, self._std)
 

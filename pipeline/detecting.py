@@ -130,10 +130,11 @@ class DetectStage:
         if self._settings.deadline is not None and time.time() >= self._settings.deadline:
             return [Reason.TIME_WINDOW] * len(slices)
         started = time.monotonic()
-        try:
-            scored: list[Row | Reason] = list(self._detect(slices))
+        scored: list[Row | Reason] = []
         # everything: the detector runs on whatever device, and one slice must not take its neighbours with it
-        except Exception:  # noqa: BLE001
+        with contextlib.suppress(Exception):
+            scored = list(self._detect(slices))
+        if not scored:  # the error is gone by now, and with it what it held of the device's memory
             if len(slices) == 1:
                 return [Reason.DETECTOR_FAILED]
             return [row for one in slices for row in self._score([one])]

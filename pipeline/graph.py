@@ -86,7 +86,7 @@ def _dataset(
             compute=ray.data.ActorPoolStrategy(
                 min_size=resources.actors,
                 max_size=resources.max_actors,
-                max_tasks_in_flight_per_actor=4,
+                max_tasks_in_flight_per_actor=4 * resources.calls_per_actor,
                 max_concurrent_calls_per_actor=resources.calls_per_actor,
                 enable_true_multi_threading=resources.calls_per_actor > 1,
             ),

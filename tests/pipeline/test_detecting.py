@@ -2,6 +2,7 @@
 
 import functools
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from benchmarks.stages import SIDE
+from benchmarks.stages import SIDE, NullDetector
 from model import build_bundle, load_detector
 from model.kinds import Detection
 from model.maps import MapLayer
@@ -114,6 +115,26 @@ def test_a_slice_that_fails_takes_no_other_with_it(bundle: Path) -> None:
     assert [row["reason"] for row in rows] == [None, Reason.DETECTOR_FAILED, None, None]
     assert rows[1]["image_score"] is None
     assert rows[0]["image_score"] != rows[2]["image_score"]
+
+
+class RunsOutOfMemory(NullDetector):
+    """Takes one picture at a time, and only after what it held of a larger batch is gone."""
+
+    held: Callable[[], object] = staticmethod(lambda: None)
+
+    def detect(self, images: Pixels, class_names: Sequence[str] | None = None) -> Detection:
+        if len(images) > 1:
+            activations = {0}
+            self.held = weakref.ref(activations)
+            raise MemoryError
+        assert self.held() is None
+        return super().detect(images, class_names)
+
+
+def test_a_batch_that_was_too_large_holds_no_memory_while_it_is_done_one_by_one() -> None:
+    table = decoded(SIDE, *[(texture(SIDE, SIDE, number), []) for number in range(3)])
+    rows = detecting(RunsOutOfMemory)(table).to_pylist()
+    assert [row["reason"] for row in rows] == [None] * 4
 
 
 def test_seconds_of_calls_at_once_are_counted_once() -> None:
