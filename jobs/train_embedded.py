@@ -14,6 +14,16 @@ BUNDLE = "bundle"
 def command(
     folder: Annotated[Path, typer.Argument(help="Where state and results go.", show_default=False)],
     pictures: Annotated[int, typer.Option(min=2_048, help="Pictures to generate in all.")] = 98_000,
+    passes: Annotated[float, typer.Option(min=0.1, help="How often each is drawn on average.")] = 1.5,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+            help="An embedded.safetensors to go on from, at a lower rate and full difficulty.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that generate pictures.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the training process.")] = 1,
@@ -34,15 +44,17 @@ def command(
     from model.embedded import bundle_of
     from model.embedded_training.check import Check
     from model.embedded_training.loop import Trainer
-    from model.embedded_training.recipe import Recipe
+    from model.embedded_training.recipe import Recipe, going_on
 
     if (folder / BUNDLE).exists():
         fail(f"{folder / BUNDLE}: this run is finished; name another folder", EXIT_USAGE)
     console = Console(highlight=False)
     torch.set_num_threads(threads)
     with one_line_errors():
-        recipe = Recipe(seed=seed, pictures=pictures)
-        trainer = Trainer(folder, recipe, workers, lambda line: console.print(line, soft_wrap=True))
+        tensors = load_file(start) if start else None
+        recipe = Recipe(seed, pictures, passes)
+        recipe = going_on(recipe) if start else recipe
+        trainer = Trainer(folder, recipe, workers, lambda line: console.print(line, soft_wrap=True), tensors)
         exported = trainer.run(Check(trainer.stem, seed))
         bundle_of(load_file(exported), folder / BUNDLE)
     console.print(f"{exported} and {folder / BUNDLE} are written", soft_wrap=True)

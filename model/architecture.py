@@ -36,7 +36,7 @@ class VisionShape:
     @property
     def patch_channels(self) -> int:
         """Numbers that make one token: the patch's pixels, or what the stem says of it."""
-        return 3 * self.patch**2 if self.stem is None else 2 * self.stem.features
+        return 3 * self.patch**2 if self.stem is None else self.stem.described
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from model.weights import ClipWeights
 
 Taps = Literal["released", "per_layer"]
 FUSED = FAMILIES.index("fused")
+MIX = (0.9, 0.1)
+"""Weights of the spatial and the wavelet map by default: those of prompts trained on MVTec AD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Bui
 
 def settle(layers: int, options: Mapping[str, Any]) -> Settings:
     """Check the options and fill in what is left open; taps of 24 blocks are 6, 12, 18 and 24."""
-    mix = tuple(float(share) for share in options.get("mix", (0.9, 0.1)))
+    mix = tuple(float(share) for share in options.get("mix", MIX))
     if len(mix) != 2 or min(mix) < 0 or abs(sum(mix) - 1) > 1e-6:
         raise BundleError(f"mix: {mix} given; two weights (spatial, wavelet) that sum to 1 are needed")
     taps = options.get("taps", "released")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.errors import BundleError
+from model.unlike import unlike, unlike_numbers
 
 CUDNN_FLAGS = threading.Lock()
 
@@ -42,10 +43,20 @@ class StemShape:
         return int(2 ** len(self.levels))
 
     @property
-    def features(self) -> int:
-        """Numbers that describe a patch: mean, maximum and minimum of finer levels, and the last level."""
+    def groups(self) -> tuple[int, ...]:
+        """Numbers that each level says of a patch: mean, maximum and minimum, of the last one itself."""
         *finer, last = (level[-1].channels for level in self.levels)
-        return 3 * sum(finer) + last
+        return (*(3 * channels for channels in finer), last)
+
+    @property
+    def features(self) -> int:
+        """Numbers that all levels say of a patch."""
+        return sum(self.groups)
+
+    @property
+    def described(self) -> int:
+        """Numbers that reach the tower for a patch, see describe."""
+        return 2 * self.features + unlike_numbers(len(self.groups))
 
 
 def stem_shape(tensors: Mapping[str, Tensor], prefix: str, source: str) -> StemShape | None:
@@ -125,8 +136,8 @@ class Stem(nn.Module):
         self.scale = nn.Parameter(torch.ones(shape.features))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images (B, 3, S, S) to patches (B, g * g, 2 * features), see beside_the_picture."""
-        return beside_the_picture(self.features(images))
+        """Map normalised images (B, 3, S, S) to patches (B, g * g, described), see describe."""
+        return describe(self.features(images), self.shape.groups)
 
     def features(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, S, S) to patch features (B, g * g, features)."""
@@ -154,12 +165,17 @@ class Stem(nn.Module):
         return maps
 
 
-def beside_the_picture(features: Tensor) -> Tensor:
-    """Return features (B, N, K) beside the same relative to their own picture, (B, N, 2 K).
+def describe(features: Tensor, groups: tuple[int, ...]) -> Tensor:
+    """Return features (B, N, K), the same relative to the picture, and how unlike the rest of it they are."""
+    apart = unlike(features, groups).to(features.dtype)
+    return torch.cat([features, relative(features), apart], dim=-1)
 
-    Relative: minus the picture's mean over patches, divided by its deviation. What stands out in a picture
-    is then large whatever the picture shows.
+
+def relative(features: Tensor) -> Tensor:
+    """Return features (B, N, K) less their picture's mean over patches, divided by its deviation.
+
+    What stands out in a picture is then large whatever the picture shows.
     """
     wide = features.float()
     deviation, mean = torch.std_mean(wide, dim=1, keepdim=True, correction=0)
-    return torch.cat([features, ((wide - mean) / (deviation + SPREAD)).to(features.dtype)], dim=-1)
+    return ((wide - mean) / (deviation + SPREAD)).to(features.dtype)

@@ -30,7 +30,7 @@ class Check:
         for name, (features, masks) in self.sets.items():
             seen = [net(some) for some in torch.split(features, BLOCK)]
             scores = torch.cat([s.score for s in seen])
-            tokens = torch.cat([torch.sigmoid(s.token["fused"]) for s in seen])
+            tokens = torch.cat([s.map for s in seen])
             labels = torch.arange(len(scores)) % 2
             found[f"{name}_image"] = auroc(scores, labels)
             maps = functional.interpolate(

@@ -29,7 +29,7 @@ def filled(
     limit = context.Value("q", 0)
     make_ring = partial(Ring, folder, recipe.slots, GRID * GRID, features)
     make_stem = partial(scaled_stem, folder / STEM, recipe.seed)
-    plan = Plan(recipe.seed, recipe.pictures)
+    plan = Plan(recipe.seed, recipe.pictures, recipe.ramp)
     processes: list[BaseProcess] = []
     for index in range(workers):
         worker = Worker(plan, index, workers, make_ring, make_stem)

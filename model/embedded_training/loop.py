@@ -1,6 +1,7 @@
 """The training loop: steps draw from the ring; averaged weights are checked, kept and written down."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from model.embedded_training.check import Check
 from model.embedded_training.export import export
 from model.embedded_training.filling import STEM, filled
-from model.embedded_training.net import EmbeddedNet, scaled_stem
+from model.embedded_training.net import EmbeddedNet, scaled_stem, stem_of
 from model.embedded_training.objective import loss
 from model.embedded_training.recipe import Recipe
 from model.embedded_training.ring import BLOCK, Ring
@@ -26,17 +27,30 @@ TALK_EVERY = 50
 class Trainer:
     """One run in a folder; the same folder continues it after its last check.
 
-    say: takes lines for people: losses, and figures on kinds of pictures held out.
+    say: takes lines for people: losses, and figures on kinds of pictures held out. start: tensors of a
+    trained file to begin with.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, workers: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        workers: int,
+        say: Callable[[str], None],
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.folder, self.recipe, self.workers, self.say = folder, recipe, workers, say
         folder.mkdir(parents=True, exist_ok=True)
+        if start is not None and not (folder / STEM).is_file():
+            torch.save(stem_of(start).state_dict(), folder / STEM)
         self.stem = scaled_stem(folder / STEM, recipe.seed)
         self.net, self.averaged = EmbeddedNet(self.stem), EmbeddedNet(self.stem)
         self.net.start(recipe.seed)
+        if start is not None:
+            self.net.start_from(start)
         self.averaged.load_state_dict(self.net.state_dict())
         self.averaged.requires_grad_(False)
+        self.first = copy.deepcopy(self.averaged)
         self.optimizer = torch.optim.AdamW(
             _groups(self.net, recipe.decay), lr=recipe.rate, betas=(0.9, 0.98), fused=True
         )
@@ -54,7 +68,7 @@ class Trainer:
                 if self.step % TALK_EVERY == 0:
                     self.say(f"step {self.step}/{recipe.steps}: {_listed(parts)}")
                 if self.step % recipe.check_every == 0 or self.step == recipe.steps:
-                    self.say(f"held out, step {self.step}: {_listed(check.measure(self.averaged))}")
+                    self.say(f"held out, step {self.step}: {_listed(check.measure(self.kept()))}")
                     self._save()
         return self.folder / EXPORTED
 
@@ -62,13 +76,23 @@ class Trainer:
         features, masks = ring.read(self.drawn(self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
-        total, parts = loss(self.net(features), masks)
+        total, parts = loss(self.net(features, self._shown()), masks)
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         self._average()
         return parts
+
+    def _shown(self) -> Tensor:
+        """Draw which features each pair shows (B, 1, described): twins must differ by the defect alone."""
+        shape = self.stem.shape
+        generator = torch.Generator().manual_seed(1_000_003 * self.recipe.seed + self.step)
+        pairs = self.recipe.batch // 2
+        shown = torch.rand(pairs, 1, shape.described, generator=generator) >= self.recipe.dropped
+        plain = torch.rand(pairs, 1, 1, generator=generator) >= self.recipe.blind
+        shown[..., : shape.features] &= plain
+        return shown.float().repeat_interleave(2, dim=0)
 
     def drawn(self, step: int) -> NDArray[np.int64]:
         """Return a step's picture numbers: pairs from all that are surely in the ring."""
@@ -80,13 +104,21 @@ class Trainer:
         return np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
 
     @torch.no_grad()
+    def kept(self) -> EmbeddedNet:
+        """Return the network that is checked and written: averaged weights, blended with the first ones."""
+        kept = copy.deepcopy(self.first)
+        ours, theirs = (list[Tensor](module.parameters()) for module in (kept, self.averaged))
+        torch._foreach_lerp_(ours, theirs, self.recipe.blend)
+        return kept
+
+    @torch.no_grad()
     def _average(self) -> None:
         keep = min(0.5 ** (1 / self.recipe.average), 1 - 1 / (1 + self.step))
         ours, theirs = (list[Tensor](module.parameters()) for module in (self.averaged, self.net))
         torch._foreach_lerp_(ours, theirs, 1 - keep)
 
     def _save(self) -> None:
-        export(self.stem, self.averaged, self.folder / EXPORTED)
+        export(self.stem, self.kept(), self.folder / EXPORTED)
         path = self.folder / CHECKPOINT
         state = {
             "recipe": asdict(self.recipe),

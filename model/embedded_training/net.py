@@ -1,5 +1,6 @@
 """The network that is trained: the tower's blocks over frozen stem features, and the class vectors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from model.embedded import TWO_STREAM_FROM
 from model.embedded_training.ring import BLOCK, QUICK, draw_scenes, seen_by
 from model.fusion import FAMILIES
 from model.lite0 import lite0_stem, published_file
+from model.s2swclip import MIX
 from model.similarity import TAU, similarity
 from model.spatial import spatial_features
-from model.stem import Stem, StemShape, beside_the_picture, stem_shape
+from model.stem import Stem, StemShape, describe, stem_shape
 from model.synthetic.scenes import training_mixture
 from model.tower import VisionTower
+from model.wavelet import WaveletBranch
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 
@@ -33,6 +36,14 @@ def fresh_stem() -> Stem:
     stem = Stem(shape)
     stem.load_state_dict(tensors, strict=False)
     return stem.requires_grad_(False).eval()
+
+
+def stem_of(tensors: Mapping[str, Tensor]) -> Stem:
+    """Return the stem of a trained file, its features' range included."""
+    stem, prefix = fresh_stem(), "visual.stem."
+    own = {n.removeprefix(prefix): t.float() for n, t in tensors.items() if n.startswith(prefix)}
+    stem.load_state_dict(own)
+    return stem
 
 
 def scaled_stem(path: Path, seed: int) -> Stem:
@@ -69,6 +80,12 @@ class Seen:
         """Return the image score (B,), 0..1, as the detector computes it."""
         return self.image.softmax(dim=-1)[..., 1].mean(dim=0)
 
+    @property
+    def map(self) -> Tensor:
+        """Return the token map (B, N - 1), 0..1, as the detector computes it."""
+        spatial, wavelet = MIX
+        return spatial * torch.sigmoid(self.token["fused"]) + wavelet * torch.sigmoid(self.token["wavelet"])
+
 
 class EmbeddedNet(nn.Module):
     """S2SWCLIP's tower and head; class vectors are parameters, since there is no text tower."""
@@ -77,6 +94,8 @@ class EmbeddedNet(nn.Module):
         super().__init__()
         self.tower = VisionTower(tower_shape(stem.shape))
         del self.tower.stem  # frozen: its features come from outside
+        self.groups = stem.shape.groups
+        self.wavelet = WaveletBranch()
         self.vectors = nn.Parameter(torch.empty(len(FAMILIES), 2, JOINT))
 
     def start(self, seed: int) -> None:
@@ -91,25 +110,38 @@ class EmbeddedNet(nn.Module):
                 else:
                     parameter.normal_(0, _deviation(name), generator=generator)
 
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over trained tensors (``visual.*``, class_vectors); columns that conv1 had not are zero."""
+        own = {n.removeprefix("visual."): t.float() for n, t in tensors.items()}
+        kernel = self.tower.conv1.weight
+        lack = kernel.shape[1] - own["conv1.weight"].shape[1]
+        own["conv1.weight"] = functional.pad(own["conv1.weight"], (0, 0, 0, 0, 0, lack))
+        self.tower.load_state_dict({n: own[n] for n in self.tower.state_dict()})
+        self.vectors.data.copy_(own["class_vectors"])
+
     def class_vectors(self) -> Tensor:
         """Return the normalised class vectors (4, 2, C)."""
         return functional.normalize(self.vectors, dim=-1)
 
-    def forward(self, features: Tensor) -> Seen:
+    def forward(self, features: Tensor, shown: Tensor | None = None) -> Seen:
         """Map stem features (B, N - 1, K) to logits; the blocks in QUICK, scores in float32.
 
         Maps: those of method's losses (object and state, straight from the patch features) and the
-        detector's own spatial branch (fused vectors after hierarchical fusion).
+        detector's own two branches (fused vectors after hierarchical fusion, and over wavelets).
+        shown: (B, 1, described), multiplies what reaches the tower; None for all of it.
         """
+        described = describe(features.float(), self.groups)
+        described = described if shown is None else described * shown
         with torch.autocast("cpu", torch.bfloat16, enabled=QUICK is torch.bfloat16):
-            tokens = self.tower.embed_patches(beside_the_picture(features.float()))
+            tokens = self.tower.embed_patches(described)
             out = self.tower.two_stream(tokens.to(QUICK), TWO_STREAM_FROM, [LAYERS])
         vectors = self.class_vectors()
         feature = functional.normalize(out.final.float() @ self.tower.proj, dim=-1)
         patches = functional.normalize(self.tower.project(out.taps[0]), dim=-1)
         named = dict(zip(FAMILIES, vectors, strict=True))
         token = {name: _difference(patches, named[name], named["fused"]) for name in ("object", "state")}
-        token["fused"] = _difference(spatial_features(patches), named["fused"], named["fused"])
+        for name, branch in (("fused", spatial_features), ("wavelet", self.wavelet)):
+            token[name] = _difference(branch(patches), named["fused"], named["fused"])
         return Seen(torch.einsum("bc,fkc->fbk", feature, vectors) / TAU, token)
 
 

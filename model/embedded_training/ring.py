@@ -40,12 +40,12 @@ class Plan:
 
     seed: int
     pictures: int
-    ramp: float = 0.35
+    ramp: float
 
     def block(self, number: int) -> list[Scene]:
         """Return the scenes of one block: normal, defective, normal, defective..."""
         done = number * BLOCK / self.pictures
-        difficulty = min(1.0, 0.35 + 0.65 * done / self.ramp)
+        difficulty = min(1.0, 0.35 + 0.65 * done / self.ramp) if done < self.ramp else 1.0
         rng = np.random.default_rng([self.seed, number])
         return draw_scenes(rng, training_mixture(difficulty), BLOCK)
 

@@ -47,10 +47,10 @@ def test_bundle_holds_the_shipped_numbers(folder):
 
 
 def test_finds_defects_of_kinds_it_was_not_trained_on(detector):
-    """Measured: 0.905 and 0.880. A detector that its weights do not fit comes down towards 0.5."""
+    """Measured: 0.923 and 0.883. A detector that its weights do not fit comes down towards 0.5."""
     scenes = draw_scenes(np.random.default_rng(11), held_out_mixture(0.5), PICTURES)
     out = detector.detect(np.stack([scene.picture for scene in scenes]))
-    assert auroc(out.score, torch.arange(PICTURES) % 2) > 0.84
+    assert auroc(out.score, torch.arange(PICTURES) % 2) > 0.85
     maps = detector.full_map(out.token_map)
     masks = torch.from_numpy(np.stack([scene.mask for scene in scenes]))
-    assert auroc(maps.flatten(), masks.flatten()) > 0.81
+    assert auroc(maps.flatten(), masks.flatten()) > 0.82

@@ -13,7 +13,7 @@ from model.embedded_training.net import fresh_stem
 from model.errors import BundleError
 from model.hints import Hints
 from model.lite0 import published_file
-from model.stem import Stem, StemBlock, StemShape, beside_the_picture, stem_shape
+from model.stem import Stem, StemBlock, StemShape, describe, relative, stem_shape
 from model.tower import VisionTower
 from model.weights import clip_from_tensors
 from tests.model import small_clip
@@ -44,7 +44,7 @@ def test_agrees_with_the_published_network():
 def test_shape_is_read_off_the_weights(small):
     tensors = {f"visual.stem.{name}": tensor for name, tensor in small.state_dict().items()}
     assert stem_shape(tensors, "visual.stem.", "here") == SMALL
-    assert (SMALL.stride, SMALL.features) == (4, 3 * 4 + 6)
+    assert (SMALL.stride, SMALL.groups, SMALL.features) == (4, (3 * 4, 6), 3 * 4 + 6)
     assert stem_shape({"visual.proj": torch.zeros(1)}, "visual.stem.", "here") is None
     del tensors["visual.stem.levels.1.1.depthwise.weight"]
     with pytest.raises(BundleError, match=r"here: tensor 'visual\.stem\.levels\.1\.1\.depthwise\.weight'"):
@@ -65,11 +65,11 @@ def test_finer_levels_are_pooled_to_patches(small):
 
 def test_what_stands_out_is_large_and_flat_stays_flat():
     flat = torch.full((1, 9, 2), 3.0)
-    torch.testing.assert_close(beside_the_picture(flat), torch.cat([flat, torch.zeros(1, 9, 2)], dim=-1))
+    torch.testing.assert_close(relative(flat), torch.zeros(1, 9, 2))
     flat[0, 4, 1] = 4.0
-    relative = beside_the_picture(flat)[0, :, 3]
-    assert int(relative.argmax()) == 4
-    assert float(relative[4]) > 2
+    found = relative(flat)[0, :, 1]
+    assert int(found.argmax()) == 4
+    assert float(found[4]) > 2
 
 
 def test_tower_with_a_stem(small):
@@ -85,7 +85,7 @@ def test_tower_with_a_stem(small):
     tokens = tower.embed(x)
     assert tokens.shape == (2, 16 * 16 + 1, 64)
     by_convolution = torch.nn.functional.conv2d(
-        beside_the_picture(small.features(x)).transpose(1, 2).reshape(2, -1, 16, 16), tower.conv1.weight
+        describe(small.features(x), SMALL.groups).transpose(1, 2).reshape(2, -1, 16, 16), tower.conv1.weight
     )
     wanted = by_convolution.flatten(2).transpose(1, 2) + tower.positional_embedding[1:]
     torch.testing.assert_close(tokens[:, 1:], wanted, atol=1e-5, rtol=1e-5)

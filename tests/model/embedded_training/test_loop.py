@@ -12,7 +12,7 @@ from model.embedded import bundle_of
 from model.embedded_training.check import Check
 from model.embedded_training.filling import STEM
 from model.embedded_training.loop import Trainer
-from model.embedded_training.net import EmbeddedNet, fresh_stem
+from model.embedded_training.net import EmbeddedNet, fresh_stem, stem_of
 from model.embedded_training.recipe import Recipe
 from model.embedded_training.ring import draw_scenes, seen_by
 from model.errors import BundleError
@@ -76,8 +76,32 @@ def test_what_is_exported_computes_what_was_trained(trainer, stem, tmp_path):
         seen = made.averaged(seen_by(stem, scenes))
     out = detector.detect(np.stack([scene.picture for scene in scenes]))
     torch.testing.assert_close(out.score, seen.score, atol=0.05, rtol=0.0)
-    spatial = torch.sigmoid(seen.token["fused"]).reshape(-1, 15, 15)
-    assert float((out.token_map - spatial).abs().mean()) < 0.1  # the wavelet branch weighs a tenth
+    assert float((out.token_map - seen.map.reshape(-1, 15, 15)).abs().mean()) < 0.02
+
+
+def test_a_start_from_narrower_weights_computes_what_they_did(trainer, stem):
+    """Columns for features that the file's network did not have begin at zero."""
+    wide = trainer("wide")
+    tensors = {f"visual.{name}": tensor for name, tensor in wide.net.tower.state_dict().items()}
+    tensors |= {f"visual.stem.{name}": tensor for name, tensor in stem.state_dict().items()}
+    kernel = tensors["visual.conv1.weight"].clone()
+    tensors |= {"class_vectors": wide.net.class_vectors(), "visual.conv1.weight": kernel[:, :-30]}
+    features = torch.randn(2, 225, len(stem.mean), generator=torch.Generator().manual_seed(4))
+    net = EmbeddedNet(stem)
+    net.start_from(tensors)
+    kept = torch.ones(1, 1, stem.shape.described)
+    kept[..., -30:] = 0
+    with torch.inference_mode():
+        torch.testing.assert_close(net(features).score, wide.net(features, kept).score)
+    assert torch.equal(stem_of(tensors).scale, stem.scale)
+
+
+def test_what_is_kept_lies_between_the_first_and_the_trained_weights(trainer):
+    made = trainer("blended", recipe=replace(SHORT, blend=0.25))
+    before = made.averaged.vectors.clone()
+    made.averaged.vectors += 1.0
+    torch.testing.assert_close(made.kept().vectors, before + 0.25)
+    torch.testing.assert_close(made.averaged.vectors, before + 1.0)
 
 
 def test_gradients_reach_every_parameter(stem):
