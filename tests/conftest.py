@@ -38,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(name in getattr(item, "fixturenames", ()) for name in COSTLY))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run ungrouped, each costly fixture in every process: the group ends an item's name."""
+    grouped = session.config.getoption("loadgroup", False)
+    if grouped and any("@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist does not group tests: its version does not fit pytest's")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the tests a home without keys, caches or credentials of whoever runs them."""
