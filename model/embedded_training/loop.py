@@ -1,7 +1,7 @@
 """The training loop: steps draw from the ring; averaged weights are checked, kept and written down."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from model.embedded_training.objective import loss
 from model.embedded_training.recipe import Recipe
 from model.embedded_training.ring import BLOCK, Ring
 from model.errors import BundleError
+from model.weights import read_tensors
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"
 TALK_EVERY = 50
@@ -27,8 +28,8 @@ TALK_EVERY = 50
 class Trainer:
     """One run in a folder; the same folder continues it after its last check.
 
-    say: takes lines for people: losses, and figures on kinds of pictures held out. start: tensors of a
-    trained file to begin with.
+    say: takes lines for people: losses, and figures on kinds of pictures held out. start: a trained
+    file to begin with.
     """
 
     def __init__(
@@ -37,17 +38,17 @@ class Trainer:
         recipe: Recipe,
         workers: int,
         say: Callable[[str], None],
-        start: Mapping[str, Tensor] | None = None,
+        start: Path | None = None,
     ) -> None:
         self.folder, self.recipe, self.workers, self.say = folder, recipe, workers, say
         folder.mkdir(parents=True, exist_ok=True)
-        if start is not None and not (folder / STEM).is_file():
-            torch.save(stem_of(start).state_dict(), folder / STEM)
-        self.stem = scaled_stem(folder / STEM, recipe.seed)
+        trained = read_tensors(start) if start else {}
+        self.stem = stem_of(trained, str(start)) if start else scaled_stem(folder / STEM, recipe.seed)
         self.net, self.averaged = EmbeddedNet(self.stem), EmbeddedNet(self.stem)
         self.net.start(recipe.seed)
-        if start is not None:
-            self.net.start_from(start)
+        if start:
+            self.net.start_from(trained, str(start))
+            torch.save(self.stem.state_dict(), folder / STEM)  # for the workers
         self.averaged.load_state_dict(self.net.state_dict())
         self.averaged.requires_grad_(False)
         self.first = copy.deepcopy(self.averaged)
@@ -125,6 +126,7 @@ class Trainer:
             "step": self.step,
             "net": self.net.state_dict(),
             "averaged": self.averaged.state_dict(),
+            "first": self.first.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         draft = path.with_suffix(".part")
@@ -144,6 +146,7 @@ class Trainer:
                 )
         self.net.load_state_dict(state["net"])
         self.averaged.load_state_dict(state["averaged"])
+        self.first.load_state_dict(state["first"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         self.say(f"continuing after step {self.step}")

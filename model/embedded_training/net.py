@@ -21,6 +21,7 @@ from model.stem import Stem, StemShape, describe, stem_shape
 from model.synthetic.scenes import training_mixture
 from model.tower import VisionTower
 from model.wavelet import WaveletBranch
+from model.weights import load_exactly
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 
@@ -38,11 +39,11 @@ def fresh_stem() -> Stem:
     return stem.requires_grad_(False).eval()
 
 
-def stem_of(tensors: Mapping[str, Tensor]) -> Stem:
-    """Return the stem of a trained file, its features' range included."""
+def stem_of(tensors: Mapping[str, Tensor], source: str) -> Stem:
+    """Return the stem of a trained file, its features' range included; BundleError where it does not fit."""
     stem, prefix = fresh_stem(), "visual.stem."
     own = {n.removeprefix(prefix): t.float() for n, t in tensors.items() if n.startswith(prefix)}
-    stem.load_state_dict(own)
+    load_exactly(stem, own, source)
     return stem
 
 
@@ -110,14 +111,20 @@ class EmbeddedNet(nn.Module):
                 else:
                     parameter.normal_(0, _deviation(name), generator=generator)
 
-    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over trained tensors (``visual.*``, class_vectors); columns that conv1 had not are zero."""
-        own = {n.removeprefix("visual."): t.float() for n, t in tensors.items()}
-        kernel = self.tower.conv1.weight
-        lack = kernel.shape[1] - own["conv1.weight"].shape[1]
-        own["conv1.weight"] = functional.pad(own["conv1.weight"], (0, 0, 0, 0, 0, lack))
-        self.tower.load_state_dict({n: own[n] for n in self.tower.state_dict()})
-        self.vectors.data.copy_(own["class_vectors"])
+    def start_from(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Take over trained tensors (``visual.*``, class_vectors); columns that conv1 had not are zero.
+
+        Raises BundleError, naming source and tensor, where they do not fit.
+        """
+        named = {"visual": "tower", "class_vectors": "vectors"}
+        parts = {name: name.partition(".") for name in tensors}
+        renamed = {named.get(a, a) + dot + b: tensors[name] for name, (a, dot, b) in parts.items()}
+        own = {n: t.float() for n, t in renamed.items() if not n.startswith("tower.stem.")}
+        if (kernel := own.get("tower.conv1.weight")) is not None:
+            lack = max(0, self.tower.conv1.weight.shape[1] - kernel.shape[1])
+            own["tower.conv1.weight"] = functional.pad(kernel, (0, 0, 0, 0, 0, lack))
+        load_exactly(self, own, source)
+        self.requires_grad_(True).train()
 
     def class_vectors(self) -> Tensor:
         """Return the normalised class vectors (4, 2, C)."""

@@ -8,7 +8,7 @@ from model.embedded_training.ring import BLOCK
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The shipped weights' recipe, but for what docs/embedded-model.md says of their first steps.
+    """What a run is made of; docs/embedded-model.md says which runs made the shipped weights.
 
     pictures: generated in all. passes: how often each is drawn on average. batch: pictures a step. slots:
     pictures kept on disk. ahead: pictures made before their step. rate, decay: of AdamW. average: half-life

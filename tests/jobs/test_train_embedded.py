@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from jobs.cli import app
@@ -25,3 +27,14 @@ def test_too_few_pictures(tmp_path: Path) -> None:
     assert code == 2
     assert "2048" in said.replace("\n", "")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_start_that_is_none_is_named(tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.safetensors", tmp_path / "other.safetensors"
+    text.write_text("no tensors")
+    save_file({"logits": torch.zeros(1)}, other)
+    for start, message in ((text, "not a readable file of tensors"), (other, "is missing; the file is cut")):
+        code, said = run(tmp_path / "run", "--start", start)
+        assert code == 2
+        assert f"{start}: " in said
+        assert message in said

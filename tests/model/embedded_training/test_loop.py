@@ -88,12 +88,12 @@ def test_a_start_from_narrower_weights_computes_what_they_did(trainer, stem):
     tensors |= {"class_vectors": wide.net.class_vectors(), "visual.conv1.weight": kernel[:, :-30]}
     features = torch.randn(2, 225, len(stem.mean), generator=torch.Generator().manual_seed(4))
     net = EmbeddedNet(stem)
-    net.start_from(tensors)
+    net.start_from(tensors, "narrower")
     kept = torch.ones(1, 1, stem.shape.described)
     kept[..., -30:] = 0
     with torch.inference_mode():
         torch.testing.assert_close(net(features).score, wide.net(features, kept).score)
-    assert torch.equal(stem_of(tensors).scale, stem.scale)
+    assert torch.equal(stem_of(tensors, "narrower").scale, stem.scale)
 
 
 def test_what_is_kept_lies_between_the_first_and_the_trained_weights(trainer):
