@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from connectors.containers import members
+from connectors.archives.members import members
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError

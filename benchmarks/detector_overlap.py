@@ -18,8 +18,8 @@ import torch
 
 from benchmarks.detector_speed import SIDE, make_bundle
 from model import load_detector
-from pipeline.detecting import DetectSettings, DetectStage
-from pipeline.wire import decoded_table
+from pipeline.stages.detecting import DetectSettings, DetectStage
+from pipeline.stages.wire import decoded_table
 
 TABLES = 8
 

@@ -13,7 +13,7 @@ from elpv_dataset.utils import load_dataset
 from scipy.stats import spearmanr
 
 from model import load_detector
-from model.embedded import embedded_bundle
+from model.detectors.embedded import embedded_bundle
 from model.precision import multiplies_bf16
 
 COUNT = 200

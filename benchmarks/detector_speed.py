@@ -24,11 +24,11 @@ from torch import Tensor
 
 from benchmarks.reference_detector import Reference
 from model import build_bundle, load_detector
+from model.bundles.record import read_record
+from model.detectors.s2swclip import S2swClip
 from model.precision import multiplies_bf16
-from model.prompts import LearnedPrompts
-from model.record import read_record
-from model.s2swclip import S2swClip
-from model.untrained import VIT_L_14_336, untrained_clip
+from model.prompts.learned import LearnedPrompts
+from model.weights.untrained import VIT_L_14_336, untrained_clip
 
 SIDE = 518
 VARIANTS = ("reference", "fp32", "bf16")

@@ -21,10 +21,10 @@ from scipy.ndimage import gaussian_filter
 from connectors.datasets import open_dataset
 from connectors.datasets.pictures import fit_mask, read_mask, read_picture
 from model import build_bundle, load_detector
-from model.embedded import embedded_bundle
-from model.kinds import Detector
+from model.detectors.contract import Detector
+from model.detectors.embedded import embedded_bundle
 from model.metrics import PixelMetrics, image_metrics
-from model.untrained import Shape, untrained_clip
+from model.weights.untrained import Shape, untrained_clip
 from schemas.decoding import DecodeSettings
 from schemas.storage import StorageSettings
 

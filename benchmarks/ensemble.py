@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.detector_speed import SIDE, make_bundle, pictures
 from model import build_bundle, build_ensemble, load_detector
-from model.kinds import Detector
-from model.prompts import LearnedPrompts
-from model.untrained import VIT_L_14_336, untrained_clip
+from model.detectors.contract import Detector
+from model.prompts.learned import LearnedPrompts
+from model.weights.untrained import VIT_L_14_336, untrained_clip
 
 
 def cpu_seconds(detector: Detector, x: torch.Tensor) -> float:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from connectors.decode import decode
 from model import load_detector
-from pipeline.identity import object_ids
-from pipeline.job import resolve_bundle
+from pipeline.privacy.ids import object_ids
+from pipeline.run.job import resolve_bundle
 from schemas.decoding import DecodeSettings
 from tests.archives import encoded, texture
 

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.storage import StoredObject
-from pipeline.identity import object_ids
-from pipeline.idsets import IdSets
-from pipeline.manifest import Todo, freeze
+from connectors.storage.objects import StoredObject
+from pipeline.listing.id_sets import IdSets
+from pipeline.listing.todo import Todo, freeze
+from pipeline.privacy.ids import object_ids
 from schemas.tables import DEFERRED
 
 KEY = bytes(32)

@@ -31,14 +31,14 @@ from PIL import Image
 from benchmarks.stages import NullDetector
 from connectors.decode import decode
 from model import load_detector
-from pipeline.decoding import DecodeStage
-from pipeline.detecting import DetectSettings
-from pipeline.graph import run_pass
-from pipeline.job import prepare
-from pipeline.manifest import Todo
-from pipeline.run import ScreeningRun
-from pipeline.session import plan_resources
-from pipeline.tiles import views
+from pipeline.imaging.tiles import views
+from pipeline.listing.todo import Todo
+from pipeline.run.graph import run_pass
+from pipeline.run.job import prepare
+from pipeline.run.run import ScreeningRun
+from pipeline.run.session import plan_resources
+from pipeline.stages.decoding import DecodeStage
+from pipeline.stages.detecting import DetectSettings
 from schemas.config import ScreenConfig
 from schemas.decoding import DecodeSettings
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.stages import MemoryWatch, NullDecode, NullDetector
-from connectors.storage import StoredObject
-from pipeline.detecting import DetectSettings
-from pipeline.graph import run_pass
-from pipeline.job import prepare
-from pipeline.manifest import Todo
-from pipeline.run import ScreeningRun
-from pipeline.session import plan_resources
-from pipeline.summary import RunSummary
+from connectors.storage.objects import StoredObject
+from pipeline.ledger.summary import RunSummary
+from pipeline.listing.todo import Todo
+from pipeline.run.graph import run_pass
+from pipeline.run.job import prepare
+from pipeline.run.run import ScreeningRun
+from pipeline.run.session import plan_resources
+from pipeline.stages.detecting import DetectSettings
 from schemas.config import ScreenConfig
 
 

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
-from model.record import BundleRecord
+from model.bundles.record import BundleRecord
 
 TAU = 0.07
 

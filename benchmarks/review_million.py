@@ -30,9 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from connectors.outputs import LocalOutput
-from pipeline.decisions import Decision, append
-from pipeline.writer import part_name
+from connectors.outputs.folder import LocalOutput
+from pipeline.flagging.decisions import Decision, append
+from pipeline.ledger.writer import part_name
 from schemas.config import PartSettings
 from schemas.decisions import DecisionKind
 from schemas.tables import OBJECTS, SLICES

@@ -13,10 +13,10 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from model.kinds import Detection
+from model.detectors.contract import Detection
 from model.maps import MapLayer
-from pipeline.manifest import Todo
-from pipeline.wire import END, decoded_table
+from pipeline.listing.todo import Todo
+from pipeline.stages.wire import END, decoded_table
 
 SIDE, GRID, FAMILIES = 16, 4, 4
 BLOCK_ROWS = 512

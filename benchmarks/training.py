@@ -23,7 +23,7 @@ from model.training.recipes import recipe_of
 from model.training.store import FeatureStore
 from model.training.trainees import How
 from model.training.visual import Features, FrozenTower
-from model.untrained import VIT_L_14_336, untrained_clip
+from model.weights.untrained import VIT_L_14_336, untrained_clip
 
 SHAPES = replace(VIT_L_14_336, text_width=768, text_layers=12)
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from connectors.dicom import decode_dicom
-from connectors.formats import CONTAINERS, Format, sniff, unwrapped
+from connectors.dicom.decoder import decode_dicom
 from connectors.guard import guarded
-from connectors.nifti import decode_nifti, decode_nifti_gz, decode_nifti_pair
-from connectors.preflight import check_object, inflate
-from connectors.raster import READERS, decode_raster
+from connectors.images.pillow import READERS, decode_raster
+from connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
+from connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
+from connectors.preflight.limits import check_object, inflate
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError

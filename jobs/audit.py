@@ -39,11 +39,11 @@ def verify(
 
     Exit codes: 0 nothing was found, 1 something was, 2 there is no log or it cannot be read.
     """
-    from pipeline.audit import entry_names
-    from pipeline.audit import verify as check
-    from pipeline.identity import KeyFileError, existing_key
-    from pipeline.report import open_existing, readable
-    from pipeline.run_records import ReportError
+    from pipeline.ledger.audit import entry_names
+    from pipeline.ledger.audit import verify as check
+    from pipeline.ledger.run_records import ReportError
+    from pipeline.privacy.ids import KeyFileError, existing_key
+    from pipeline.reports.figures import open_existing, readable
     from schemas.storage import StorageSettings
 
     try:

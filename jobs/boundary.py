@@ -60,7 +60,7 @@ def check(
         config = build_config(Path(source) if from_file else None, options)
     except ConfigurationError as error:
         fail(str(error), EXIT_USAGE)
-    from pipeline.boundary_report import describe_boundary, warnings_of
+    from pipeline.privacy.report import describe_boundary, warnings_of
 
     console = Console(highlight=False, soft_wrap=True)
     for section in describe_boundary(config):

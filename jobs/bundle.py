@@ -119,8 +119,8 @@ def build(
 
     Without network: fetch the weights file elsewhere and give its path to `--clip`.
     """
-    from model.bundle import build_bundle
-    from model.registry import detector_kind
+    from model.bundles.files import build_bundle
+    from model.detectors.registry import detector_kind
 
     options: dict[str, Any] = {
         "prompts": prompts,
@@ -168,7 +168,7 @@ def ensemble(
     `s2sw bundle ensemble both my-s2swclip=2 my-anomalyclip=1`
     """
     from jobs.references import weighted_members
-    from model.ensemble import build_ensemble
+    from model.detectors.ensemble import build_ensemble
 
     with one_line_errors():
         build_ensemble(out, weighted_members(members))
@@ -185,7 +185,7 @@ def show(folder: Folder) -> None:
 @app.command(no_args_is_help=True)
 def verify(folder: Folder) -> None:
     """Check every byte of a bundle against its seal, and that the detector loads. Exit code 2 if not."""
-    from model.bundle import load_detector
+    from model.bundles.files import load_detector
 
     with one_line_errors():
         detector = load_detector(folder)
@@ -193,7 +193,7 @@ def verify(folder: Folder) -> None:
 
 
 def _print(folder: Path) -> None:
-    from model.record import read_record
+    from model.bundles.record import read_record
 
     record = read_record(folder, check_weights=False)
     vision = record.vision

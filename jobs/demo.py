@@ -11,7 +11,7 @@ from rich.table import Table
 from jobs.errors import EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from pipeline.results import Results
+    from pipeline.results.reading import Results
 
 TOP = 8
 NAMED = 16
@@ -43,7 +43,7 @@ def command(
     except ImportError as error:
         fail(f"the demo needs the package {error.name}: pip install 's2sw[demo]'", EXIT_USAGE)
     from jobs.screen import run
-    from pipeline.results import open_results
+    from pipeline.results.reading import open_results
     from schemas.config import ScreenConfig
 
     console = Console(highlight=False)
@@ -101,8 +101,8 @@ def _quarantine(console: Console, results: "Results", archive: Path) -> None:
 
 def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
     from connectors.decode import decode
-    from pipeline.overlays import overlay
-    from pipeline.results import full_map, mask
+    from pipeline.imaging.overlays import overlay
+    from pipeline.results.reading import full_map, mask
     from schemas.decoding import DecodeSettings
 
     folder.mkdir()

@@ -180,8 +180,8 @@ def _by_decisions(output: str, json_file: Path | None, console: Console) -> None
     from pipeline.evaluation.figures import json_record
     from pipeline.evaluation.reviewed import evaluate_decisions
     from pipeline.evaluation.tables import print_evaluation
-    from pipeline.report import open_existing, readable
-    from pipeline.results import Results
+    from pipeline.reports.figures import open_existing, readable
+    from pipeline.results.reading import Results
     from schemas.storage import StorageSettings
 
     folder = open_existing(output, StorageSettings())
@@ -193,9 +193,9 @@ def _by_decisions(output: str, json_file: Path | None, console: Console) -> None
 
 
 def _contenders(names: list[str]) -> "list[Contender]":
-    from model.record import read_record
+    from model.bundles.record import read_record
     from pipeline.evaluation.comparing import labelled
-    from pipeline.job import resolve_bundle
+    from pipeline.run.job import resolve_bundle
 
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -221,10 +221,10 @@ def _measuring(resolution: str, device: str) -> "Measuring":
 def _data_errors() -> Iterator[None]:
     """Turn what is wrong with data, a suite or an output into one line and exit code 2."""
     from connectors.datasets import DataSetError
-    from pipeline.decisions import DecisionError
     from pipeline.evaluation.reviewed import NoDecisionsError
     from pipeline.evaluation.suites import SuiteError
-    from pipeline.run_records import ReportError
+    from pipeline.flagging.decisions import DecisionError
+    from pipeline.ledger.run_records import ReportError
 
     try:
         yield
@@ -246,7 +246,7 @@ def _json(record: dict[str, Any]) -> str:
 
 def _write(path: Path | None, content: Callable[[], str]) -> None:
     """Write a file in one step."""
-    from connectors.outputs import LocalOutput
+    from connectors.outputs.folder import LocalOutput
 
     if path is None:
         return

@@ -71,7 +71,7 @@ def command(
 
     from pipeline.exports.exporting import Choice
     from pipeline.exports.revealing import RevealError
-    from pipeline.run_records import ReportError
+    from pipeline.ledger.run_records import ReportError
     from schemas.storage import StorageSettings
 
     choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()))
@@ -119,10 +119,10 @@ def _target(format_: FormatName | None, to: Path | None, html: Path | None) -> T
 
 def _prepare(output: str, target: Target, choice: "Choice", storage: "StorageSettings") -> "Export":
     """Check all that can be checked before anything is written."""
-    from pipeline.boundary import enter_reader
     from pipeline.exports.exporting import Export, is_private
     from pipeline.exports.formats import FORMATS, lacking, page_format
-    from pipeline.report import open_existing, readable
+    from pipeline.privacy.environment import enter_reader
+    from pipeline.reports.figures import open_existing, readable
 
     format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
     if package := lacking(format_):
@@ -140,7 +140,7 @@ def _write(
     export: "Export", target: Target, private_dir: str | None, storage: "StorageSettings"
 ) -> "Exported":
     """Say what the export reveals, then write it."""
-    from pipeline.state import private_folder
+    from pipeline.privacy.private_dir import private_folder
 
     held = "; ".join(MEANING[reveal] for reveal in sorted(export.reveals))
     beyond = f", and {held}" if held else " and nothing else"

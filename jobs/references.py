@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from connectors.datasets import DataSetError
 from connectors.datasets.pictures import decode_picture, read_bytes
-from connectors.storage import list_objects
+from connectors.storage.objects import list_objects
 from model.errors import BundleError
-from pipeline.classes import ClassRule
-from pipeline.tiles import views
+from pipeline.imaging.tiles import views
+from pipeline.stages.classes import ClassRule
 from schemas.config import ClassSettings
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError

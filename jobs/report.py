@@ -10,8 +10,8 @@ from rich.console import Console
 from jobs.errors import EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from connectors.outputs import OutputFolder
-    from pipeline.run_records import RunRecord
+    from connectors.outputs.folder import OutputFolder
+    from pipeline.ledger.run_records import RunRecord
 
 
 def command(
@@ -38,9 +38,9 @@ def command(
     """
     if every and (run or html):
         fail("--all shows every run on the terminal; leave out --run and --html", EXIT_USAGE)
-    from pipeline.report import open_existing, readable
-    from pipeline.report_text import print_runs
-    from pipeline.run_records import ReportError, all_runs, choose_run
+    from pipeline.ledger.run_records import ReportError, all_runs, choose_run
+    from pipeline.reports.figures import open_existing, readable
+    from pipeline.reports.text import print_runs
     from schemas.storage import StorageSettings
 
     console = Console(highlight=False)
@@ -56,9 +56,9 @@ def command(
 
 
 def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console: Console) -> None:
-    from pipeline.report import gather
-    from pipeline.report_html import report_page
-    from pipeline.report_text import print_report
+    from pipeline.reports.figures import gather
+    from pipeline.reports.html import report_page
+    from pipeline.reports.text import print_report
 
     report = gather(folder, run)
     print_report(report, console)
@@ -69,7 +69,7 @@ def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console
 
 def _write(path: Path, page: str, private: bool) -> None:
     """Write the page in one step; that of a private run is readable by its owner only."""
-    from connectors.outputs import LocalOutput
+    from connectors.outputs.folder import LocalOutput
 
     if private:
         os.umask(0o077)

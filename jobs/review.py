@@ -12,7 +12,7 @@ from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from connectors.outputs import OutputFolder
+    from connectors.outputs.folder import OutputFolder
     from schemas.storage import StorageSettings
 
 
@@ -49,9 +49,9 @@ def command(
 
     `s2sw review s3://lake-results --reviewer ada --port 8800`
     """
-    from pipeline.report import open_existing, readable
+    from pipeline.ledger.run_records import ReportError
+    from pipeline.reports.figures import open_existing, readable
     from pipeline.review.serving import Door
-    from pipeline.run_records import ReportError
     from schemas.storage import StorageSettings
 
     storage = StorageSettings(endpoint_url=endpoint_url)
@@ -80,11 +80,11 @@ def _app(
     pictures: bool,
     show_names: bool,
 ) -> "Starlette":
-    from pipeline.decisions import DecisionError, check_reviewer
+    from pipeline.flagging.decisions import DecisionError, check_reviewer
+    from pipeline.privacy.private_dir import private_folder
+    from pipeline.results.sources import Sources
     from pipeline.review.app import build_app
     from pipeline.review.media import Switches
-    from pipeline.sources import Sources
-    from pipeline.state import private_folder
 
     try:
         check_reviewer(reviewer)
@@ -97,9 +97,9 @@ def _app(
 
 def _protect(folder: "OutputFolder") -> None:
     """Let nothing of private results out of this process: files, core dumps, texts of errors."""
-    from pipeline.boundary import forbid_core_dumps
-    from pipeline.run_records import known_runs, read_run, run_ids
-    from pipeline.sealing import seal
+    from pipeline.ledger.run_records import known_runs, read_run, run_ids
+    from pipeline.privacy.environment import forbid_core_dumps
+    from pipeline.privacy.redaction import seal
 
     if not folder.names("objects"):
         known_runs(folder)  # says what an output is

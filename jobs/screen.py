@@ -118,16 +118,16 @@ def command(
 
 def run(config: Any, quiet: bool = False) -> int:
     """Screen, print the summary and return the exit code."""
-    from pipeline.boundary import enter
+    from pipeline.privacy.environment import enter
 
     enter(config)  # before the imports below, whose libraries read the environment once
     with one_line_errors():
-        from pipeline.job import prepare
+        from pipeline.run.job import prepare
 
         job = prepare(config)
-    from connectors.dicom_codecs import missing_codecs
-    from pipeline.run import RunFailedError, screen
-    from pipeline.summary_text import print_summary
+    from connectors.dicom.codecs import missing_codecs
+    from pipeline.reports.summary_text import print_summary
+    from pipeline.run.run import RunFailedError, screen
 
     for missing in missing_codecs():
         warn(f"not installed, objects that need it will be quarantined: {missing}")
@@ -149,8 +149,8 @@ def run(config: Any, quiet: bool = False) -> int:
 
 def _problem(error: Exception, config: Any) -> str:
     """Say what went wrong; in private mode nothing that may quote an object or its address."""
-    from pipeline.run import RunFailedError
-    from pipeline.sealing import describe
+    from pipeline.privacy.redaction import describe
+    from pipeline.run.run import RunFailedError
 
     if isinstance(error, RunFailedError):
         return str(error)

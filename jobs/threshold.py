@@ -11,8 +11,8 @@ from rich.table import Table
 from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from connectors.outputs import OutputFolder
-    from pipeline.proposals import Answer
+    from connectors.outputs.folder import OutputFolder
+    from pipeline.flagging.proposals import Answer
     from schemas.config import FlagSettings
 
 WIDTH = 140  # a group is one line on a narrow terminal, too
@@ -57,10 +57,10 @@ def command(
     `s2sw threshold /results --target-rate 0.01`
     """
     source = _source(target_precision, target_rate, from_)
-    from pipeline.decisions import DecisionError
-    from pipeline.proposals import GroupingError
-    from pipeline.report import open_existing, readable
-    from pipeline.run_records import ReportError
+    from pipeline.flagging.decisions import DecisionError
+    from pipeline.flagging.proposals import GroupingError
+    from pipeline.ledger.run_records import ReportError
+    from pipeline.reports.figures import open_existing, readable
     from schemas.storage import StorageSettings
 
     columns = [name.strip() for name in by.split(",") if name.strip()]
@@ -97,13 +97,13 @@ def _propose(
     folder: "OutputFolder", source: str, by: list[str], precision: float | None, rate: float | None
 ) -> tuple[list["Answer"], "FlagSettings", tuple[int, int]]:
     """Return the answers, the settings that they make, and how many slices these would flag of how many."""
-    from pipeline.decisions import decisions
     from pipeline.exports.cases import newest_fingerprint
-    from pipeline.flagging import would_flag
-    from pipeline.proposals import propose, settings
-    from pipeline.results import Results
-    from pipeline.run_records import ReportError
-    from pipeline.thresholds import for_precision, for_rate
+    from pipeline.flagging.decisions import decisions
+    from pipeline.flagging.proposals import propose, settings
+    from pipeline.flagging.rule import would_flag
+    from pipeline.flagging.thresholds import for_precision, for_rate
+    from pipeline.ledger.run_records import ReportError
+    from pipeline.results.reading import Results
 
     connection = Results(folder).connect()
     connection.register("decisions", decisions(folder))

@@ -125,9 +125,9 @@ def _train(
     quiet: bool,
 ) -> None:
     from connectors.datasets import open_dataset
-    from model.bundle import new_folder
-    from model.hints import Hints, known_activation
-    from model.openclip import find_clip
+    from model.bundles.files import new_folder
+    from model.weights.hints import Hints, known_activation
+    from model.weights.openclip import find_clip
     from pipeline.training.job import Watching, train_bundle
 
     new_folder(output)

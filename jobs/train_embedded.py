@@ -42,7 +42,7 @@ def command(
     import torch
     from safetensors.torch import load_file
 
-    from model.embedded import bundle_of
+    from model.detectors.embedded import bundle_of
     from model.embedded_training.check import Check
     from model.embedded_training.loop import Trainer
     from model.embedded_training.recipe import Recipe, going_on

@@ -6,8 +6,8 @@ The names below are loaded at first use, so that ``model.maps`` needs NumPy alon
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model.bundle import build_bundle, load_detector
-    from model.ensemble import build_ensemble
+    from model.bundles.files import build_bundle, load_detector
+    from model.detectors.ensemble import build_ensemble
 
 __all__ = ["build_bundle", "build_ensemble", "load_detector"]
 
@@ -16,5 +16,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("model.ensemble" if name == "build_ensemble" else "model.bundle"), name)
+        return getattr(
+            import_module("model.detectors.ensemble" if name == "build_ensemble" else "model.bundles.files"),
+            name,
+        )
     raise AttributeError(f"module 'model' has no attribute {name!r}")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from connectors.datasets.samples import DataSetError, Sample
 from connectors.decode import decode
-from connectors.storage import read_object, stat_object
+from connectors.storage.objects import read_object, stat_object
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError
 from schemas.storage import StorageSettings

@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from model.embedded_training.net import GRID, EmbeddedNet
 from model.embedded_training.ring import BLOCK, MASK, draw_scenes, seen_by, shrunk
-from model.stem import Stem
 from model.synthetic.scenes import Mixture, held_out_mixture, training_mixture
+from model.towers.stem import Stem
 
 PICTURES = 512
 """Of each of two sets."""

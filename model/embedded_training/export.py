@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.embedded_training.net import EmbeddedNet
-from model.stem import Stem
+from model.towers.stem import Stem
 
 
 def shipped_tensors(stem: Stem, net: EmbeddedNet) -> dict[str, Tensor]:

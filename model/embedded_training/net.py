@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.architecture import VisionShape
-from model.embedded import TWO_STREAM_FROM
+from model.detectors.embedded import TWO_STREAM_FROM
+from model.detectors.s2swclip import MIX
 from model.embedded_training.ring import BLOCK, QUICK, draw_scenes, seen_by
-from model.fusion import FAMILIES
-from model.lite0 import lite0_stem, published_file
-from model.s2swclip import MIX
-from model.similarity import TAU, similarity
-from model.spatial import spatial_features
-from model.stem import Stem, StemShape, describe, stem_shape
+from model.heads.fusion import FAMILIES
+from model.heads.similarity import TAU, similarity
+from model.heads.spatial import spatial_features
+from model.heads.wavelet import WaveletBranch
 from model.synthetic.scenes import training_mixture
-from model.tower import VisionTower
-from model.wavelet import WaveletBranch
-from model.weights import load_exactly
+from model.towers.shapes import VisionShape
+from model.towers.stem import Stem, StemShape, describe, stem_shape
+from model.towers.visual import VisionTower
+from model.weights.clip import load_exactly
+from model.weights.efficientnet import lite0_stem, published_file
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.embedded_training.net import GRID, Seen
-from model.losses import dice, focal
+from model.training.losses import dice, focal
 
 PIXEL_WEIGHT, RANK_WEIGHT, TWIN_WEIGHT = 0.5, 0.6, 0.3
 TWIN_MARGIN = 2.0

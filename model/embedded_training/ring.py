@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.lite0 import MEAN, STD
 from model.precision import quick_type
-from model.preprocess import normalize
-from model.stem import Stem
 from model.synthetic.fields import SIDE
 from model.synthetic.scenes import Mixture, Scene, draw_pair, training_mixture
+from model.towers.preprocess import normalize
+from model.towers.stem import Stem
+from model.weights.efficientnet import MEAN, STD
 
 BLOCK = 32
 """Pictures that one worker makes at a time: 16 pairs."""

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.april_linear import LinearLayers
-from model.class_prompts import APRIL_GAN, class_vectors
-from model.detector import quarters
-from model.losses import dice, focal
+from model.detectors.tower_detector import quarters
+from model.heads.april_linear import LinearLayers
+from model.prompts.class_prompts import APRIL_GAN, class_vectors
+from model.training.losses import dice, focal
 from model.training.trainees import Batch, initial, leaves
 from model.training.visual import Pass
-from model.weights import ClipWeights
+from model.weights.clip import ClipWeights
 
 
 @dataclass(frozen=True)

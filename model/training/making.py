@@ -5,16 +5,16 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from model.april_linear import read_linear
-from model.bundle import build_bundle
-from model.detector import quarters
+from model.bundles.files import build_bundle
+from model.detectors.tower_detector import quarters
 from model.errors import BundleError
-from model.prompts import read_prompts
+from model.heads.april_linear import read_linear
+from model.prompts.learned import read_prompts
 from model.training import april_gan
 from model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
 from model.training.recipes import Recipe
 from model.training.trainees import How, Trainee, drawn
-from model.weights import ClipWeights
+from model.weights.clip import ClipWeights
 
 
 def make_trainee(

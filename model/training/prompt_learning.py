@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model import anomalyclip
-from model.detector import quarters
-from model.fusion import FAMILIES, class_vectors
-from model.losses import image_logits, map_loss, pair_loss, step_losses
-from model.prompts import LearnedPrompts
-from model.s2swclip import check_grid, settle
+from model.detectors import anomalyclip
+from model.detectors.s2swclip import check_grid, settle
+from model.detectors.tower_detector import quarters
+from model.heads.fusion import FAMILIES, class_vectors
+from model.prompts.families import WORDS
+from model.prompts.learned import LearnedPrompts
+from model.training.losses import image_logits, map_loss, pair_loss, step_losses
 from model.training.recipes import Recipe
 from model.training.trainees import Batch, How, Prompts
 from model.training.visual import Pass
-from model.weights import ClipWeights
-from model.words import WORDS
+from model.weights.clip import ClipWeights
 
 PAIRED = ("object", "state", "fused")
 BOTH_RANDOM = 0.2

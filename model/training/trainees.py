@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model.architecture import TextShape
 from model.errors import BundleError
 from model.precision import Precision
-from model.prompts import LearnedPrompts, embed_words
-from model.text import TextTower
+from model.prompts.families import WORDS
+from model.prompts.learned import LearnedPrompts, embed_words
+from model.towers.shapes import TextShape
+from model.towers.text import TextTower
 from model.training.visual import Features, Pass
-from model.words import WORDS
 
 CONTEXT_STD = 0.02
 DEEP_PROMPTS, DEEP_TOKENS = 8, 4

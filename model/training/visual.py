@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from model.precision import DTYPES, Precision
-from model.preprocess import normalize
-from model.tower import Resize
-from model.weights import ClipWeights
+from model.towers.preprocess import normalize
+from model.towers.visual import Resize
+from model.weights.clip import ClipWeights
 
 
 @dataclass(frozen=True, slots=True)

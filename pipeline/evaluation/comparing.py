@@ -6,7 +6,7 @@ from pathlib import Path
 
 from connectors.datasets import DataSet
 from model import load_detector
-from model.kinds import Detector
+from model.detectors.contract import Detector
 from model.precision import Precision
 from pipeline.evaluation.disagreement import disputed
 from pipeline.evaluation.figures import Evaluation, Judge, Kept

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from connectors.datasets import DataSet, DataSetError, Sample
 from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from model.kinds import Detector
+from model.detectors.contract import Detector
 from model.metrics import PixelMetrics, image_metrics
 from pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Kept, Scored
-from pipeline.tiles import views
+from pipeline.imaging.tiles import views
 from schemas.decoding import DecodeSettings
 from schemas.storage import StorageSettings
 

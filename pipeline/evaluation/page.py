@@ -10,7 +10,7 @@ from pipeline.evaluation.charts import Line, curve_chart, label_histogram
 from pipeline.evaluation.disagreement import Disputed
 from pipeline.evaluation.figures import METRICS, Evaluation
 from pipeline.evaluation.tables import cell, class_rows, columns_with_values, counts
-from pipeline.pages import template
+from pipeline.pages.rendering import template
 
 
 @dataclass(frozen=True)

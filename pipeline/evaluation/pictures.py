@@ -9,10 +9,10 @@ from PIL import Image
 
 from connectors.datasets import DataSet
 from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from model.kinds import Detector
+from model.detectors.contract import Detector
 from pipeline.evaluation.figures import Kept
 from pipeline.evaluation.measuring import Measuring
-from pipeline.overlays import overlay
+from pipeline.imaging.overlays import overlay
 
 SIDE = 480  # pixels of the longer side
 QUALITY = 85

@@ -7,7 +7,7 @@ import numpy as np
 
 from model.metrics import image_metrics
 from pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Scored
-from pipeline.results import Results
+from pipeline.results.reading import Results
 from schemas.decisions import DecisionKind
 
 _LABELLED = f"""

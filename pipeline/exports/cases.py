@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline import results
-from pipeline.sources import Wanted
+from pipeline.results import reading as results
+from pipeline.results.sources import Wanted
 
 Row = dict[str, Any]
 Heat = NDArray[np.float32]

@@ -22,7 +22,7 @@ from pipeline.exports.dicom_common import (
 from pipeline.exports.folder import Folder
 from pipeline.exports.options import Options
 from pipeline.exports.reading import Reader
-from pipeline.overlays import laid_over
+from pipeline.imaging.overlays import laid_over
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:

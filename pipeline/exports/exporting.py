@@ -4,15 +4,15 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.outputs import OutputFolder
+from connectors.outputs.folder import OutputFolder
 from pipeline.exports.cases import Selection, cases, newest_fingerprint
 from pipeline.exports.folder import Folder
 from pipeline.exports.options import Format, Options
 from pipeline.exports.reading import Reader
 from pipeline.exports.revealing import Reveal, revealed
-from pipeline.results import Results
-from pipeline.run_records import ReportError, RunRecord, known_runs, read_run
-from pipeline.sources import Sources
+from pipeline.ledger.run_records import ReportError, RunRecord, known_runs, read_run
+from pipeline.results.reading import Results
+from pipeline.results.sources import Sources
 from schemas.storage import StorageSettings
 
 

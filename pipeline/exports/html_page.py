@@ -18,9 +18,9 @@ from pipeline.exports.images import jpeg_bytes, png_bytes
 from pipeline.exports.options import Options, Write
 from pipeline.exports.reading import Reader
 from pipeline.exports.revealing import MEANING
-from pipeline.overlays import layer
-from pipeline.pages import template
-from pipeline.summary_text import UNTRAINED
+from pipeline.imaging.overlays import layer
+from pipeline.pages.rendering import template
+from pipeline.reports.summary_text import UNTRAINED
 
 SIDE = 560
 """Pixels of the longer side of a picture on the page."""
@@ -69,7 +69,7 @@ def page(cards: list[Card], options: Options) -> str:
 
 @functools.cache
 def _style() -> str:
-    folder = files("pipeline") / "templates"
+    folder = files("pipeline.pages") / "templates"
     return "\n".join((folder / name).read_text() for name in ("page.css", "export.css"))
 
 

@@ -7,7 +7,7 @@ from pipeline.exports.folder import Folder
 from pipeline.exports.images import png_bytes
 from pipeline.exports.options import Options
 from pipeline.exports.reading import Reader
-from pipeline.overlays import overlay
+from pipeline.imaging.overlays import overlay
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:

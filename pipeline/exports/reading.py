@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from connectors.guard import reason_for
 from pipeline.exports.cases import Case, Finding
-from pipeline.sources import NoSourceError, Sources, Wanted, read_payload
+from pipeline.results.sources import NoSourceError, Sources, Wanted, read_payload
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 

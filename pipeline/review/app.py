@@ -16,17 +16,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from connectors.outputs import OutputFolder
-from pipeline.decisions import DecisionError
+from connectors.outputs.folder import OutputFolder
+from pipeline.flagging.decisions import DecisionError
+from pipeline.ledger.run_records import ReportError
+from pipeline.privacy.redaction import describe
+from pipeline.results.sources import Sources
 from pipeline.review.archive import Archive
 from pipeline.review.book import Book, key_of
 from pipeline.review.filters import FilterError, Filters
 from pipeline.review.media import Media, Switches
 from pipeline.review.naming import Naming
 from pipeline.review.pages import Pages, slice_address
-from pipeline.run_records import ReportError
-from pipeline.sealing import describe
-from pipeline.sources import Sources
 from schemas.decisions import DecisionKind
 from schemas.outcomes import ScreeningError
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from connectors.outputs import OutputFolder
-from pipeline.committed import committed_parts
-from pipeline.flagging import flag_settings, threshold_sql
-from pipeline.results import Results
+from connectors.outputs.folder import OutputFolder
+from pipeline.flagging.rule import flag_settings, threshold_sql
+from pipeline.ledger.committed import committed_parts
+from pipeline.results.reading import Results
 from pipeline.review.queries import Row, rows_of
 from pipeline.review.worklist import COLUMNS
 

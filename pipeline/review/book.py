@@ -8,8 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.outputs import OutputFolder
-from pipeline.decisions import Decision, append, compact, counting, decision_files, ordered, read_files
+from connectors.outputs.folder import OutputFolder
+from pipeline.flagging.decisions import (
+    Decision,
+    append,
+    compact,
+    counting,
+    decision_files,
+    ordered,
+    read_files,
+)
 from pipeline.review.queries import Row
 from schemas.decisions import DecisionKind
 from schemas.tables import DECISIONS

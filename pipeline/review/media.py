@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from pipeline.results import mask
+from pipeline.results.reading import mask
+from pipeline.results.sources import Sources, Wanted
 from pipeline.review.archive import Archive
 from pipeline.review.pictures import NoPictureError, Pictures, map_bytes, png, small_map, thumbnail
 from pipeline.review.queries import Row, rows_of
-from pipeline.sources import Sources, Wanted
 
 KEPT = 2000  # masks, and slices of pages
 RUN_ID = re.compile(r"[0-9A-Za-z-]+")

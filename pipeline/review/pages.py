@@ -8,9 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipeline.decisions import NOTE_CHARACTERS
-from pipeline.overlays import HEAT
-from pipeline.pages import environment
+from pipeline.flagging.decisions import NOTE_CHARACTERS
+from pipeline.imaging.overlays import HEAT
+from pipeline.pages.rendering import environment
+from pipeline.reports.summary_text import EXPLANATIONS
 from pipeline.review.archive import Archive
 from pipeline.review.book import Book, key_of
 from pipeline.review.charts import score_histogram, stack_chart
@@ -20,11 +21,10 @@ from pipeline.review.naming import Naming
 from pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
 from pipeline.review.queries import Row
 from pipeline.review.worklist import Place, Worklist, bars
-from pipeline.summary_text import EXPLANATIONS
 from schemas.config import FlagSettings
 from schemas.outcomes import Status
 
-PACKAGE = "pipeline.review"  # whose templates these are
+PACKAGE = __package__  # whose templates these are
 HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]
 
 

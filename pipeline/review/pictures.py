@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from connectors.slices import Slice
-from pipeline.overlays import HEAT, outline
-from pipeline.results import Row, full_map
-from pipeline.run_records import ReportError
-from pipeline.sources import NoSourceError, Sources, Wanted
+from pipeline.imaging.overlays import HEAT, outline
+from pipeline.ledger.run_records import ReportError
+from pipeline.results.reading import Row, full_map
+from pipeline.results.sources import NoSourceError, Sources, Wanted
 from schemas.outcomes import Reason, ScreeningError
 
 LARGE_SIDE = 1600  # pixels of the longer side of a large picture

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from connectors.datasets import DataSet
-from model.bundle import new_folder
+from model.bundles.files import new_folder
 from model.precision import Precision, usable
 from model.training.data import Item, held_out
 from model.training.loop import Plan, Training
@@ -21,7 +21,7 @@ from model.training.state import Curve, State
 from model.training.store import FeatureStore
 from model.training.trainees import How
 from model.training.visual import FrozenTower
-from model.weights import ClipWeights
+from model.weights.clip import ClipWeights
 from pipeline.training.visual_pass import Reading, visual_pass
 
 CHECKPOINT = "checkpoint.safetensors"

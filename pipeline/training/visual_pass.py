@@ -15,7 +15,7 @@ from connectors.datasets.pictures import decode_picture, fit_mask, read_bytes, r
 from model.training.data import Item, packed
 from model.training.store import FeatureStore
 from model.training.visual import Features, FrozenTower
-from pipeline.tiles import views
+from pipeline.imaging.tiles import views
 from schemas.decoding import DECODE_VERSION, DecodeSettings
 from schemas.storage import StorageSettings
 

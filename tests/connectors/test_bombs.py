@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from connectors.containers import members
+from connectors.archives.members import members
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.containers import Member, is_container, is_safe, list_members, members
+from connectors.archives.members import Member, is_container, is_safe, list_members, members
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError

@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from connectors.decode import decode
-from connectors.dicom_frames import frames
-from connectors.dicom_grey import modality
-from connectors.dicom_groups import frame_groups
-from connectors.dicom_header import image_header, read_header
-from connectors.dicom_layout import scan
+from connectors.dicom.frames import frames
+from connectors.dicom.functional_groups import frame_groups
+from connectors.dicom.header import image_header, read_header
+from connectors.dicom.layout import scan
+from connectors.dicom.windowing import modality
 from schemas.decoding import DecodeSettings, Limits
 from tests.connectors.corpus import ending, expected, files, plain_status
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from connectors.decode import decode
-from connectors.pairs import header_name, samples_name
+from connectors.nifti.pairs import header_name, samples_name
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError
@@ -76,7 +76,7 @@ def test_planes_are_those_of_nibabel(name: str, axis: int) -> None:
 def test_streams_and_plain_files_give_the_same_slices(
     suffix: str, axis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.nifti.BATCH_BYTES", 300)
+    monkeypatch.setattr("connectors.nifti.decoder.BATCH_BYTES", 300)
     samples = np.random.default_rng(1).integers(-500, 3000, (7, 8, 9, 3)).astype(np.int16)
     plain = nibabel.Nifti1Image(samples, np.diag([2, -2, 2, 1.0])).to_bytes()
     data = gzip.compress(plain) if suffix.endswith("gz") else plain

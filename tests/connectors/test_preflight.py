@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from connectors.codestreams import jpeg_header
-from connectors.dicom_layout import scan
-from connectors.formats import Format, sniff, unwrapped
-from connectors.j2k import check_structure, j2k_header
-from connectors.preflight import Inflater, check_geometry, check_ratio, inflate
-from connectors.tiff import count_pages
+from connectors.dicom.layout import scan
+from connectors.preflight.formats import Format, sniff, unwrapped
+from connectors.preflight.jpeg import jpeg_header
+from connectors.preflight.jpeg2000 import check_structure, j2k_header
+from connectors.preflight.limits import Inflater, check_geometry, check_ratio, inflate
+from connectors.preflight.tiff import count_pages
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
 from tests.connectors.bombs import j2k_codestream

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from connectors.guard import reason_of
-from connectors.storage import StoredObject, list_objects, read_object, split_s3, with_retries
+from connectors.storage.objects import StoredObject, list_objects, read_object, split_s3, with_retries
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 from tests.s3server import S3Server

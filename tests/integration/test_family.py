@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from model import build_ensemble, load_detector
-from pipeline.job import UsageError, prepare
-from pipeline.results import full_map, mask, open_results
-from pipeline.run import ScreeningRun
-from pipeline.session import plan_resources, ray_session
-from pipeline.summary import RunSummary
-from pipeline.tiles import boxes_of, views
+from pipeline.imaging.tiles import boxes_of, views
+from pipeline.ledger.summary import RunSummary
+from pipeline.results.reading import full_map, mask, open_results
+from pipeline.run.job import UsageError, prepare
+from pipeline.run.run import ScreeningRun
+from pipeline.run.session import plan_resources, ray_session
 from schemas.config import ClusterSettings, ScreenConfig
 from tests.archives import encoded, texture
 from tests.model.family import build_family

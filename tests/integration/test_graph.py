@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.stages import LOW, NullDecode
-from connectors.storage import StoredObject
-from pipeline.detecting import DetectSettings
-from pipeline.graph import run_pass
-from pipeline.manifest import Todo, freeze
-from pipeline.session import plan_resources, ray_session
-from pipeline.wire import END
+from connectors.storage.objects import StoredObject
+from pipeline.listing.todo import Todo, freeze
+from pipeline.run.graph import run_pass
+from pipeline.run.session import plan_resources, ray_session
+from pipeline.stages.detecting import DetectSettings
+from pipeline.stages.wire import END
 from schemas.config import ClusterSettings
 from tests.pipeline.meeting import AT_ONCE, MeetingDetector
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.results import Row, full_map, slice_maps
-from pipeline.tiles import tile_boxes
+from pipeline.imaging.tiles import tile_boxes
+from pipeline.results.reading import Row, full_map, slice_maps
 from schemas.config import TileSettings
 from tests.commands import Run, screen
 from tests.integration.conftest import Archive

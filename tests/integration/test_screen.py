@@ -10,8 +10,8 @@ import torch
 
 from connectors.decode import decode
 from model import load_detector
-from pipeline.results import full_map, mask, slice_maps
-from pipeline.tiles import views
+from pipeline.imaging.tiles import views
+from pipeline.results.reading import full_map, mask, slice_maps
 from schemas.decoding import DecodeSettings
 from tests.commands import Run
 from tests.integration.conftest import Archive

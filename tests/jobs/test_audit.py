@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs import LocalOutput, OutputFolder, S3Output
+from connectors.outputs.folder import LocalOutput, OutputFolder, S3Output
 from jobs.cli import app
-from pipeline.audit import STARTED, AuditLog
-from pipeline.identity import load_or_create_key
+from pipeline.ledger.audit import STARTED, AuditLog
+from pipeline.privacy.ids import load_or_create_key
 from schemas.storage import StorageSettings
 from tests.s3server import S3Server
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jobs.cli import app
-from pipeline.identity import KEY_ENV
+from pipeline.privacy.ids import KEY_ENV
 from schemas.config import ScreenConfig, config_hash
 from schemas.tables import OBJECTS, SLICES
 

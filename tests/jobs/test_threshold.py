@@ -8,12 +8,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from connectors.outputs import LocalOutput
+from connectors.outputs.folder import LocalOutput
 from jobs.cli import app
 from jobs.configuration import ConfigurationError, build_config, read_flags
-from pipeline.decisions import Decision, append
-from pipeline.results import open_results
-from pipeline.thresholds import for_precision, for_rate
+from pipeline.flagging.decisions import Decision, append
+from pipeline.flagging.thresholds import for_precision, for_rate
+from pipeline.results.reading import open_results
 from schemas.config import FlagSettings
 from schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run

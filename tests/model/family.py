@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from model import build_bundle
-from model.april_linear import LinearLayers
-from model.hints import Hints
-from model.prompts import LearnedPrompts
-from model.weights import ClipWeights, clip_from_tensors
+from model.heads.april_linear import LinearLayers
+from model.prompts.learned import LearnedPrompts
+from model.weights.clip import ClipWeights, clip_from_tensors
+from model.weights.hints import Hints
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 7

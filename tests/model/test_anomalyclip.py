@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional
 
 from model import build_bundle, load_detector, maps
-from model.anomalyclip import FAMILY, AnomalyClip, anomaly_share, logits
+from model.detectors.anomalyclip import FAMILY, AnomalyClip, anomaly_share, logits
 from model.errors import BundleError
-from model.prompts import LearnedPrompts, read_prompts
-from model.text_features import text_features
+from model.prompts.learned import LearnedPrompts, read_prompts
+from model.prompts.text_features import text_features
 from tests.model.golden import DATA
 from tests.model.golden_family import case
 

@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from model import build_bundle, load_detector
-from model.april_gan import AprilGan
-from model.april_linear import LinearLayers, read_linear
+from model.bundles.record import read_record
+from model.detectors.april_gan import AprilGan
 from model.errors import BundleError
-from model.record import read_record
+from model.heads.april_linear import LinearLayers, read_linear
 from tests.model.golden import DATA
 from tests.model.golden_family import case
 

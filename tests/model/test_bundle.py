@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model import build_bundle, load_detector
+from model.bundles.record import read_record
 from model.errors import BundleError
-from model.hints import Hints
-from model.prompts import LearnedPrompts, read_prompts
-from model.record import read_record
-from model.weights import clip_from_tensors
+from model.prompts.learned import LearnedPrompts, read_prompts
+from model.weights.clip import clip_from_tensors
+from model.weights.hints import Hints
 from tests.model import small_clip
 from tests.model.golden import DATA, golden
 

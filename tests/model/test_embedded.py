@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from model import load_detector
-from model.embedded import SHIPPED, embedded_bundle
+from model.detectors.embedded import SHIPPED, embedded_bundle
 from model.embedded_training.check import auroc
 from model.embedded_training.ring import draw_scenes
 from model.synthetic.scenes import held_out_mixture

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from model import build_bundle, build_ensemble, load_detector
-from model.ensemble import Ensemble
+from model.bundles.record import read_record
+from model.detectors.ensemble import Ensemble
 from model.errors import BundleError
 from model.maps import is_ordinary
-from model.record import read_record
 from tests.model.family import CLASSES, SIDE, build_family, clip
 
 

@@ -6,11 +6,11 @@ import torch
 from torch.nn import functional
 
 from model import build_bundle, load_detector, maps
-from model.fusion import fuse
-from model.s2swclip import S2swClip
-from model.similarity import TAU, anomaly_probability, similarity
-from model.spatial import hierarchical_fusion, spatial_features
-from model.text_features import text_features
+from model.detectors.s2swclip import S2swClip
+from model.heads.fusion import fuse
+from model.heads.similarity import TAU, anomaly_probability, similarity
+from model.heads.spatial import hierarchical_fusion, spatial_features
+from model.prompts.text_features import text_features
 from tests.model.golden import Golden, golden
 
 SCORE, MAP, FEATURE = 1e-5, 1e-4, 1e-4

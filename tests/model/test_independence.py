@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import build_bundle, load_detector
-from model.hints import Hints
-from model.prompts import LearnedPrompts
-from model.weights import clip_from_tensors
+from model.prompts.learned import LearnedPrompts
+from model.weights.clip import clip_from_tensors
+from model.weights.hints import Hints
 from tests.model import small_clip
 
 POOL = 5

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from model import build_bundle, load_detector
-from model.fusion import FAMILIES, class_vectors
-from model.losses import Losses, dice, focal, pair_loss, step_losses
-from model.prompts import LearnedPrompts, read_prompts
+from model.heads.fusion import FAMILIES, class_vectors
+from model.prompts.learned import LearnedPrompts, read_prompts
+from model.training.losses import Losses, dice, focal, pair_loss, step_losses
 from tests.model.golden import Golden, golden
 
 RELATIVE = 1e-3

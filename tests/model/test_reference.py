@@ -7,11 +7,11 @@ from safetensors.torch import load_file
 
 from benchmarks.reference_detector import Reference, hierarchical
 from model import build_bundle, load_detector
-from model.hints import Hints
-from model.prompts import LearnedPrompts
-from model.record import read_record
-from model.spatial import hierarchical_fusion
-from model.weights import clip_from_tensors
+from model.bundles.record import read_record
+from model.heads.spatial import hierarchical_fusion
+from model.prompts.learned import LearnedPrompts
+from model.weights.clip import clip_from_tensors
+from model.weights.hints import Hints
 from tests.model import small_clip
 
 

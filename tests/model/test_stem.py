@@ -7,15 +7,15 @@ import pytest
 import timm
 import torch
 
-from model.architecture import VisionShape, vision_shape
-from model.bundle import build_bundle
+from model.bundles.files import build_bundle
 from model.embedded_training.net import fresh_stem
 from model.errors import BundleError
-from model.hints import Hints
-from model.lite0 import published_file
-from model.stem import Stem, StemBlock, StemShape, describe, relative, stem_shape
-from model.tower import VisionTower
-from model.weights import clip_from_tensors
+from model.towers.shapes import VisionShape, vision_shape
+from model.towers.stem import Stem, StemBlock, StemShape, describe, relative, stem_shape
+from model.towers.visual import VisionTower
+from model.weights.clip import clip_from_tensors
+from model.weights.efficientnet import published_file
+from model.weights.hints import Hints
 from tests.model import small_clip
 
 SMALL = StemShape(4, ((StemBlock(0, 3, 4),), (StemBlock(8, 5, 6), StemBlock(12, 3, 6))))

@@ -10,11 +10,11 @@ import torch
 from open_clip.model import CLIP
 
 from model.errors import BundleError
-from model.hints import Hints
-from model.openclip import find_clip
-from model.tower import resize_positions
-from model.weights import clip_from_tensors, read_clip
-from model.words import tokens
+from model.prompts.families import tokens
+from model.towers.visual import resize_positions
+from model.weights.clip import clip_from_tensors, read_clip
+from model.weights.hints import Hints
+from model.weights.openclip import find_clip
 from tests.model import small_clip
 
 CONFIG = {

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from connectors.outputs import OutputFolder
-from pipeline.collecting import FinishedObject
-from pipeline.progress import Tally
-from pipeline.summary import RunSummary
-from pipeline.writer import Writer
+from connectors.outputs.folder import OutputFolder
+from pipeline.ledger.summary import RunSummary
+from pipeline.ledger.writer import Writer
+from pipeline.run.progress import Tally
+from pipeline.stages.collecting import FinishedObject
 from schemas.config import PartSettings, ScreenConfig
 from schemas.outcomes import Status
 from tests.pipeline.rows import stored

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from connectors.storage import StoredObject
-from pipeline.collecting import FinishedObject
-from pipeline.wire import END
+from connectors.storage.objects import StoredObject
+from pipeline.stages.collecting import FinishedObject
+from pipeline.stages.wire import END
 from schemas.outcomes import Reason, Status, status_of
 
 Row = dict[str, Any]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs import LocalOutput, OutputFolder
-from pipeline.audit import START, STARTED, AuditError, AuditLog, entries, refuse_other_key, verify
-from pipeline.identity import key_id
+from connectors.outputs.folder import LocalOutput, OutputFolder
+from pipeline.ledger.audit import START, STARTED, AuditError, AuditLog, entries, refuse_other_key, verify
+from pipeline.privacy.ids import key_id
 from schemas.config import ScreenConfig, config_hash
 
 KEY = bytes(range(32))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.classes import class_rule
+from pipeline.stages.classes import class_rule
 from schemas.config import ClassSettings, ScreenConfig, run_fingerprint
 
 KNOWN = ("bottle", "cable")

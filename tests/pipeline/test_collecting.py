@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.collecting import Collector, FinishedObject
-from pipeline.wire import DETECTED, table_of
+from pipeline.stages.collecting import Collector, FinishedObject
+from pipeline.stages.wire import DETECTED, table_of
 from schemas.outcomes import Reason, Status
 from tests.pipeline.rows import Row, end_row, slice_row
 

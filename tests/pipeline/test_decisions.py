@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
-from connectors.outputs import LocalOutput, OutputFolder, open_output
-from pipeline.decisions import (
+from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from pipeline.flagging.decisions import (
     NOTE_CHARACTERS,
     Decision,
     DecisionError,

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from pydicom import dcmread
 
-from connectors.archives import expand_archives
 from connectors.decode import decode
 from connectors.guard import reason_for
-from connectors.storage import StoredObject, list_objects
-from pipeline.decoding import BLOCK_BYTES, DecodeStage
-from pipeline.manifest import Todo
-from pipeline.tiles import boxes_of, shrunk
-from pipeline.wire import DECODED, END
+from connectors.reading.archives import expand_archives
+from connectors.storage.objects import StoredObject, list_objects
+from pipeline.imaging.tiles import boxes_of, shrunk
+from pipeline.listing.todo import Todo
+from pipeline.stages.decoding import BLOCK_BYTES, DecodeStage
+from pipeline.stages.wire import DECODED, END
 from schemas.config import TileSettings
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError

@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 
 from benchmarks.stages import SIDE, NullDetector
 from model import build_bundle, load_detector
-from model.kinds import Detection
+from model.detectors.contract import Detection
 from model.maps import MapLayer
-from pipeline.decoding import decoded_table
-from pipeline.detecting import Detector, DetectSettings, DetectStage
-from pipeline.tiles import shrunk, views
-from pipeline.wire import DETECTED, END
+from pipeline.imaging.tiles import shrunk, views
+from pipeline.stages.decoding import decoded_table
+from pipeline.stages.detecting import Detector, DetectSettings, DetectStage
+from pipeline.stages.wire import DETECTED, END
 from schemas.outcomes import Reason
 from tests.archives import texture
 from tests.model.small_clip import state_dict

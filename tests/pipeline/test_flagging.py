@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from connectors.outputs import LocalOutput
+from connectors.outputs.folder import LocalOutput
 from jobs.cli import app
-from pipeline.results import open_results
-from pipeline.run_records import ReportError
+from pipeline.ledger.run_records import ReportError
+from pipeline.results.reading import open_results
 from schemas.config import FlagSettings, run_fingerprint
 from tests.pipeline.finished_runs import FIRST, SECOND, config, summarise, write_parts, write_run
 from tests.pipeline.rows import screened

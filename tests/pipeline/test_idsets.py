@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.idsets import IdSets
-from pipeline.manifest import Todo, freeze
+from pipeline.listing.id_sets import IdSets
+from pipeline.listing.todo import Todo, freeze
 from schemas.tables import DEFERRED
 from tests.pipeline.rows import stored
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs import OutputFolder, open_output
-from pipeline.lease import Lease, LeaseHeldError
-from pipeline.process_mark import is_dead, process_mark
+from connectors.outputs.folder import OutputFolder, open_output
+from pipeline.ledger.lease import Lease, LeaseHeldError
+from pipeline.ledger.process_mark import is_dead, process_mark
 from schemas.storage import StorageSettings
 
 

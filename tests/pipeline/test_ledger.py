@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs import LocalOutput
-from pipeline.ledger import DEFERRED_FILE, deferred_objects, done_objects
-from pipeline.writer import Writer, table_bytes
+from connectors.outputs.folder import LocalOutput
+from pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
+from pipeline.ledger.writer import Writer, table_bytes
 from schemas.config import PartSettings
 from schemas.outcomes import Reason
 from schemas.tables import DEFERRED

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.storage import StoredObject
-from pipeline.manifest import GROUPS_PER_FILE, LISTING_BATCH, Todo, TodoReader, freeze, group_size
+from connectors.storage.objects import StoredObject
+from pipeline.listing.todo import GROUPS_PER_FILE, LISTING_BATCH, Todo, TodoReader, freeze, group_size
 from schemas.outcomes import Reason, ScreeningError
 from schemas.tables import MANIFEST
 from tests.pipeline.rows import stored

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from model.maps import MapLayer, full_map
-from pipeline.masks import (
+from pipeline.imaging.masks import (
     COCO_RLE,
     PACKBITS_ZSTD,
     STRIP_PIXELS,
@@ -21,7 +21,7 @@ from pipeline.masks import (
     encode_mask,
     measure,
 )
-from pipeline.tiles import Box
+from pipeline.imaging.tiles import Box
 
 Mask = NDArray[np.bool_]
 any_mask = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))

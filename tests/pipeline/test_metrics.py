@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline import metrics
-from pipeline.metrics import MetricsFile, metrics_text
-from pipeline.progress import Tally
-from pipeline.summary import RunSummary
+from pipeline.ledger.summary import RunSummary
+from pipeline.run import metrics
+from pipeline.run.metrics import MetricsFile, metrics_text
+from pipeline.run.progress import Tally
 from schemas.outcomes import Reason, Status, status_of
 from tests.pipeline.finished_runs import BUNDLE, FIRST, SETTINGS, summarise
 from tests.pipeline.rows import quarantined, screened

@@ -1,6 +1,6 @@
 """Counts of a run so far, and their samples over time."""
 
-from pipeline.progress import TIMELINE_POINTS, Tally, Timeline
+from pipeline.run.progress import TIMELINE_POINTS, Tally, Timeline
 from schemas.outcomes import Reason, Status
 from tests.pipeline.rows import quarantined, screened
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.outputs import LocalOutput, OutputFolder, open_output
-from pipeline.report import gather, open_existing, readable
-from pipeline.run_records import ReportError, RunRecord, read_run
+from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from pipeline.ledger.run_records import ReportError, RunRecord, read_run
+from pipeline.reports.figures import gather, open_existing, readable
 from schemas.outcomes import Reason
 from schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run

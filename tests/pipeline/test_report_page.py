@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report import RunReport
-from pipeline.report_html import report_page
-from pipeline.run_records import RunRecord
+from pipeline.ledger.run_records import RunRecord
+from pipeline.reports.figures import RunReport
+from pipeline.reports.html import report_page
 from schemas.outcomes import Reason
 from tests.pipeline.finished_runs import BUNDLE, SECOND, config, summarise
 from tests.pipeline.rows import quarantined, screened

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs import LocalOutput, OutputFolder, open_output
-from pipeline.results import Results, open_results
+from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from pipeline.results.reading import Results, open_results
 from schemas.storage import StorageSettings
 from schemas.tables import OBJECTS, SLICES
 from tests.pipeline.finished_runs import FIRST, SECOND, write_parts

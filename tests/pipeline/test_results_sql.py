@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from connectors.outputs import LocalOutput
-from pipeline.decisions import Decision, append
-from pipeline.results import Results, Row, open_results
+from connectors.outputs.folder import LocalOutput
+from pipeline.flagging.decisions import Decision, append
+from pipeline.results.reading import Results, Row, open_results
 from schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import SETTINGS, config, summarise, write_run
 from tests.pipeline.review.screened import screen_archive

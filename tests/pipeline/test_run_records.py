@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.outputs import LocalOutput, OutputFolder
-from pipeline.run_records import ReportError, all_runs, choose_run, read_run, run_ids
+from connectors.outputs.folder import LocalOutput, OutputFolder
+from pipeline.ledger.run_records import ReportError, all_runs, choose_run, read_run, run_ids
 from tests.pipeline.finished_runs import FIRST, SECOND, config, summarise, write_run
 from tests.pipeline.rows import quarantined, screened
 

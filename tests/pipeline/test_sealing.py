@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from pipeline.sealing import StageError, describe, seal, withheld
+from pipeline.privacy.redaction import StageError, describe, seal, withheld
 from schemas.outcomes import Reason, ScreeningError
 
 NAME = "DOE^JANE"
@@ -21,7 +21,7 @@ def test_log_records_of_others_lose_their_text(caplog: pytest.LogCaptureFixture)
         raise ValueError(NAME)
     except ValueError:
         logging.getLogger("ray.data").exception("task failed: %s", NAME)
-        logging.getLogger("pipeline.metrics").exception("cannot write %s", "file")
+        logging.getLogger("pipeline.run.metrics").exception("cannot write %s", "file")
     assert NAME not in caplog.text
     assert "codec: text withheld" in caplog.text
     assert "cannot write file" in caplog.text
@@ -51,7 +51,7 @@ def test_uncaught_errors_say_where_and_not_what(capsys: pytest.CaptureFixture[st
 
 
 def test_an_uncaught_error_ends_a_process_without_a_traceback() -> None:
-    code = f"from pipeline.sealing import seal; seal(); raise OSError('cannot read /archive/{NAME}.dcm')"
+    code = f"from pipeline.privacy.redaction import seal; seal(); raise OSError('cannot read /archive/{NAME}.dcm')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert done.stderr.startswith("s2sw: OSError")
@@ -71,11 +71,11 @@ def test_what_may_be_said_of_an_error(error: Exception, text: str) -> None:
 
 
 def test_the_place_of_an_error_is_a_line_of_the_program() -> None:
-    from pipeline.window import parse_until
+    from pipeline.run.window import parse_until
 
     with pytest.raises(ValueError, match=r"DOE") as caught:
         parse_until(NAME, None)  # type: ignore[arg-type]
-    assert describe(caught.value).startswith("ValueError at pipeline/window.py:")
+    assert describe(caught.value).startswith("ValueError at pipeline/run/window.py:")
 
 
 def test_what_leaves_a_stage_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ import pytest
 import ray
 import torch
 
-from pipeline.interruption import Interruption
-from pipeline.job import UsageError
-from pipeline.process_mark import process_mark
-from pipeline.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session, wipe_abandoned
+from pipeline.ledger.process_mark import process_mark
+from pipeline.run.interruption import Interruption
+from pipeline.run.job import UsageError
+from pipeline.run.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session, wipe_abandoned
 from schemas.config import ClusterSettings
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -39,7 +39,7 @@ def test_without_a_gpu_a_small_detector_has_a_core_each() -> None:
 
 
 def test_bf16_that_would_be_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.session.multiplies_bf16", lambda device: False)
+    monkeypatch.setattr("pipeline.run.session.multiplies_bf16", lambda device: False)
     with pytest.raises(UsageError, match="precision: bf16"):
         plan_resources(ClusterSettings(), "cpu", precision="bf16")
     assert plan_resources(ClusterSettings(address="auto"), "cpu", precision="bf16").device == "cpu"

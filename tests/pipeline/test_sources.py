@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from connectors.archives import expand_archives
-from connectors.outputs import LocalOutput
-from connectors.storage import StoredObject, list_objects
-from pipeline.identity import object_ids
-from pipeline.manifest import Todo, freeze
-from pipeline.sources import NoSourceError, Sources, Wanted
+from connectors.outputs.folder import LocalOutput
+from connectors.reading.archives import expand_archives
+from connectors.storage.objects import StoredObject, list_objects
+from pipeline.listing.todo import Todo, freeze
+from pipeline.privacy.ids import object_ids
+from pipeline.results.sources import NoSourceError, Sources, Wanted
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings

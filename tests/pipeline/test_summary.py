@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.summary import RunSummary
-from pipeline.summary_text import print_summary
+from pipeline.ledger.summary import RunSummary
+from pipeline.reports.summary_text import print_summary
 from schemas.config import ScreenConfig
 
 BUNDLE = {"detector": "s2swclip", "prompts": "handwritten", "trained": False}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.tiles import boxes_of, tile_boxes, views
+from pipeline.imaging.tiles import boxes_of, tile_boxes, views
 from schemas.config import TileSettings
 from tests.archives import texture
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs import LocalOutput
-from pipeline.identity import uid_ids
-from pipeline.results import open_results
-from pipeline.writer import Writer, parquet_bytes, sweep_orphans
+from connectors.outputs.folder import LocalOutput
+from pipeline.ledger.writer import Writer, parquet_bytes, sweep_orphans
+from pipeline.privacy.ids import uid_ids
+from pipeline.results.reading import open_results
 from schemas.config import PartSettings
 from schemas.outcomes import Reason
 from schemas.tables import OBJECTS, SLICES

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.outputs import TEMPORARY, open_output
+from connectors.outputs.folder import TEMPORARY, open_output
 from schemas.storage import StorageSettings
 from tests.commands import Row
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from connectors.containers import is_container, members
+from connectors.archives.members import is_container, members
 from connectors.decode import decode
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import ScreeningError

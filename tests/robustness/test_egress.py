@@ -13,8 +13,8 @@ from threading import Thread
 import pytest
 import yaml
 
-from connectors.storage import StoredObject, list_objects, read_object, s3_filesystem
-from pipeline.results import open_results
+from connectors.storage.objects import StoredObject, list_objects, read_object, s3_filesystem
+from pipeline.results.reading import open_results
 from schemas.outcomes import ScreeningError
 from schemas.storage import StorageSettings
 from tests.commands import COMMAND

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from pipeline.interruption import Interruption
+from pipeline.run.interruption import Interruption
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from connectors.outputs import LocalOutput
-from pipeline import lease as leases
-from pipeline.lease import Lease, LeaseHeldError, LeaseLostError
-from pipeline.process_mark import is_dead, process_mark
-from pipeline.writer import Writer
+from connectors.outputs.folder import LocalOutput
+from pipeline.ledger import lease as leases
+from pipeline.ledger.lease import Lease, LeaseHeldError, LeaseLostError
+from pipeline.ledger.process_mark import is_dead, process_mark
+from pipeline.ledger.writer import Writer
 from schemas.config import PartSettings
 from tests.pipeline.rows import screened, stored
 from tests.robustness.processes import until

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.archives import expand_archives
-from connectors.storage import list_objects, read_object, stat_object
-from pipeline.identity import object_ids
-from pipeline.manifest import freeze
+from connectors.reading.archives import expand_archives
+from connectors.storage.objects import list_objects, read_object, stat_object
+from pipeline.listing.todo import freeze
+from pipeline.privacy.ids import object_ids
 from schemas.decoding import DecodeSettings
 from schemas.storage import StorageSettings
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from model import load_detector
-from model.embedded import bundle_of
+from model.detectors.embedded import bundle_of
 from model.embedded_training.check import Check
 from model.embedded_training.filling import STEM
 from model.embedded_training.loop import Trainer

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model import build_bundle, load_detector
-from model.prompts import read_prompts
+from model.prompts.learned import read_prompts
 from model.training.prompt_learning import S2swClipTrainee, s2swclip_trainee
 from model.training.recipes import RECIPES
 from model.training.trainees import ANOMALOUS, DEEP, NORMAL, Batch, How

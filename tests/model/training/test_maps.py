@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional
 
 from model import load_detector
-from model.hints import Hints
 from model.training import april_gan
 from model.training.data import Item, batch_of, packed
 from model.training.making import finish, make_trainee
@@ -17,7 +16,8 @@ from model.training.recipes import Recipe
 from model.training.store import FeatureStore
 from model.training.trainees import Batch, How
 from model.training.visual import FrozenTower
-from model.weights import clip_from_tensors
+from model.weights.clip import clip_from_tensors
+from model.weights.hints import Hints
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 5
@@ -45,7 +45,7 @@ def test_maps_of_the_loss(
     batch: Batch = batch_of(items, store, SIDE, CPU)
     assert torch.equal(batch.masks, torch.from_numpy(np.stack(masks)).float())
     seen: list[torch.Tensor] = []
-    module = april_gan if detector == "april_gan" else __import__("model.losses", fromlist=["focal"])
+    module = april_gan if detector == "april_gan" else __import__("model.training.losses", fromlist=["focal"])
     focal = module.focal
     monkeypatch.setattr(module, "focal", lambda maps, masks: seen.append(maps[:, 1]) or focal(maps, masks))
     trainee.losses(batch, None)  # type: ignore[arg-type]

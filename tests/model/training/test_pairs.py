@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from model.losses import pair_loss
+from model.training.losses import pair_loss
 from model.training.prompt_learning import _pair
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from model import build_bundle
-from model.hints import Hints
-from model.prompts import LearnedPrompts
-from model.weights import clip_from_tensors
+from model.prompts.learned import LearnedPrompts
+from model.weights.clip import clip_from_tensors
+from model.weights.hints import Hints
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 5

@@ -12,10 +12,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from connectors.datasets import DataSet, DataSetError, Sample, open_dataset
 from connectors.datasets.pictures import fit_mask
 from model import build_bundle, load_detector
-from model.april_linear import LinearLayers
-from model.hints import Hints
-from model.kinds import Detector
-from model.weights import clip_from_tensors
+from model.detectors.contract import Detector
+from model.heads.april_linear import LinearLayers
+from model.weights.clip import clip_from_tensors
+from model.weights.hints import Hints
 from pipeline.evaluation.comparing import judge_of
 from pipeline.evaluation.figures import Evaluation
 from pipeline.evaluation.measuring import Measuring, measure

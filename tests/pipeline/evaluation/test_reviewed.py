@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs import LocalOutput
-from pipeline.decisions import Decision, append
+from connectors.outputs.folder import LocalOutput
 from pipeline.evaluation.reviewed import NoDecisionsError, evaluate_decisions
-from pipeline.results import Results
+from pipeline.flagging.decisions import Decision, append
+from pipeline.results.reading import Results
 from schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import FIRST, write_parts
 from tests.pipeline.rows import screened

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from connectors.outputs import LocalOutput
+from connectors.outputs.folder import LocalOutput
 from pipeline.exports.exporting import Choice, Export, Exported
 from pipeline.exports.formats import FORMATS, page_format
 from pipeline.exports.names import FormatName
 from pipeline.exports.revealing import Reveal
-from pipeline.results import Row, open_results
+from pipeline.results.reading import Row, open_results
 from schemas.storage import StorageSettings
 from tests.pipeline.review.screened import Screened
 

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 from pipeline.exports.coco import run_lengths
 from pipeline.exports.revealing import Reveal
-from pipeline.results import mask
+from pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened
 

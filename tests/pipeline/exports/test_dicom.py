@@ -17,8 +17,8 @@ from pipeline.exports.dicom_heat import capture_of
 from pipeline.exports.dicom_seg import segmentation_of
 from pipeline.exports.options import Options
 from pipeline.exports.revealing import Reveal
-from pipeline.overlays import laid_over
-from pipeline.results import full_map, mask
+from pipeline.imaging.overlays import laid_over
+from pipeline.results.reading import full_map, mask
 from schemas.outcomes import ScreeningError
 from tests.archives import dicom_file
 from tests.pipeline.exports.exported import export, rows_of

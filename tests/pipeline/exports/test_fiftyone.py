@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.exports.revealing import Reveal
-from pipeline.results import full_map, mask
+from pipeline.results.reading import full_map, mask
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened
 

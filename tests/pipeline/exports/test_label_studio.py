@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.exports.brush_rle import encode_brush
 from pipeline.exports.label_studio import SERVED
 from pipeline.exports.revealing import Reveal
-from pipeline.results import mask
+from pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened
 

@@ -17,20 +17,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
-from connectors.archives import expand_archives
 from connectors.decode import decode
-from connectors.outputs import LocalOutput
+from connectors.outputs.folder import LocalOutput
+from connectors.reading.archives import expand_archives
 from connectors.slices import Slice
-from connectors.storage import StoredObject, list_objects
+from connectors.storage.objects import StoredObject, list_objects
 from model.maps import MapLayer
-from pipeline.collecting import FinishedObject
-from pipeline.identity import load_or_create_key, object_ids
-from pipeline.manifest import Todo, freeze
-from pipeline.masks import SliceMaps, measure
-from pipeline.results import open_results
-from pipeline.sources import read_payload
-from pipeline.state import RunState, open_state
-from pipeline.writer import Writer
+from pipeline.imaging.masks import SliceMaps, measure
+from pipeline.ledger.writer import Writer
+from pipeline.listing.todo import Todo, freeze
+from pipeline.privacy.ids import load_or_create_key, object_ids
+from pipeline.privacy.private_dir import RunState, open_state
+from pipeline.results.reading import open_results
+from pipeline.results.sources import read_payload
+from pipeline.stages.collecting import FinishedObject
 from schemas.config import PartSettings, ScreenConfig
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError, Status, status_of

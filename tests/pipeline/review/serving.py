@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 import uvicorn
 
-from connectors.outputs import open_output
+from connectors.outputs.folder import open_output
+from pipeline.results.sources import Sources
 from pipeline.review.app import build_app
 from pipeline.review.media import Switches
 from pipeline.review.serving import Door
-from pipeline.sources import Sources
 from schemas.storage import StorageSettings
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from connectors.outputs import LocalOutput
-from pipeline.decisions import decisions
+from connectors.outputs.folder import LocalOutput
+from pipeline.flagging.decisions import decisions
 from pipeline.review.media import Switches
 from tests.pipeline.review.screened import HOSTILE, VOLUME_SLICES, Screened
 from tests.pipeline.review.serving import Client, served

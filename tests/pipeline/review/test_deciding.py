@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from connectors.outputs import LocalOutput
-from pipeline.decisions import Decision, append, decisions, history
+from connectors.outputs.folder import LocalOutput
+from pipeline.flagging.decisions import Decision, append, decisions, history
 from pipeline.review.book import Book, SliceKey
 from schemas.decisions import DecisionKind
 from tests.commands import COMMAND

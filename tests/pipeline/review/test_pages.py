@@ -9,8 +9,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.outputs import open_output
-from pipeline.decisions import decisions
+from connectors.outputs.folder import open_output
+from pipeline.flagging.decisions import decisions
 from pipeline.review.media import Switches
 from pipeline.review.quarantine import WORDS
 from schemas.outcomes import Reason

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from connectors.decode import decode
-from pipeline.results import full_map, open_results
+from pipeline.results.reading import full_map, open_results
 from schemas.decoding import DecodeSettings
 from tests.pipeline.review.screened import (
     HOSTILE,

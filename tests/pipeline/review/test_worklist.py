@@ -11,8 +11,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.outputs import LocalOutput
-from pipeline.decisions import Decision, append
+from connectors.outputs.folder import LocalOutput
+from pipeline.flagging.decisions import Decision, append
 from pipeline.review.archive import Archive
 from pipeline.review.book import Book
 from pipeline.review.charts import score_histogram

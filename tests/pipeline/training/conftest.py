@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.datasets import DataSet
-from model.weights import ClipWeights
+from model.weights.clip import ClipWeights
 from tests.pipeline.training import pictures
 from tests.precision import bf16_everywhere as bf16_everywhere
 from tests.threads import one_thread as one_thread

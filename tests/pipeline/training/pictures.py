@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from connectors.datasets import DataSet, open_dataset
-from model.hints import Hints
 from model.training.recipes import Recipe
-from model.weights import ClipWeights, clip_from_tensors
+from model.weights.clip import ClipWeights, clip_from_tensors
+from model.weights.hints import Hints
 from pipeline.training.job import TrainSettings, Watching
 from tests.model import small_clip
 

@@ -15,7 +15,7 @@ from model import build_bundle, load_detector
 from model.errors import BundleError
 from model.training import loop
 from model.training.state import Curve, State
-from model.weights import ClipWeights
+from model.weights.clip import ClipWeights
 from pipeline.training.job import CHECKPOINT, Watching, train_bundle
 from tests.pipeline.training.pictures import QUIET, RECIPE, SIDE, data_set, settings
 

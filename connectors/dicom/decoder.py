@@ -1,0 +1,97 @@
+"""DICOM objects to slices: layout, class, header, then frame after frame through colour or grey."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from connectors.dicom.frames import available_frames, frames
+from connectors.dicom.functional_groups import frame_groups
+from connectors.dicom.header import ImageHeader, image_header, numbers, read_header, text, uid_digests
+from connectors.dicom.layout import UNDEFINED, Layout, scan
+from connectors.dicom.palette import Palette, read_palette
+from connectors.dicom.sop_classes import check_class, check_pixels, check_syntax
+from connectors.dicom.windowing import GreyPipeline
+from connectors.grey import Frame
+from connectors.preflight.limits import check_frames, check_geometry
+from connectors.slices import Slice
+from schemas.decoding import DecodeSettings, Limits
+from schemas.outcomes import Reason, ScreeningError
+
+
+def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+    """Yield the frames of a DICOM object, displayed as its attributes ask. Raises ScreeningError."""
+    layout = scan(data, settings.limits)
+    dataset = read_header(layout)
+    sop_class = str(dataset.get("SOPClassUID", "")) or layout.media_class
+    check_class(sop_class, settings.derived_objects)
+    check_syntax(layout.transfer_syntax)
+    check_pixels(sop_class, layout.pixel_tag != 0, layout.truncated)
+    header = image_header(dataset, layout)
+    noted = _check_size(layout, header, dataset, settings.limits)
+    grey = GreyPipeline(header, dataset, layout.little, settings)
+    plane = "image" if header.frames == 1 else "frame"
+    uids = uid_digests(dataset)
+    shown, held = 0, None
+    indexed = header.photometric == "PALETTE COLOR"
+    palette = read_palette(dataset, layout.little, header.signed) if indexed else None
+    for index, samples in enumerate(frames(layout, header, dataset, settings.limits)):
+        if samples.ndim == 3 or indexed:
+            views = [("", *_colour(samples, header, palette))]
+        else:
+            views = grey(samples, frame_groups(dataset, index))
+        for view, pixels, applied in views:
+            if held is not None:
+                yield held
+            held = Slice(
+                pixels,
+                f"{plane}/{view}" if view else plane,
+                modality=text(dataset, "Modality"),
+                body_part=text(dataset, "BodyPartExamined"),
+                applied=(*noted, *applied),
+                uids=uids,
+            )
+        shown += 1
+    if shown < header.frames and layout.truncated:
+        raise ScreeningError(Reason.TRUNCATED, f"{shown} of {header.frames} frames")
+    if held is not None:
+        # the fragments ended in order, so that it is the header that is wrong: noted on the last slice
+        note = ("fewer_frames",) if shown < header.frames else ()
+        yield replace(held, applied=(*note, *held.applied))
+
+
+def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits) -> tuple[str, ...]:
+    """Refuse by geometry and by declared against actual bytes; return what is worth noting of the object."""
+    check_geometry(header.rows, header.cols, header.samples * max(8, header.bits_allocated) / 8, limits)
+    check_frames(header.frames, limits)
+    noted = []
+    if layout.pixel_length != UNDEFINED:
+        if layout.truncated or available_frames(layout, header) < header.frames:
+            raise ScreeningError(Reason.TRUNCATED, "fewer bytes of pixels than the header declares")
+        if available_frames(layout, header) > header.frames:
+            noted.append("excess_frames")
+    if layout.forced:
+        noted.append("forced")
+    if any(0x60000000 <= int(tag) < 0x60200000 for tag in dataset.keys()):  # noqa: SIM118 - Dataset iterates values
+        noted.append("overlay_ignored")
+    if "ICCProfile" in dataset:
+        noted.append("icc_ignored")
+    spacing = numbers(dataset, "PixelAspectRatio") or numbers(dataset, "PixelSpacing")
+    if len(spacing) == 2 and spacing[0] != spacing[1]:
+        noted.append("non_square_pixels")
+    return tuple(noted)
+
+
+def _colour(samples: Frame, header: ImageHeader, palette: Palette | None) -> tuple[Frame, tuple[str, ...]]:
+    """Return uint8 (rows, cols, 3) and what was applied. ``samples``: RGB, or indices of the palette."""
+    if palette is not None:
+        return palette(samples), ("palette",)
+    applied = ("ybr",) if header.photometric.startswith("YBR") else ()
+    if header.bits_stored == 8:
+        return samples.astype(np.uint8, copy=False), applied
+    out = np.empty(samples.shape, dtype=np.uint8)
+    scale = 255.0 / ((1 << header.bits_stored) - 1)
+    for row, line in enumerate(samples):
+        out[row] = np.clip(np.rint(line * scale), 0, 255)
+    return out, (*applied, f"bits_{header.bits_stored}")

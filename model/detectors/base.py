@@ -1,0 +1,175 @@
+"""The face that all detectors share: what the record says, class names, batching, and full maps."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model import maps
+from model.bundles.record import BundleRecord
+from model.detectors.contract import Detection
+from model.maps import MapLayer
+from model.precision import DTYPES, Precision
+from model.towers.preprocess import Pictures, as_batch, normalize, squash
+
+
+class FaceDetector(ABC):
+    """A detector of a bundle. Subclasses say how pictures become family scores and token maps."""
+
+    def __init__(self, record: BundleRecord, device: str, precision: Precision) -> None:
+        if precision not in DTYPES:
+            raise ValueError(f"precision: {precision!r} given; 'fp32' or 'bf16' is needed")
+        self.record = record
+        self.precision = precision
+        self.device = torch.device(device)
+        # on the device once: copying them with every batch would make the host wait
+        self._mean, self._std = (
+            torch.tensor(c, device=self.device).view(3, 1, 1) for c in (record.mean, record.std)
+        )
+
+    @property
+    def name(self) -> str:
+        """The kind of detector, as bundle.json names it."""
+        return self.record.detector
+
+    @property
+    def image_size(self) -> int:
+        """Side S of the square input, pixels."""
+        return self.record.image_size
+
+    @property
+    def grid(self) -> int:
+        """Patches along a side, g."""
+        return self.record.grid
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all of the bundle that changes results."""
+        return self.record.fingerprint
+
+    @property
+    def prompts(self) -> str:
+        """Which prompts the class vectors were made from."""
+        return self.record.prompts
+
+    @property
+    def trained(self) -> bool:
+        """False where the weights are random, so that scores mean nothing."""
+        return self.record.trained
+
+    @property
+    def family_names(self) -> tuple[str, ...]:
+        """The columns of family_scores; may be empty."""
+        return self.record.family_names
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names that the bundle has vectors for; empty for a detector that needs none."""
+        return self.record.class_names
+
+    @property
+    @abstractmethod
+    def map_layers(self) -> tuple[MapLayer, ...]:
+        """The grids of a token map and their ways into the full map."""
+
+    @abstractmethod
+    def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Map normalised pictures (B, 3, S, S) on the device to family scores (B, F) and token maps (B, ...).
+
+        classes: row in class_names of each picture's class, int64 (B,); 0 where the detector has none.
+        """
+
+    def image_score(self, family_scores: Tensor) -> Tensor:
+        """Return the image scores (B,) of family scores (B, F)."""
+        return family_scores.mean(dim=1)
+
+    def detect(self, images: Pictures, class_names: Sequence[str] | None = None) -> Detection:
+        """Score uint8 RGB pictures (B, H, W, 3); other sizes than S x S are squashed as Pillow does it.
+
+        class_names: each picture's class, B of the bundle's; not needed where the bundle has one or none.
+        Raises ValueError for any other dtype, shape or class name.
+        """
+        return self.detect_normalized(self.prepare(as_batch(images)), class_names)
+
+    def prepare(self, images: Pictures) -> Tensor:
+        """Return normalised pictures (B, 3, S, S) on the device; of uint8 (B, H, W, 3), or as given."""
+        if isinstance(images, Tensor) and images.is_floating_point():
+            return self._checked(images.to(self.device, torch.float32))
+        batch = squash(as_batch(images), self.image_size)
+        if self.device.type == "cuda" and batch.device.type == "cpu":  # else the copy holds up the host
+            batch = batch.pin_memory()
+        return normalize(batch.to(self.device, non_blocking=True), self._mean, self._std)
+
+    @torch.inference_mode()
+    def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:
+        """Score normalised pictures, float (B, 3, S, S); raises ValueError for other shapes or names."""
+        families, shape = len(self.family_names), maps.token_shape(self.map_layers)
+        x = self._checked(x.to(self.device, torch.float32))
+        classes = self._class_rows(class_names, len(x))
+        batches = zip(self._batches(x), self._batches(classes), strict=True)
+        packed = [self._packed(some, rows) for some, rows in batches]
+        numbers = maps.token_count(self.map_layers)
+        rows = torch.cat(packed).cpu() if packed else torch.empty(0, 1 + families + numbers)
+        score, scores, tokens = torch.split(rows, [1, families, numbers], dim=1)
+        return Detection(score[:, 0].clone(), scores.clone(), tokens.reshape(-1, *shape).clone())
+
+    def _checked(self, x: Tensor) -> Tensor:
+        side = self.image_size
+        if x.ndim != 4 or x.shape[1:] != (3, side, side):
+            raise ValueError(f"x: {tuple(x.shape)} given; this detector takes (B, 3, {side}, {side})")
+        return x
+
+    def _class_rows(self, names: Sequence[str] | None, count: int) -> Tensor:
+        """Return each picture's row in class_names, int64 (B,) on the device; raises ValueError."""
+        known = self.class_names
+        listed = f"this {self.name} bundle has {', '.join(known) or 'no class names'}"
+        if names is None:
+            if len(known) > 1:
+                raise ValueError(f"class_names: none given; {listed}; give one for each picture")
+            return torch.zeros(count, dtype=torch.int64, device=self.device)
+        if isinstance(names, str) or len(names) != count:
+            raise ValueError(f"class_names: {names!r} given for {count} pictures; give a list of as many")
+        for name in names:
+            if name not in known:
+                raise ValueError(f"class_names: {name!r} given; {listed}")
+        rows = [known.index(name) for name in names]
+        return torch.tensor(rows, dtype=torch.int64, device=self.device)
+
+    def _batches(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Split for the device. One picture fills a CPU; so its rows equal a batch of one to the last bit."""
+        return torch.split(x, 1 if self.device.type == "cpu" else len(x)) if len(x) else ()
+
+    def _packed(self, x: Tensor, classes: Tensor) -> Tensor:
+        """Return score, family scores and token map side by side, so that one copy leaves the device."""
+        families, token_map = self.score(x, classes)
+        return torch.cat([self.image_score(families)[:, None], families, token_map.flatten(1)], dim=1)
+
+    @overload
+    def full_map(self, token_map: Tensor, size: tuple[int, int] | None = None) -> Tensor: ...
+    @overload
+    def full_map(
+        self, token_map: NDArray[np.floating], size: tuple[int, int] | None = None
+    ) -> NDArray[np.float32]: ...
+    def full_map(
+        self, token_map: Tensor | NDArray[np.floating], size: tuple[int, int] | None = None
+    ) -> Tensor | NDArray[np.float32]:
+        """Return full maps (B, S, S), or (B, *size) for size=(rows, cols), 0..1, of token maps (B, ...).
+
+        A tensor gives a tensor on its own device, an array gives an array.
+        """
+        size = size or (self.image_size, self.image_size)
+        if not isinstance(token_map, Tensor):
+            return maps.layered_map(token_map, self.map_layers, size)
+        down, across = (partial(_operators, length=length, device=token_map.device) for length in size)
+        tokens = token_map.float().reshape(-1, maps.token_count(self.map_layers))
+        return maps.assemble(tokens, self.map_layers, down, across, torch.sigmoid)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=64)
+def _operators(layer: MapLayer, length: int, device: torch.device) -> tuple[Tensor, ...]:
+    return tuple(torch.tensor(operator, device=device) for operator in maps.axis_operators(layer, length))

@@ -1,0 +1,219 @@
+"""Several detectors as one: weighted scores and maps, and one pass through a tower that members share."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.bundles.files import new_folder, read_bundle, write_bundle
+from model.bundles.record import LABELS, BundleRecord
+from model.detectors.base import FaceDetector
+from model.detectors.contract import Built, Detector, DetectorKind
+from model.detectors.registry import detector_kind
+from model.detectors.tower_detector import TwoStreamDetector
+from model.errors import BundleError
+from model.maps import MapLayer
+from model.precision import Precision
+from model.towers.visual import TowerOutput
+from model.weights.clip import ClipWeights
+
+NAME = "ensemble"
+UNLABELLED = {"clip": "", "prompts": "", "trained": True}
+"""Stands for the labels that an ensemble does not keep of its members: they change no result."""
+
+
+def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> Path:
+    """Build a bundle of other bundles. Returns its folder.
+
+    members: folder of a bundle to its weight, above 0; weights count by their share of the sum. The new
+    bundle holds all that it needs; a tower that members have in common is kept once. Raises BundleError.
+    """
+    out = new_folder(out_dir)
+    total = sum(members.values())
+    if len(members) < 2 or not all(0 < weight < math.inf for weight in members.values()):
+        raise BundleError(
+            f"members: {dict(members)} given; two bundles at least, with weights above 0, are needed"
+        )
+    read = [read_bundle(Path(folder)) for folder in members]
+    records = [record for record, _ in read]
+    if any(record.detector == NAME for record in records):
+        raise BundleError("members: an ensemble is no member; give the bundles that it was made of")
+    tensors: dict[str, Tensor] = {}
+    holders: dict[str, int] = {}
+    entries = []
+    for number, ((record, own), weight) in enumerate(zip(read, members.values(), strict=True)):
+        holder = holders.setdefault(_tower_digest(own), number)
+        kept = {n: t for n, t in own.items() if holder == number or not n.startswith("visual.")}
+        tensors |= {f"{number}.{name}": tensor for name, tensor in kept.items()}
+        what = record.model_dump(mode="json", exclude=set(LABELS))
+        entries.append({"weight": weight / total, "tower": holder, "record": what})
+    return write_bundle(out, tensors, _record(records, entries))
+
+
+def _record(records: list[BundleRecord], entries: list[dict[str, Any]]) -> BundleRecord:
+    """Return the record of an ensemble: input and grid of the member with the largest input."""
+    largest = max(records, key=lambda record: record.image_size)
+    names = _class_names(records)
+    detectors = [record.detector for record in records]
+    return largest.model_copy(
+        update={
+            "detector": NAME,
+            "settings": {"members": entries} | ({"class_names": names} if names else {}),
+            "family_names": tuple(_unique(detectors)),
+            "clip": ", ".join(dict.fromkeys(record.clip for record in records)),
+            "prompts": "; ".join(f"{record.detector}: {record.prompts}" for record in records),
+            "trained": all(record.trained for record in records),
+        }
+    )
+
+
+def _class_names(records: list[BundleRecord]) -> tuple[str, ...]:
+    named = {record.class_names for record in records} - {()}
+    if len(named) > 1:
+        lists = " and ".join(", ".join(names) for names in sorted(named))
+        raise BundleError(f"members: class names differ ({lists}); build members with the same ones")
+    return named.pop() if named else ()
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    return [n if names.count(n) == 1 else f"{n}_{names[: i + 1].count(n)}" for i, n in enumerate(names)]
+
+
+def _tower_digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(n for n in tensors if n.startswith("visual.")):
+        digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Ensemble(FaceDetector):
+    """The detector over a loaded bundle of members. Family scores: each member's image score."""
+
+    def __init__(
+        self, record: BundleRecord, tensors: dict[str, Tensor], device: str, precision: Precision
+    ) -> None:
+        super().__init__(record, device, precision)
+        entries = record.settings["members"]
+        self.shares = [float(entry["weight"]) for entry in entries]
+        self.members: list[Any] = [
+            _load(entry, number, tensors, device, precision) for number, entry in enumerate(entries)
+        ]
+        self.passes = _passes(self.members, [entry["tower"] for entry in entries])
+        self._layers, self._places = _merged([member.map_layers for member in self.members], self.shares)
+
+    @property
+    def map_layers(self) -> tuple[MapLayer, ...]:
+        """The members' layers; those that are upsampled alike are one."""
+        return self._layers
+
+    def image_score(self, family_scores: Tensor) -> Tensor:
+        """Return the weighted mean (B,) of the members' scores (B, members)."""
+        return family_scores @ family_scores.new_tensor(self.shares)
+
+    def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Map normalised pictures (B, 3, S, S) to the members' scores (B, members) and token maps (B, M)."""
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        for numbers in self.passes:
+            first = self.members[numbers[0]]
+            own = self._input(first, x)
+            if isinstance(first, TwoStreamDetector):
+                found |= dict(
+                    zip(numbers, shared_heads([self.members[n] for n in numbers], own), strict=True)
+                )
+            else:
+                found[numbers[0]] = first.score(own, classes)
+        ordered = [found[number] for number in range(len(self.members))]
+        scores = [m.image_score(families) for m, (families, _) in zip(self.members, ordered, strict=True)]
+        return torch.stack(scores, dim=1), self._mixed([tokens.flatten(1) for _, tokens in ordered])
+
+    def _input(self, member: FaceDetector, x: Tensor) -> Tensor:
+        """Return pictures as a member takes them; what has another side is made of the rounded pixels."""
+        theirs, ours = member.record, self.record
+        if (theirs.image_size, theirs.mean, theirs.std) == (ours.image_size, ours.mean, ours.std):
+            return x
+        pixels = x.mul(self._std).add(self._mean).mul(255).round().clamp(0, 255).byte()
+        return member.prepare(pixels.permute(0, 2, 3, 1))
+
+    def _mixed(self, tokens: list[Tensor]) -> Tensor:
+        """Return the ensemble's token map (B, M): weights of linear layers are in the numbers themselves."""
+        parts: list[Tensor | None] = [None] * len(self._layers)
+        for member, share, places, numbers in zip(
+            self.members, self.shares, self._places, tokens, strict=True
+        ):
+            sizes = [layer.grid**2 for layer in member.map_layers]
+            for layer, place, part in zip(
+                member.map_layers, places, torch.split(numbers, sizes, dim=1), strict=True
+            ):
+                weighted = part if layer.logit else share * layer.weight * part
+                before = parts[place]
+                parts[place] = weighted if before is None else before + weighted
+        return torch.cat([part for part in parts if part is not None], dim=1)
+
+    def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the raw image and patch features of the first member."""
+        found: tuple[Tensor, list[Tensor]] = self.members[0].encode_image(self._input(self.members[0], x))
+        return found
+
+
+def _load(
+    entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor], device: str, precision: Precision
+) -> Detector:
+    record = BundleRecord(**entry["record"], **UNLABELLED)
+    own = {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith(f"{number}.")}
+    visual = f"{entry['tower']}.visual."
+    own |= {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith(visual)}
+    return detector_kind(record.detector).load(record, own, device, precision)
+
+
+def _passes(members: Sequence[Any], towers: Sequence[int]) -> list[list[int]]:
+    """Group members whose two-stream passes are the same but for the taps, and let them share the tower."""
+    groups: dict[Any, list[int]] = {}
+    for number, (member, tower) in enumerate(zip(members, towers, strict=True)):
+        key: Any = number
+        if isinstance(member, TwoStreamDetector):
+            record = member.record
+            given = record.image_size, record.mean, record.std, record.vision, member.positions
+            key = tower, given, member.stream_blocks.start
+        groups.setdefault(key, []).append(number)
+    for first, *others in groups.values():
+        for number in others:
+            members[number].tower = members[first].tower
+    return list(groups.values())
+
+
+def shared_heads(members: Sequence[TwoStreamDetector], x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return each member's family scores and token maps of one pass over pictures (B, 3, S, S)."""
+    first, taps = members[0], sorted({tap for m in members for tap in m.stream_blocks.taps})
+    seen = first.tower.two_stream(first.tower.embed(x), first.stream_blocks.start, taps)
+    tapped = dict(zip(taps, seen.taps, strict=True))
+    return [m.heads(TowerOutput(seen.final, [tapped[tap] for tap in m.stream_blocks.taps])) for m in members]
+
+
+def _merged(
+    layers: Sequence[tuple[MapLayer, ...]], shares: Sequence[float]
+) -> tuple[tuple[MapLayer, ...], list[list[int]]]:
+    """Return the layers of an ensemble, and for each member's layers their places among them."""
+    found: list[MapLayer] = []
+    places: list[list[int]] = []
+    for own, share in zip(layers, shares, strict=True):
+        places.append([])
+        for layer in own:
+            if layer.logit:  # a sigmoid comes between: it stays on its own, weighted after it
+                found.append(replace(layer, weight=share * layer.weight))
+            elif (alike := replace(layer, weight=1.0)) not in found:
+                found.append(alike)
+            places[-1].append(len(found) - 1 if layer.logit else found.index(alike))
+    return tuple(found), places
+
+
+def _no_build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Built:
+    raise BundleError("detector: an ensemble is made of bundles; see build_ensemble, or s2sw bundle ensemble")
+
+
+KIND = DetectorKind(_no_build, Ensemble)

@@ -1,0 +1,107 @@
+"""Prompts that name the class of the object: its normal and anomalous states in templates of sentences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.errors import BundleError
+from model.prompts.families import tokens
+from model.prompts.handwritten import ANOMALOUS_STATES, BATCH, NORMAL_STATES, TEMPLATES
+from model.towers.text import TextTower
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """States and templates with a place ``{}``. normalised: each prompt's feature counts by its direction."""
+
+    normal: Sequence[str]
+    anomalous: Sequence[str]
+    templates: Sequence[str]
+    normalised: bool
+
+    def features(self, tower: TextTower, class_name: str) -> Tensor:
+        """Return the L2-normalised vectors (2, C), normal and anomalous, of a class."""
+        both = [self._mean(tower, [s.format(class_name) for s in states]) for states in self._states]
+        return functional.normalize(torch.stack(both), dim=-1)
+
+    @property
+    def _states(self) -> tuple[Sequence[str], Sequence[str]]:
+        return self.normal, self.anomalous
+
+    def _mean(self, tower: TextTower, texts: list[str]) -> Tensor:
+        ids = tokens([t.format(text) for text in texts for t in self.templates], tower.shape.context)
+        features = torch.cat([tower.encode_tokens(some) for some in torch.split(ids, BATCH)])
+        return (functional.normalize(features, dim=-1) if self.normalised else features).mean(dim=0)
+
+
+WINCLIP = PromptSet(NORMAL_STATES, ANOMALOUS_STATES, TEMPLATES, normalised=False)
+"""Source: the prompt ensemble of WinCLIP (Jeong et al., CVPR 2023), averaged as its open code does."""
+
+APRIL_GAN = PromptSet(
+    NORMAL_STATES,
+    ("damaged {}", "broken {}", "{} with flaw", "{} with defect", "{} with damage"),
+    (
+        "a bad photo of a {}.",
+        "a low resolution photo of the {}.",
+        "a bad photo of the {}.",
+        "a cropped photo of the {}.",
+        "a bright photo of a {}.",
+        "a dark photo of the {}.",
+        "a photo of my {}.",
+        "a photo of the cool {}.",
+        "a close-up photo of a {}.",
+        "a black and white photo of the {}.",
+        "a bright photo of the {}.",
+        "a cropped photo of a {}.",
+        "a jpeg corrupted photo of a {}.",
+        "a blurry photo of the {}.",
+        "a photo of the {}.",
+        "a good photo of the {}.",
+        "a photo of one {}.",
+        "a close-up photo of the {}.",
+        "a photo of a {}.",
+        "a low resolution photo of a {}.",
+        "a photo of a large {}.",
+        "a blurry photo of a {}.",
+        "a jpeg corrupted photo of the {}.",
+        "a good photo of a {}.",
+        "a photo of the small {}.",
+        "a photo of the large {}.",
+        "a black and white photo of a {}.",
+        "a dark photo of a {}.",
+        "a photo of a cool {}.",
+        "a photo of a small {}.",
+        "there is a {} in the scene.",
+        "there is the {} in the scene.",
+        "this is a {} in the scene.",
+        "this is the {} in the scene.",
+        "this is one {} in the scene.",
+    ),
+    normalised=True,
+)
+"""Source: APRIL-GAN (Chen et al., VAND workshop 2023), zero-shot winner."""
+
+
+def class_names(options: Mapping[str, Any], detector: str) -> tuple[str, ...]:
+    """Return the option class_name, a name or several, as names; raises BundleError for none or nonsense."""
+    given = options.get("class_name") or ()
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names:
+        raise BundleError(
+            f"class_name: {detector} needs the name of what the pictures show, such as 'bottle'; "
+            "give one, or several if objects differ"
+        )
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or names.count(name) > 1:
+            raise BundleError(f"class_name: {name!r} given; names must be text, and each one stand once")
+    return names
+
+
+@torch.inference_mode()
+def class_vectors(tower: TextTower, names: Sequence[str], prompts: PromptSet) -> Tensor:
+    """Return the vectors (classes, 2, C) of some class names, L2-normalised."""
+    return torch.stack([prompts.features(tower, name) for name in names])

@@ -1,0 +1,141 @@
+"""CLIP's visual tower: one ViT, read as the plain stream or as two streams (original and v-v).
+
+Source: the S2SWCLIP paper, section on the visual encoder, and the DPAM attention of AnomalyCLIP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.towers.blocks import Block, Blocks
+from model.towers.shapes import VisionShape
+from model.towers.stem import Stem
+
+Resize = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, slots=True)
+class TowerOutput:
+    """final: the original stream's class token after the last block, (B, width).
+
+    taps: raw token streams after the asked blocks, each (B, N, width), class token first.
+    """
+
+    final: Tensor
+    taps: list[Tensor]
+
+
+def resize_positions(positions: Tensor, grid: int, how: Resize) -> Tensor:
+    """Resize positions (1 + own * own, width) to (1 + grid * grid, width); the class position stays.
+
+    ``bilinear`` is without antialiasing (S2SWCLIP, AnomalyCLIP), ``bicubic`` with it (open_clip,
+    APRIL-GAN); both with align_corners=False.
+    """
+    own = round((positions.shape[0] - 1) ** 0.5)
+    if own == grid:
+        return positions
+    square = positions[1:].reshape(1, own, own, -1).permute(0, 3, 1, 2)
+    square = functional.interpolate(
+        square, size=(grid, grid), mode=how, align_corners=False, antialias=how == "bicubic"
+    )
+    return torch.cat([positions[:1], square.flatten(2).squeeze(0).T])
+
+
+class VisionTower(nn.Module):
+    """A CLIP ViT over a fixed grid of patches. Parameter names are those of CLIP's ``visual.``.
+
+    With a stem, patches are what it says of them, and conv1 is a product with kernels of one patch.
+    """
+
+    def __init__(self, shape: VisionShape) -> None:
+        super().__init__()
+        width = shape.width
+        self.shape = shape
+        if shape.stem is None:
+            self.conv1 = nn.Conv2d(3, width, shape.patch, stride=shape.patch, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(shape.patch_channels, width, 1, bias=False)
+            self.stem = Stem(shape.stem)
+        self.class_embedding = nn.Parameter(torch.empty(width))
+        self.positional_embedding = nn.Parameter(torch.empty(shape.grid**2 + 1, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Blocks(width, shape.heads, shape.layers, shape.activation)
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.empty(width, shape.embed_dim))
+
+    def fit_grid(self, grid: int, how: Resize) -> None:
+        """Resize the positions once, so that every later image of grid * grid patches fits."""
+        self.positional_embedding = nn.Parameter(
+            resize_positions(self.positional_embedding.detach(), grid, how), requires_grad=False
+        )
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Compute everything before ln_post in dtype; ln_post and the projection stay in float32."""
+        self.to(dtype)
+        self.ln_post.float()
+        self.proj.data = self.proj.data.float()
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Map normalised images (B, 3, S, S) to tokens (B, N, width), positions added, before ln_pre."""
+        images = images.to(self.conv1.weight.dtype)
+        return self.embed_patches(self.cut(images) if self.shape.stem is None else self.stem(images))
+
+    def cut(self, images: Tensor) -> Tensor:
+        """Cut images (B, 3, S, S) into patches (B, g * g, 3 * patch * patch); a rest is left out."""
+        patch = self.shape.patch
+        grid = images.shape[-1] // patch
+        cut = images[..., : grid * patch, : grid * patch]
+        cut = cut.reshape(*cut.shape[:2], grid, patch, grid, patch)
+        return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+    def embed_patches(self, patches: Tensor) -> Tensor:
+        """Map patches (B, g * g, patch_channels) to tokens (B, N, width), class token first."""
+        # a product, not a convolution: cuDNN would round float32 to TF32
+        tokens = functional.linear(patches, self.conv1.weight.flatten(1))
+        first = self.class_embedding.expand(tokens.shape[0], 1, -1)
+        return torch.cat([first.to(tokens.dtype), tokens], dim=1) + self.positional_embedding
+
+    def plain(self, tokens: Tensor, taps: Sequence[int] = ()) -> tuple[Tensor, list[Tensor]]:
+        """Run all blocks over embedded tokens; return them, and copies after the 1-based blocks in taps."""
+        x = self.ln_pre(tokens)
+        kept = []
+        for number, block in enumerate(self.transformer, 1):
+            x = block(x)
+            if number in taps:
+                kept.append(x)
+        return x, kept
+
+    def two_stream(self, tokens: Tensor, start: int, taps: Sequence[int]) -> TowerOutput:
+        """Run the blocks from the 1-based ``start`` on in two streams; tap the v-v one.
+
+        The v-v stream starts as the tokens that enter block ``start`` and has no MLP. Of the last
+        block's original stream only the class token is computed: nothing reads the others.
+        """
+        x = self.ln_pre(tokens)
+        y = x
+        kept = []
+        for number, block in enumerate(self.transformer, 1):
+            if number < start:
+                x = y = block(x)
+                continue
+            x, y = two_streams(block, x, y, only_class=number == len(self.transformer))
+            if number in taps:
+                kept.append(y)
+        return TowerOutput(x[:, 0], kept)
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Map raw tap tokens (..., width) to the joint space (..., C): ln_post, then the projection."""
+        return self.ln_post(tokens.float()) @ self.proj  # type: ignore[no-any-return]
+
+
+def two_streams(block: Block, x: Tensor, y: Tensor, *, only_class: bool) -> tuple[Tensor, Tensor]:
+    """Run one block over both streams: x as CLIP does, y + out_proj(softmax(v v^T / sqrt d) v)."""
+    q, k, v = block.attn.project(block.ln_1(x))
+    y = y + block.attn.attend(v, v, v)
+    if only_class:
+        x, q = x[:, :1], q[:, :, :1]
+    return block.feed(x + block.attn.attend(q, k, v)), y

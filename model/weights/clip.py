@@ -1,0 +1,197 @@
+"""CLIP weights from any file they come in, as one state dict in OpenAI's naming."""
+
+import logging
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from model.errors import BundleError
+from model.towers.blocks import Activation
+from model.towers.preprocess import Colour
+from model.towers.shapes import GELU_WIDTHS, TextShape, VisionShape, text_shape, vision_shape
+from model.towers.text import TextTower
+from model.towers.visual import VisionTower
+from model.weights.hints import Hints, hints_beside
+from model.weights.huggingface import from_huggingface, is_huggingface
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = Hints()
+TEXT_PREFIXES = (
+    "transformer.",
+    "token_embedding.",
+    "positional_embedding",
+    "ln_final.",
+    "text_projection",
+)
+IGNORED = frozenset(
+    {"logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size", "attn_mask"}
+)
+"""Entries of CLIP files that the detector does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipWeights:
+    """A CLIP in memory: float32 tensors by OpenAI's names (``visual.*`` and the text side), and shapes."""
+
+    tensors: dict[str, Tensor]
+    vision: VisionShape
+    text: TextShape
+    normalisation: tuple[Colour, Colour]
+    source: str
+    """Named in errors: a path, or what made the weights."""
+
+    @property
+    def label(self) -> str:
+        """What bundle.json calls the weights: the file's name, no path."""
+        return Path(self.source).name
+
+    def with_activation(self, activation: Activation) -> "ClipWeights":
+        """Return the same weights, read with another activation."""
+        vision = replace(self.vision, activation=activation)
+        return replace(self, vision=vision, text=replace(self.text, activation=activation))
+
+    def visual_tensors(self) -> dict[str, Tensor]:
+        """Return the visual tower's tensors, named as in VisionTower."""
+        return {n.removeprefix("visual."): t for n, t in self.tensors.items() if n.startswith("visual.")}
+
+    def bundled(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors of a bundle: the visual ones by their full names, and a detector's own."""
+        return {n: t for n, t in self.tensors.items() if n.startswith("visual.")} | dict(own)
+
+    def vision_tower(self) -> VisionTower:
+        """Return the visual tower with its own positional grid, frozen, in float32."""
+        return load_vision(self.vision, self.visual_tensors(), self.source)
+
+    def text_tower(self) -> TextTower:
+        """Return the text tower, frozen, in float32."""
+        tower = TextTower(self.text)
+        load_exactly(
+            tower, {n: t for n, t in self.tensors.items() if n.startswith(TEXT_PREFIXES)}, self.source
+        )
+        return tower
+
+
+def load_vision(shape: VisionShape, tensors: Mapping[str, Tensor], source: str) -> VisionTower:
+    """Return a frozen visual tower that holds these tensors themselves, named as in VisionTower."""
+    with torch.device("meta"):  # nothing is drawn or allocated only to be replaced
+        tower = VisionTower(shape)
+    load_exactly(tower, tensors, source)
+    return tower
+
+
+def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Fill every parameter of module from tensors, no more and no less, and freeze it for inference."""
+    wanted = {n: tuple(p.shape) for n, p in module.state_dict().items()}
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors:
+            raise BundleError(f"{source}: tensor {name!r} is missing; the file is cut or of another model")
+        if name not in wanted:
+            raise BundleError(
+                f"{source}: tensor {name!r} belongs to no plain CLIP ViT; this kind of tower is not supported"
+            )
+        if tuple(tensors[name].shape) != wanted[name]:
+            raise BundleError(
+                f"{source}: tensor {name!r} is {tuple(tensors[name].shape)} where the other tensors call for "
+                f"{wanted[name]}; the file mixes two models"
+            )
+    module.load_state_dict(dict(tensors), assign=True)  # no copy: a bundle's file stays mapped
+    module.requires_grad_(False).eval()
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a file of tensors without running any code from it: safetensors, TorchScript or torch.save.
+
+    Returns what lies in it: names to tensors, or, for torch.save, the nested dict that was saved.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        if _is_torchscript(path):
+            return _read_torchscript(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BundleError(f"{path}: no such file") from None
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise BundleError(
+            f"{path}: not a readable file of tensors ({type(error).__name__}); files that hold anything "
+            "but tensors are refused, save the state dict alone"
+        ) from error
+    if not isinstance(found, dict):
+        raise BundleError(f"{path}: holds a {type(found).__name__}; a dict of tensors is needed")
+    return found
+
+
+def _read_torchscript(path: Path) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        # OpenAI's files are TorchScript and will stay so, whatever replaces it
+        warnings.filterwarnings("ignore", message=".*torch.jit.load.* is deprecated", category=FutureWarning)
+        return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def read_clip(path: Path, hints: Hints = UNKNOWN) -> ClipWeights:
+    """Read a CLIP from OpenAI's .pt, an open_clip file or a Hugging Face (CLIPModel) safetensors file."""
+    tensors = _unwrapped(read_tensors(path), str(path))
+    hints = hints.or_else(hints_beside(path))
+    if _is_torchscript(path):  # only OpenAI publishes these
+        hints = hints.or_else(Hints("quick_gelu"))
+    if is_huggingface(tensors):
+        tensors = from_huggingface(tensors, str(path))
+    return clip_from_tensors(tensors, str(path), hints)
+
+
+def clip_from_tensors(tensors: Mapping[str, Tensor], source: str, hints: Hints = UNKNOWN) -> ClipWeights:
+    """Take a state dict in OpenAI's or open_clip's naming as a CLIP; source names it in errors."""
+    plain = {n.removeprefix("text."): t.float() for n, t in tensors.items()}
+    plain = {n: t for n, t in plain.items() if n not in IGNORED}
+    stray = [n for n in plain if not n.startswith(("visual.", *TEXT_PREFIXES))]
+    if stray:
+        raise BundleError(f"{source}: tensor {stray[0]!r} belongs to no plain CLIP ViT; not supported")
+    activation = hints.activation or _assumed_activation(plain, source)
+    return ClipWeights(
+        plain,
+        vision_shape(plain, source, activation, hints.vision_heads),
+        text_shape(plain, source, activation, hints.text_heads),
+        hints.normalisation,
+        source,
+    )
+
+
+def _assumed_activation(tensors: Mapping[str, Tensor], source: str) -> Activation:
+    conv = tensors.get("visual.conv1.weight")
+    activation: Activation = "gelu" if conv is not None and conv.shape[0] in GELU_WIDTHS else "quick_gelu"
+    log.warning(
+        "%s does not say its activation; %s is assumed (build_bundle(activation=...) sets it)",
+        source,
+        activation,
+    )
+    return activation
+
+
+def _unwrapped(found: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Take the state dict out of a training checkpoint; refuse what is not tensors."""
+    inner = found.get("state_dict", found)
+    if not isinstance(inner, dict):
+        raise BundleError(f"{source}: 'state_dict' is a {type(inner).__name__}, not a dict of tensors")
+    for name, value in inner.items():
+        if not isinstance(value, Tensor):
+            raise BundleError(
+                f"{source}: entry {name!r} is a {type(value).__name__}, no tensor; save the state dict alone"
+            )
+    return {name.removeprefix("module."): value for name, value in inner.items()}

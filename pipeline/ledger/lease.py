@@ -1,0 +1,99 @@
+"""One run at a time in an output: a lease that a crash does not leave behind for ever.
+
+The lease is the file ``runs/lease-N``. Only one process can create the next N, on a file system as on S3; the
+highest N counts. Its holder renews it; who finds it expired, or its process dead, creates N + 1.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+from connectors.outputs.folder import OutputFolder
+from pipeline.ledger.process_mark import is_dead, process_mark
+
+PREFIX = "runs/lease-"
+SECONDS = 120.0
+RENEW_SECONDS = 30.0
+
+
+class LeaseHeldError(Exception):
+    """Another run works on this output."""
+
+
+class LeaseLostError(Exception):
+    """This run was silent for so long that another took its place; it must not write any more."""
+
+
+class Lease:
+    """A context manager that holds the output. ``check`` before every commit."""
+
+    def __init__(self, output: OutputFolder, run_id: str) -> None:
+        self._output = output
+        self._run_id = run_id
+        self._name = ""
+        self._valid_until = 0.0
+        self._released = threading.Event()
+        self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        """Raises LeaseHeldError, naming the holder."""
+        held = self._leases()
+        if held:
+            self._refuse_if_alive(held[-1])
+        number = int(held[-1].removeprefix(PREFIX)) + 1 if held else 0
+        self._name = f"{PREFIX}{number:06}"
+        if not self._output.create(self._name, self._document(SECONDS)):
+            raise LeaseHeldError("another run has just started on this output")
+        if self._leases()[-1] != self._name:  # the listing above was older than another run's start
+            self._output.delete(self._name)
+            raise LeaseHeldError("another run has just started on this output")
+        self._valid_until = time.monotonic() + SECONDS
+        for name in held:
+            self._output.delete(name)
+        self._renewer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._released.set()
+        self._renewer.join()
+        self._output.delete(self._name)
+
+    def check(self) -> None:
+        """Raise LeaseLostError unless this run certainly still holds the output."""
+        if time.monotonic() >= self._valid_until:
+            raise LeaseLostError("the storage did not answer for so long that another run may have started")
+
+    def _leases(self) -> list[str]:
+        return [name for name in self._output.names("runs") if name.startswith(PREFIX)]
+
+    def _refuse_if_alive(self, name: str) -> None:
+        try:
+            holder: dict[str, Any] = json.loads(self._output.read(name))
+        except FileNotFoundError:  # released in between
+            return
+        if time.time() < holder["expires"] and not is_dead(holder["process"]):
+            process, left = holder["process"], holder["expires"] - time.time()
+            raise LeaseHeldError(
+                f"run {holder['run_id']} on host {process['host']} (pid {process['pid']}) is working on this "
+                f"output; if it is gone, wait {left:.0f} s"
+            )
+
+    def _document(self, seconds: float) -> bytes:
+        content = {"run_id": self._run_id, "process": process_mark(), "expires": time.time() + seconds}
+        return json.dumps(content).encode()
+
+    def _renew(self) -> None:
+        while not self._released.wait(RENEW_SECONDS):
+            asked = time.monotonic()
+            # everything: a lease that cannot be renewed runs out by itself, and check() says so
+            with contextlib.suppress(Exception):
+                if self._leases()[-1:] != [self._name]:
+                    self._valid_until = 0.0
+                    return
+                self._output.write(self._name, self._document(SECONDS))
+                self._valid_until = asked + SECONDS

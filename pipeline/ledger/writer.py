@@ -1,0 +1,131 @@
+"""The one writer: whole objects into part files, slices first, objects last.
+
+The objects part is the commit point. A slices part that no objects part names belongs to a writer that was
+killed in between; it is removed at the next start, and its objects are screened again.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors.outputs.folder import OutputFolder
+from connectors.storage.objects import StoredObject
+from pipeline.stages.collecting import FinishedObject
+from schemas.config import PartSettings
+from schemas.tables import OBJECTS, SLICES
+
+Row = dict[str, Any]
+
+
+class Writer:
+    """Collects rows and commits them as parts ``slices/RUN-00000.parquet`` and ``objects/RUN-00000.parquet``.
+
+    constants: columns that are the same in every row of the run (bundle, fingerprint, run_id, threshold).
+    keep_uri: open mode; private mode writes no uri. before_commit raises if this run may write no more.
+    uid_ids: makes the columns ``study_id`` ... of digests of UIDs; by default there are none.
+    """
+
+    def __init__(
+        self,
+        output: OutputFolder,
+        settings: PartSettings,
+        constants: Row,
+        keep_uri: bool,
+        before_commit: Callable[[], None] = lambda: None,
+        uid_ids: Callable[[Sequence[bytes]], dict[str, str]] = lambda _: {},
+    ) -> None:
+        self.parts = 0
+        self._output = output
+        self._settings = settings
+        self._constants = constants
+        self._uid_ids = uid_ids
+        self._keep_uri = keep_uri
+        self._before_commit = before_commit
+        self._slices: list[Row] = []
+        self._objects: list[Row] = []
+        self._oldest = 0.0
+
+    def add(self, finished: FinishedObject, object_id: str, stored: StoredObject) -> None:
+        """Take one object; commits a part when it is large or old enough."""
+        if not self._objects:
+            self._oldest = time.monotonic()
+        count = len(finished.slices)
+        for row in finished.slices:
+            self._slices.append({**row, **self._constants, "object_id": object_id, "n_slices": count})
+        self._objects.append(self._object_row(finished, object_id, stored))
+        self.commit_if_due()
+
+    def commit_if_due(self) -> None:
+        """Commit if the part has its rows or the oldest of its objects its age."""
+        if not self._objects:
+            return
+        rows = len(self._slices) + len(self._objects)
+        if rows >= self._settings.rows or time.monotonic() - self._oldest >= self._settings.seconds:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what is collected as one part; nothing to do without objects."""
+        if not self._objects:
+            return
+        self._before_commit()
+        name = part_name(self._constants["run_id"], self.parts, self._settings)
+        if self._slices:
+            self._output.write(f"slices/{name}", parquet_bytes(self._slices, SLICES))
+        for row in self._objects:
+            row["part"] = name
+        self._before_commit()  # the slices may have taken a while
+        self._output.write(f"objects/{name}", parquet_bytes(self._objects, OBJECTS))
+        self.parts += 1
+        self._slices, self._objects = [], []
+
+    def _object_row(self, finished: FinishedObject, object_id: str, stored: StoredObject) -> Row:
+        best = max(finished.slices, key=lambda row: row["image_score"], default=None)
+        return {
+            "object_id": object_id,
+            "status": finished.status,
+            "reason": finished.reason,
+            "n_slices": len(finished.slices),
+            "max_score": best["image_score"] if best else None,
+            "max_slice": best["slice_index"] if best else None,
+            "bytes": stored.size,
+            "decoder": finished.decoder,
+            "attempts": finished.attempts,
+            "fingerprint": self._constants["fingerprint"],
+            "run_id": self._constants["run_id"],
+            "uri": stored.address if self._keep_uri else None,
+            **self._uid_ids(finished.uids),
+        }
+
+
+def part_name(run_id: str, number: int, settings: PartSettings) -> str:
+    """Return the name of a run's part: the file, below Hive folders where partitioning is asked for."""
+    site = f"site={settings.site}/" if settings.site else ""
+    date = f"date={run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/" if settings.by_date else ""
+    return f"{site}{date}{run_id}-{number:05}.parquet"
+
+
+def parquet_bytes(rows: list[Row], schema: pa.Schema) -> bytes:
+    """Return the rows as one Parquet file; columns that the schema does not list are left out."""
+    columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema]
+    return table_bytes(pa.table(columns, schema=schema))
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """Return the table as one Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=6)
+    return bytes(sink.getvalue())
+
+
+def sweep_orphans(output: OutputFolder) -> list[str]:
+    """Remove slices parts without an objects part, and temporary files; return the parts' names."""
+    committed = {name.removeprefix("objects/") for name in output.names("objects")}
+    orphans = [n for n in output.names("slices") if n.removeprefix("slices/") not in committed]
+    for name in orphans:
+        output.delete(name)
+    for folder in ("slices", "objects", "runs", "audit"):
+        output.clear_temporary(folder)
+    return orphans

@@ -1,0 +1,136 @@
+"""The frozen list of what a run has to account for, and the part of it that is still to do."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors.storage.objects import StoredObject
+from schemas.tables import MANIFEST
+
+LISTING_BATCH = 10_000
+GROUP_OBJECTS = 256  # objects of one decode task, at most: a task costs 70 ms whatever it decodes
+GROUP_BYTES = 128 << 20  # of these, on average: what a task that dies has to read again
+TASKS_A_CORE = 16  # at least, as far as there are objects, so that all cores are done at about the same time
+MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
+READER_ROWS = 16_384  # of the groups that a reader keeps
+GROUPS_PER_FILE = 500  # row groups of a to-do file: a reader parses the footer of one file only
+
+
+def freeze(
+    objects: Iterable[StoredObject],
+    object_id: Callable[[str, str], str],
+    path: Path,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write the listing to one Parquet file (schema MANIFEST), a batch at a time, and return its length.
+
+    The first batch is listed before the file is made, so that a source that cannot be listed leaves
+    nothing behind.
+    """
+    batches = _batched(objects, LISTING_BATCH)
+    first = next(batches, [])
+    count = 0
+    with pq.ParquetWriter(path, MANIFEST, compression="zstd") as writer:
+        for batch in itertools.chain([first], batches):
+            rows = [
+                (object_id(o.address, o.version), o.uri, o.size, o.etag, o.modified, o.member, o.place)
+                for o in batch
+            ]
+            columns = zip(*rows, strict=True) if rows else [[]] * len(MANIFEST)
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST, strict=True)]
+            writer.write_table(pa.table(arrays, schema=MANIFEST))
+            count += len(batch)
+            on_progress(count)
+    return count
+
+
+def _batched(objects: Iterable[StoredObject], size: int) -> Iterator[list[StoredObject]]:
+    iterator = iter(objects)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+class Todo:
+    """The objects of one pass in groups: one row group each, read alone by the task that decodes it."""
+
+    def __init__(self, folder: Path, groups: int, objects: int, group_size: int) -> None:
+        self.folder = folder
+        self.groups = groups
+        self.objects = objects
+        self.group_size = group_size
+
+    @classmethod
+    def write(cls, folder: Path, batches: Iterable[pa.RecordBatch], group_size: int) -> "Todo":
+        """Write the rows (schema MANIFEST) in the order given."""
+        folder.mkdir(parents=True, mode=0o700)
+        rows_per_file = GROUPS_PER_FILE * group_size
+        count = files = 0
+        pending: list[pa.RecordBatch] = []
+
+        def write_file(table: pa.Table) -> None:
+            nonlocal files, count
+            path = folder / f"{files:06}.parquet"
+            pq.write_table(table, path, row_group_size=group_size, compression="zstd")
+            files, count = files + 1, count + len(table)
+
+        for batch in batches:
+            pending.append(batch)
+            while sum(map(len, pending)) >= rows_per_file:
+                table = pa.Table.from_batches(pending, MANIFEST)
+                write_file(table.slice(0, rows_per_file))
+                pending = table.slice(rows_per_file).to_batches()
+        if rest := pa.Table.from_batches(pending, MANIFEST):
+            write_file(rest)
+        return cls(folder, -(-count // group_size), count, group_size)
+
+    def narrowed(self, numbers: list[int], folder: Path, size: int) -> "Todo":
+        """Write a to-do list of some of these objects, ``size`` a group."""
+        reader = TodoReader(self)
+        parts = (numbers[i : i + LISTING_BATCH] for i in range(0, len(numbers), LISTING_BATCH))
+        return Todo.write(folder, map(reader.batch, parts), size)
+
+    def read(self, group: int) -> pa.Table:
+        """Return the rows of one group (schema MANIFEST)."""
+        path = self.folder / f"{group // GROUPS_PER_FILE:06}.parquet"
+        with pq.ParquetFile(path) as file:
+            return file.read_row_group(group % GROUPS_PER_FILE)
+
+    def objects_of(self, group: int) -> list[tuple[int, StoredObject]]:
+        """Return row number and object of one group, without the ids."""
+        first = group * self.group_size
+        return [(first + i, _stored(row)) for i, row in enumerate(self.read(group).to_pylist())]
+
+
+def group_size(objects: int, size: int, cores: int) -> int:
+    """Return how many objects a task decodes: of ``objects`` of ``size`` bytes together, on some cores."""
+    most = min(GROUP_OBJECTS, GROUP_BYTES * objects // max(1, size))
+    return max(1, min(most, objects // (TASKS_A_CORE * cores)), -(-objects // MAX_GROUPS))
+
+
+class TodoReader:
+    """Rows of a to-do list by their number; keeps the groups read last."""
+
+    def __init__(self, todo: Todo) -> None:
+        self._todo = todo
+        kept = max(64, READER_ROWS // todo.group_size)
+        self._group = lru_cache(maxsize=kept)(lambda group: todo.read(group).to_pylist())
+
+    def row(self, number: int) -> tuple[str, StoredObject]:
+        """Return the id and the object of one row."""
+        row = self._group(number // self._todo.group_size)[number % self._todo.group_size]
+        return row["object_id"], _stored(row)
+
+    def batch(self, numbers: Iterable[int]) -> pa.RecordBatch:
+        """Return some rows (schema MANIFEST)."""
+        size = self._todo.group_size
+        rows = [self._group(number // size)[number % size] for number in numbers]
+        return pa.RecordBatch.from_pylist(rows, MANIFEST)
+
+
+def _stored(row: dict[str, Any]) -> StoredObject:
+    return StoredObject(**{key: value for key, value in row.items() if key != "object_id"})

@@ -1,0 +1,75 @@
+"""What stays with whoever runs the screening: the id key and the crosswalk. Never part of the results."""
+
+import hashlib
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connectors.storage.objects import is_s3
+
+
+def new_run_id() -> str:
+    """Return a name for a run that sorts by time and is never used twice."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.randbelow(16):x}"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The private files of one output: DIR/<digest of the output's address>/...
+
+    manifest.parquet is the frozen listing of the latest run; crosswalk/RUN/ holds the rows that a run
+    took up, so that all of them together name every object with results.
+    """
+
+    folder: Path
+    run_id: str
+
+    @property
+    def manifest(self) -> Path:
+        """The frozen listing (schema MANIFEST)."""
+        return self.folder / "manifest.parquet"
+
+    @property
+    def work(self) -> Path:
+        """Scratch files of this run, removed at its end."""
+        return self.folder / f"work-{self.run_id}"
+
+    def crosswalk(self, number: int) -> Path:
+        """The folder of one pass's to-do list: the first names all, later ones are in it already."""
+        return self.folder / "crosswalk" / self.run_id if number == 0 else self.work / f"pass-{number}"
+
+    def clear_abandoned(self) -> None:
+        """Remove the scratch files of killed runs. Only for the one run that holds the output."""
+        for path in self.folder.glob("work-*"):
+            if path != self.work:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove the scratch files of this run."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def open_state(private_dir: Path, output: str, run_id: str) -> RunState:
+    """Make the folder (owner only) for runs into this output."""
+    address = output.rstrip("/") if is_s3(output) else str(Path(output).absolute())
+    folder = private_dir / hashlib.sha256(address.encode()).hexdigest()[:16]
+    state = RunState(folder, run_id)
+    for path in (private_dir, folder, state.work):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return state
+
+
+def private_folder(private_dir: str | None) -> Path:
+    """Return the configured folder, or the default one."""
+    return Path(private_dir).expanduser() if private_dir else Path.home() / ".s2sw"
+
+
+def lie_in_each_other(private_dir: Path, output: str) -> bool:
+    """Tell whether whoever copies the one copies the other: results must part from their crosswalk."""
+    if is_s3(output):
+        return False
+    private, results = private_dir.resolve(), Path(output).resolve()
+    return private.is_relative_to(results) or results.is_relative_to(private)

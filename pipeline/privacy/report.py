@@ -1,0 +1,174 @@
+"""What a configured run will read, write and connect to, in plain words, before anything is started."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from connectors.storage.objects import is_s3, s3_endpoint
+from pipeline.ledger.audit import FOLDER
+from pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError, existing_key
+from pipeline.privacy.private_dir import lie_in_each_other, private_folder
+from schemas.config import ScreenConfig, config_hash
+from schemas.outcomes import Reason, Status
+from schemas.tables import DEFERRED, MANIFEST, OBJECTS, SLICES
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+SWAPS = Path("/proc/swaps")
+
+NOT_PROTECTED = (
+    "Text that is burned into pixels: pixels are read and scored, and never written; but the archive keeps "
+    "them, and whoever draws maps over pictures (`s2sw demo` does, `s2sw export` if asked to) shows them",
+    "Exports (`s2sw export`): what goes beyond results (pictures, addresses, the patient in DICOM objects) "
+    "must be asked for by name in private mode, and is then in the files of the export",
+    "What results say by themselves: scores, sizes, number of slices, modality and body part; somebody who "
+    "has the archive too can match objects by their size in bytes",
+    "Masks and token maps: coarse outlines of what looked unusual, no picture, but not nothing",
+    "Memory and swap space of this machine, its administrator, and whoever can act as this user",
+    "What other programs do with the archive, the private folder or the results",
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and its lines."""
+
+    title: str
+    lines: list[str]
+
+
+def describe_boundary(config: ScreenConfig) -> list[Section]:
+    """Return the page: what is read, written and connected to, what files hold, what is not protected."""
+    return [
+        Section("Run", [f"{config.mode} mode, configuration {config_hash(config)} (as in the audit log)"]),
+        Section("Reads", _reads(config)),
+        Section("Writes", _writes(config)),
+        Section("Files of the results hold these columns and no others", _columns(config)),
+        Section("Connects to", _connections(config)),
+        Section("Not protected", list(NOT_PROTECTED)),
+    ]
+
+
+def warnings_of(config: ScreenConfig) -> list[str]:
+    """Return what a security officer should not accept as it is."""
+    found = []
+    if config.mode == "open":
+        found.append("mode: open writes the address of every object into the results, and errors in full")
+    endpoint = s3_endpoint(config.storage) if _uses_s3(config) else None
+    if endpoint and urlsplit(endpoint).scheme == "http" and urlsplit(endpoint).hostname not in LOCAL_HOSTS:
+        found.append(f"storage.endpoint_url: {endpoint} is not encrypted; use https")
+    found += [f"{name} is set: requests to S3 go through {os.environ[name]}" for name in _proxies(config)]
+    found += _exposed(config)
+    if config.cluster.address:
+        found.append(
+            f"cluster.address: the Ray at {config.cluster.address} was started by others: its temporary "
+            "files, dashboard, usage reports and network are theirs to close (docs/privacy.md)"
+        )
+    if SWAPS.exists() and len(SWAPS.read_text().splitlines()) > 1:
+        found.append("this machine swaps: what is in memory may be written to its swap space; encrypt that")
+    return found
+
+
+def _reads(config: ScreenConfig) -> list[str]:
+    lines = [f"{config.source}: every object below it, and nothing is changed there"]
+    bundle = "built in, made once in the user's cache" if config.bundle == "embedded" else config.bundle
+    return [*lines, f"detector: {bundle}"]
+
+
+def _writes(config: ScreenConfig) -> list[str]:
+    private = private_folder(config.private_dir)
+    lines = [
+        f"{config.output}: slices/*.parquet, objects/*.parquet, runs/*.json, runs/deferred.parquet, "
+        f"{FOLDER}/*.jsonl",
+        f"{private}: what must stay here, for this user alone: crosswalk and listing (columns "
+        f"{_names(MANIFEST)})",
+    ]
+    if config.mode == "private":
+        key = f"the environment variable {KEY_ENV}" if KEY_ENV in os.environ else f"{private / KEY_FILE}"
+        lines.append(f"{key}: the id key" + ("" if KEY_ENV in os.environ else ", made on first use"))
+    if config.metrics_file:
+        lines.append(f"{config.metrics_file}: counts, times and codes of the run")
+    if not config.cluster.address:
+        lines.append(
+            f"{_temporary(config)}/s2sw-*: while it runs, Ray's logs, sockets and spilled pixels, for this "
+            "user alone; removed at the end, and after a crash when the next run starts"
+        )
+        lines.append("~/.ray/auth_token: a random token by which Ray's processes know each other")
+    return lines
+
+
+def _columns(config: ScreenConfig) -> list[str]:
+    uri = "address of the object" if config.mode == "open" else "always empty"
+    kind = "SHA-256" if config.mode == "open" else "keyed HMAC-SHA256"
+    statuses, reasons = ", ".join(Status), ", ".join(Reason)
+    return [
+        f"slices: {_names(SLICES)}",
+        f"objects: {_names(OBJECTS)}",
+        f"runs/deferred.parquet: {_names(DEFERRED)}",
+        f"object_id: {kind} of address and version; uri: {uri}",
+        f"status: {statuses}; reason: {reasons}",
+        "modality, body_part: a code of DICOM's lists, else `other`",
+        "class_name: one of the names that the detector's bundle lists",
+        "plane, applied, decoder, mask_encoding: words of the program",
+        "runs/*.json: counts, times, versions and the configuration"
+        + (", without addresses" if config.mode == "private" else ""),
+        f"{FOLDER}/*.jsonl: who ran what when, with which counts; account and host name of who runs this",
+    ]
+
+
+def _connections(config: ScreenConfig) -> list[str]:
+    lines = []
+    if _uses_s3(config):
+        endpoint = s3_endpoint(config.storage)
+        lines.append(f"{endpoint or 'AWS S3 of the region'}: read and write objects; no redirect is followed")
+        if config.storage.instance_role:
+            lines.append("169.254.169.254: this machine's metadata service, for its role's credentials")
+        if "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ or "AWS_ROLE_ARN" in os.environ:
+            lines.append("AWS STS: credentials of the role that the environment names")
+    if config.cluster.address:
+        lines.append(f"{config.cluster.address}: the Ray cluster")
+    else:
+        lines.append("127.0.0.1: Ray's processes among themselves")
+    return [*lines, "nothing else"]
+
+
+def _exposed(config: ScreenConfig) -> list[str]:
+    """Name what others could reach, and what does not fit together."""
+    found, private = [], private_folder(config.private_dir)
+    if config.mode == "private":
+        try:
+            existing_key(private)
+        except KeyFileError as error:
+            found.append(str(error))
+        if lie_in_each_other(private, config.output):
+            found.append(
+                f"private_dir: {private} and the output {config.output} lie in each other; part them"
+            )
+    for key, folder in (("private_dir", private), ("output", Path(config.output))):
+        if not is_s3(str(folder)) and folder.is_dir() and folder.stat().st_mode & 0o077:
+            found.append(f"{key}: {folder} is open to other users: chmod 700 {folder}")
+    temporary = _temporary(config)
+    if not config.cluster.address and not os.access(temporary, os.W_OK):
+        found.append(f"cluster.temp_dir: cannot write to {temporary}")
+    return found
+
+
+def _uses_s3(config: ScreenConfig) -> bool:
+    return is_s3(config.source) or is_s3(config.output)
+
+
+def _proxies(config: ScreenConfig) -> list[str]:
+    names = [name for base in PROXIES for name in (base, base.lower())]
+    return [name for name in names if os.environ.get(name)] if _uses_s3(config) else []
+
+
+def _temporary(config: ScreenConfig) -> str:
+    return config.cluster.temp_dir or tempfile.gettempdir()
+
+
+def _names(schema: pa.Schema) -> str:
+    return ", ".join(schema.names)

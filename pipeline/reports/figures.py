@@ -1,0 +1,128 @@
+"""The figures of a run's report, gathered part by part from an output folder."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.outputs.folder import OutputFolder, open_output
+from connectors.storage.objects import is_s3
+from pipeline.flagging.rule import would_flag
+from pipeline.ledger.run_records import ReportError, RunRecord, run_ids
+from pipeline.reports.histogram import ScoreHistogram
+from pipeline.results import sql_views as views
+from schemas.config import FlagSettings
+from schemas.outcomes import Reason, ScreeningError, Status
+from schemas.storage import StorageSettings
+
+THREADS = 8  # parts read at once: on S3 a part is a few small requests
+PARTS_AHEAD = 16
+
+
+@dataclass
+class Figures:
+    """Counts over committed rows. reasons are those of quarantined objects."""
+
+    scores: ScoreHistogram = field(default_factory=ScoreHistogram)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class RunReport:
+    """What a report shows: the run's own rows, and all rows made under the same settings.
+
+    unfinished: runs with committed results but no run file; they were killed, or still work. flagged: slices
+    under the same settings that reach the flagging thresholds of this run; None if it has none.
+    """
+
+    run: RunRecord
+    own: Figures = field(default_factory=Figures)
+    same_settings: Figures = field(default_factory=Figures)
+    unfinished: list[str] = field(default_factory=list)
+    flagged: int | None = None
+
+
+def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
+    """Return an output folder to read. Raises ReportError where there is none."""
+    if not is_s3(output) and not Path(output).is_dir():
+        raise ReportError(f"no such output: {output} is not a folder")
+    return open_output(output, storage)
+
+
+@contextlib.contextmanager
+def readable(output: OutputFolder) -> Iterator[None]:
+    """Turn failures of storage into a ReportError."""
+    try:
+        yield
+    except ScreeningError as error:
+        advice = {
+            Reason.NOT_FOUND: "no such bucket or folder",
+            Reason.DENIED: "permission denied; for S3 check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            Reason.TIMEOUT: "the storage does not answer; check the endpoint",
+        }
+        raise ReportError(f"cannot read {output.root}: {advice.get(error.reason, error.detail)}") from error
+    except (OSError, pa.ArrowException) as error:
+        text = " ".join(str(error).split())
+        raise ReportError(f"cannot read {output.root}: {text}") from error
+
+
+def gather(output: OutputFolder, run: RunRecord) -> RunReport:
+    """Read the few columns that the report needs; memory does not grow with the number of rows."""
+    report = RunReport(run)
+    committed = output.names("objects")
+    for table in _tables(output, committed, ["status", "reason"], run.summary.fingerprint):
+        _add_reasons(report, table)
+    parts = {name.removeprefix("objects/") for name in committed}
+    slices = [name for name in output.names("slices") if name.removeprefix("slices/") in parts]
+    for table in _tables(output, slices, ["image_score"], run.summary.fingerprint):
+        _add_scores(report, table)
+    known = set(run_ids(output))
+    report.flagged = _flagged(output, run)
+    report.unfinished = sorted({_run_of(name) for name in committed} - known)
+    return report
+
+
+def _flagged(output: OutputFolder, run: RunRecord) -> int | None:
+    flag = FlagSettings.model_validate(run.config.get("flag") or {})
+    if flag == FlagSettings():
+        return None
+    return would_flag(views.connect(output), run.summary.fingerprint, flag)[0]
+
+
+def _tables(
+    output: OutputFolder, names: list[str], columns: list[str], fingerprint: str
+) -> Iterator[pa.Table]:
+    """Yield the parts' rows made under one fingerprint, reading a bounded number of parts ahead."""
+    wanted = [*columns, "fingerprint", "run_id"]
+
+    def read(name: str) -> pa.Table:
+        return output.read_columns(name, wanted).filter(pc.field("fingerprint") == fingerprint)
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="report") as pool:
+        for start in range(0, len(names), PARTS_AHEAD):
+            yield from pool.map(read, names[start : start + PARTS_AHEAD])
+
+
+def _add_reasons(report: RunReport, table: pa.Table) -> None:
+    quarantined = table.filter(pc.field("status") == Status.QUARANTINED.value)
+    _add(report, quarantined, lambda figures, rows: figures.reasons.update(rows["reason"].to_pylist()))
+
+
+def _add_scores(report: RunReport, table: pa.Table) -> None:
+    _add(report, table, lambda figures, rows: figures.scores.add(rows["image_score"].to_numpy()))
+
+
+def _add(report: RunReport, table: pa.Table, add: Callable[[Figures, pa.Table], None]) -> None:
+    """Add rows to the figures of all, and to the run's own if they are."""
+    add(report.same_settings, table)
+    add(report.own, table.filter(pc.field("run_id") == report.run.summary.run_id))
+
+
+def _run_of(part: str) -> str:
+    """Return the run of a part's name, ``objects/.../RUN-00000.parquet``."""
+    return PurePosixPath(part).name.rpartition("-")[0]

@@ -1,0 +1,186 @@
+"""The way back from a row of results to the pixels it was made from, without a copy of them.
+
+Results name objects by their ids. The crosswalk, which stays with whoever screened, says where each lies; in
+open mode the results' own address does, and the id itself tells whether the object is still the same.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from connectors.archives.members import list_members
+from connectors.decode import decode
+from connectors.outputs.folder import OutputFolder
+from connectors.reading.archives import is_archive
+from connectors.reading.fetching import Fetcher, Payload
+from connectors.slices import Slice
+from connectors.storage.objects import StoredObject, read_object, stat_object
+from pipeline.ledger.run_records import ReportError, read_run
+from pipeline.privacy.ids import object_ids
+from schemas.decoding import DecodeSettings
+from schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
+from schemas.storage import StorageSettings
+from schemas.tables import MANIFEST
+
+FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
+
+Row = dict[str, Any]
+
+
+class NoSourceError(Exception):
+    """Nothing on this machine says where an object lies; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object to find: its id, the run that screened it, and the address that open results have."""
+
+    object_id: str
+    run_id: str
+    address: str | None = None
+
+
+class Crosswalk:
+    """The private files of runs that say where objects lie (schema MANIFEST)."""
+
+    def __init__(self, private_dir: Path) -> None:
+        self._private_dir = private_dir
+
+    def find(self, run_id: str, ids: list[str]) -> dict[str, StoredObject]:
+        """Return those of the ids that a run took up.
+
+        Ids of runs are never used twice, so it does not matter where the output lies by now.
+        """
+        files = sorted(str(path) for path in self._private_dir.glob(f"*/crosswalk/{run_id}/*.parquet"))
+        if not files:
+            return {}
+        query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
+        with duckdb.connect(config={"threads": 1}) as connection:
+            rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
+        return {row.pop("object_id"): StoredObject(**row) for row in rows.to_pylist()}
+
+
+class Sources:
+    """Finds and decodes objects of one output. Safe for several threads."""
+
+    def __init__(self, output: OutputFolder, private_dir: Path, storage: StorageSettings) -> None:
+        self._crosswalk = Crosswalk(private_dir)
+        self._storage = storage
+        self._found: dict[str, StoredObject] = {}
+        self.decode_settings: Callable[[str], DecodeSettings] = lru_cache(maxsize=64)(
+            lambda run_id: _decode_settings(output, run_id)
+        )
+
+    def find(self, wanted: list[Wanted]) -> dict[str, StoredObject]:
+        """Return the objects that the crosswalk knows, by id; asks it once for each run."""
+        missing = [one for one in wanted if one.object_id not in self._found]
+        for run_id in {one.run_id for one in missing}:
+            ids = [one.object_id for one in missing if one.run_id == run_id]
+            self._keep(self._crosswalk.find(run_id, ids))
+        return {one.object_id: self._found[one.object_id] for one in wanted if one.object_id in self._found}
+
+    def locate(self, wanted: Wanted) -> StoredObject:
+        """Return where an object lies.
+
+        Raises NoSourceError where nothing says so; ScreeningError CHANGED where an open result's address
+        holds another version by now, and storage's reasons.
+        """
+        found = self.find([wanted]).get(wanted.object_id)
+        if found is not None:
+            return found
+        if wanted.address is None:
+            raise NoSourceError(
+                f"the crosswalk of run {wanted.run_id} is not on this machine; "
+                "name its folder with --private-dir"
+            )
+        stored = _by_address(
+            wanted.address, wanted.object_id, self._storage, self.decode_settings(wanted.run_id)
+        )
+        self._keep({wanted.object_id: stored})
+        return stored
+
+    def slices(self, wanted: Wanted) -> Iterator[Slice]:
+        """Yield the slices of an object as they were screened, at full size.
+
+        Raises NoSourceError and, at once or half way, ScreeningError.
+        """
+        settings = self.decode_settings(wanted.run_id)
+        payload = read_payload(self.locate(wanted), self._storage, settings)
+        _, slices = decode(payload.data, settings, companion=payload.companion)
+        yield from slices
+
+    def _keep(self, found: dict[str, StoredObject]) -> None:
+        if len(self._found) + len(found) > FOUND_KEPT:
+            self._found = {}  # a new dictionary: other threads may read the old one
+        self._found.update(found)
+
+
+def read_payload(stored: StoredObject, storage: StorageSettings, settings: DecodeSettings) -> Payload:
+    """Return the bytes of one object, member of an archive or header of a pair. Raises ScreeningError."""
+    fetch = Fetcher(storage, settings, too_late=lambda: False)
+    for get in fetch.payloads([stored]):
+        return get()
+    raise AssertionError("unreachable: one object was asked for")
+
+
+def _decode_settings(output: OutputFolder, run_id: str) -> DecodeSettings:
+    """Return how a run decoded; the defaults where it was killed and left no file. Raises ReportError."""
+    try:
+        described = read_run(output, run_id).config.get("decode", {})
+    except FileNotFoundError:
+        described = {}
+    try:
+        # a scaled picture is made from the same pixels: a person looks at them in full
+        return DecodeSettings.model_validate({**described, "scaled": False})
+    except ValueError as error:
+        first = " ".join(str(error).split())
+        raise ReportError(f"runs/{run_id}.json: 'config.decode' is not understood ({first})") from error
+
+
+def _by_address(
+    address: str, object_id: str, storage: StorageSettings, settings: DecodeSettings
+) -> StoredObject:
+    """Return the object at an address of open results, once its id has shown that it is the same."""
+    same = object_ids(None)
+    there = False
+    for archive, member in _readings(address):
+        try:
+            for stored in _at(archive, member, storage, settings):
+                if same(stored.address, stored.version) == object_id:
+                    return stored
+            there = True
+        except ScreeningError as error:
+            if error.reason is Reason.NOT_FOUND:
+                continue
+            if error.reason in STORAGE_REASONS:
+                raise
+            there = True  # an archive that could be listed once and no longer can
+    raise ScreeningError(Reason.CHANGED if there else Reason.NOT_FOUND, address)
+
+
+def _readings(address: str) -> Iterator[tuple[str, str]]:
+    """Yield what an address can mean, archive and member: names may hold exclamation marks themselves."""
+    yield address, ""
+    parts = address.split("!")
+    for count in range(1, len(parts)):
+        archive = "!".join(parts[:count])
+        if is_archive(archive):
+            yield archive, "!".join(parts[count:])
+
+
+def _at(
+    archive: str, member: str, storage: StorageSettings, settings: DecodeSettings
+) -> Iterator[StoredObject]:
+    """Yield the object itself, or the files of that name in an archive, which may use a name twice."""
+    stored = stat_object(archive, storage)
+    if not member:
+        yield stored
+        return
+    data = read_object(stored, storage, settings.limits.object_bytes)
+    for place, (name, size) in enumerate(list_members(data, settings)):
+        if name == member:
+            yield replace(stored, size=size, member=name, place=place)

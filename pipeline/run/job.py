@@ -1,0 +1,158 @@
+"""A run's configuration, resolved and checked before anything is written."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from connectors.reading.archives import expand_archives
+from connectors.storage.objects import StoredObject, is_s3, list_objects, s3_endpoint
+from model.bundles.record import BundleRecord, read_record
+from model.detectors.embedded import embedded_bundle
+from model.errors import BundleError
+from pipeline.ledger.audit import AuditError, refuse_other_key
+from pipeline.privacy.ids import existing_key
+from pipeline.privacy.private_dir import lie_in_each_other, private_folder
+from pipeline.privacy.redaction import describe
+from pipeline.run.window import parse_until
+from pipeline.stages.classes import ClassRule, class_rule
+from schemas.config import ScreenConfig
+from schemas.outcomes import Reason, ScreeningError
+
+EMBEDDED = "embedded"
+
+
+class UsageError(Exception):
+    """The command or its configuration cannot work; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A screening that can start.
+
+    deadline: seconds since the epoch, None without a time window. classes: None where the bundle has no class
+    names.
+    """
+
+    config: ScreenConfig
+    bundle: Path
+    record: BundleRecord
+    output: OutputFolder
+    private_dir: Path
+    deadline: float | None
+    classes: ClassRule | None = None
+
+
+def prepare(config: ScreenConfig) -> Job:
+    """Check source, bundle, output, window and private folder, in this order, without writing anything.
+
+    Raises UsageError, KeyFileError for an id key that cannot be used.
+    """
+    _check_source(config)
+    bundle = resolve_bundle(config.bundle)
+    try:
+        record = read_record(bundle)
+    except BundleError as error:
+        raise UsageError(f"bundle: {error}") from error
+    try:
+        classes = class_rule(config.classes, record.class_names, config.bundle)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    output = open_output(config.output, config.storage)
+    try:
+        deadline = parse_until(config.until, datetime.now()) if config.until else None
+        output.check_writable()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except ScreeningError as error:
+        raise UsageError(
+            f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
+        ) from error
+    _check_metrics_file(config.metrics_file)
+    private_dir = _private_folder(config)
+    try:
+        refuse_other_key(output, existing_key(private_dir) if config.mode == "private" else None)
+    except AuditError as error:
+        raise UsageError(f"output: {config.output}: {error}") from error
+    return Job(config, bundle, record, output, private_dir, deadline, classes)
+
+
+def listing(config: ScreenConfig) -> Iterator[StoredObject]:
+    """List the source, archives by their members, up to the limit, without the run's own output."""
+    found = list_objects(config.source, config.storage, skip=config.output)
+    return itertools.islice(expand_archives(found, config.storage, config.decode), config.limit)
+
+
+def resolve_bundle(bundle: str) -> Path:
+    """Return the folder of a bundle; ``embedded`` is built on first use and kept in the user's cache."""
+    if bundle != EMBEDDED:
+        return Path(bundle)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "s2sw"
+    try:
+        return embedded_bundle(cache)
+    except OSError as error:
+        raise UsageError(
+            f"bundle: cannot keep the embedded bundle in {cache} ({error.strerror}); set XDG_CACHE_HOME"
+        ) from error
+
+
+def _private_folder(config: ScreenConfig) -> Path:
+    folder = private_folder(config.private_dir)
+    try:
+        LocalOutput(folder).check_writable()
+    except ScreeningError as error:
+        raise UsageError(f"private_dir: cannot write to {folder} ({error.detail})") from error
+    if config.mode == "private" and lie_in_each_other(folder, config.output):
+        raise UsageError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
+    return folder
+
+
+def _check_source(config: ScreenConfig) -> None:
+    if not is_s3(config.source) and "://" in config.source:
+        raise UsageError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
+    try:
+        first = next(list_objects(config.source, config.storage, skip=config.output), None)
+    except ScreeningError as error:
+        if config.mode == "private" and not is_s3(config.source):
+            error = ScreeningError(error.reason, describe(error))  # the detail may be a path of the archive
+        raise UsageError(
+            f"source: cannot list {config.source} ({_storage_problem(error, config)})"
+        ) from error
+    if first is None:
+        raise UsageError(f"source: {config.source} holds no files; nothing to screen")
+
+
+def _check_metrics_file(metrics_file: str | None) -> None:
+    if metrics_file is None:
+        return
+    path = Path(metrics_file).expanduser()
+    if path.is_dir():
+        raise UsageError(f"metrics_file: {path} is a folder; name a file in it, such as {path / 's2sw.prom'}")
+    try:
+        LocalOutput(path.parent).check_writable()
+    except ScreeningError as error:
+        raise UsageError(f"metrics_file: cannot write {path} ({error.detail})") from error
+
+
+def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:
+    """Say what is wrong with a place and what to do."""
+    where = s3_endpoint(config.storage) or "AWS"
+    s3 = is_s3(config.source) or is_s3(config.output)
+    if error.reason is Reason.DENIED and "locate credentials" in error.detail:
+        return (
+            "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or use the machine's role (storage.instance_role: true)"
+        )
+    if error.reason is Reason.DENIED and s3:
+        return f"{where} refused the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    advice = {
+        Reason.NOT_FOUND: "it does not exist: check the spelling",
+        Reason.DENIED: "permission denied",
+        Reason.TIMEOUT: f"{where} does not answer: check storage.endpoint_url",
+        Reason.THROTTLED: f"{where} keeps asking to slow down: try later",
+    }
+    detail = advice.get(error.reason, error.detail)
+    return f"{detail} [{where}]" if s3 and error.reason is Reason.IO_ERROR else detail

@@ -1,0 +1,124 @@
+"""What a run shows while it works: counts, rates and the time left."""
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.stages.collecting import FinishedObject
+from schemas.outcomes import Status
+
+TIMELINE_POINTS = 400
+PLAIN_SECONDS = 15.0  # without a terminal: a line that often
+
+
+@dataclass
+class Tally:
+    """Counts of one run so far."""
+
+    total: int = 0
+    slices: int = 0
+    views: int = 0
+    statuses: Counter[Status] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def objects(self) -> int:
+        """Objects with a terminal status."""
+        return self.statuses.total()
+
+    def add(self, finished: FinishedObject) -> None:
+        """Count one object."""
+        self.statuses[finished.status] += 1
+        self.slices += len(finished.slices)
+        self.views += sum(1 + len(row["tiles"]) // 4 for row in finished.slices)
+        if finished.reason is not None:
+            self.reasons[finished.reason.value] += 1
+
+
+class Timeline:
+    """Samples of the tally; thinned out as a run grows longer, so that their number stays bounded."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[float, int, int]] = []
+        self._started = 0.0
+        self._interval = 1.0
+
+    def start(self) -> None:
+        """Count seconds from now on."""
+        self._started = time.monotonic()
+
+    def add(self, objects: int, slices: int) -> None:
+        """Take a sample if the last one is old enough."""
+        seconds = time.monotonic() - self._started
+        if self.points and seconds - self.points[-1][0] < self._interval:
+            return
+        self.points.append((round(seconds, 1), objects, slices))
+        if len(self.points) > TIMELINE_POINTS:
+            self.points, self._interval = self.points[::2], 2 * self._interval
+
+
+class ProgressDisplay:
+    """A live bar on a terminal, a line now and then elsewhere; nothing with quiet."""
+
+    def __init__(self, tally: Tally, quiet: bool = False) -> None:
+        self._tally = tally
+        self._console = Console(stderr=True, quiet=quiet)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rates]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._live = Live(self._bar, console=self._console) if sys.stderr.isatty() and not quiet else None
+        self._task = self._bar.add_task("starting", total=None, rates="")
+        self._started = self._said = time.monotonic()
+
+    def __enter__(self) -> "ProgressDisplay":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def phase(self, text: str) -> None:
+        """Say what the run does now."""
+        self._bar.update(self._task, description=text)
+        if self._live is None:
+            self._console.print(text)
+
+    def start_clock(self) -> None:
+        """Measure rates from now on."""
+        self._started = time.monotonic()
+        self._bar.reset(self._task, total=self._tally.total, description="screening", rates="")
+
+    def update(self) -> None:
+        """Show the tally as it is now."""
+        rates = self._rates()
+        self._bar.update(self._task, completed=self._tally.objects, rates=rates)
+        now = time.monotonic()
+        if self._live is None and now - self._said >= PLAIN_SECONDS:
+            self._said = now
+            left = self._bar.tasks[0].time_remaining
+            end = f", about {left:.0f} s left" if left is not None else ""
+            self._console.print(f"{self._tally.objects} of {self._tally.total} objects, {rates}{end}")
+
+    def _rates(self) -> str:
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        tally = self._tally
+        quarantined = tally.statuses[Status.QUARANTINED]
+        return (
+            f"{tally.objects / elapsed:.1f} objects/s, {tally.slices} slices "
+            f"({tally.slices / elapsed:.1f}/s), {quarantined} quarantined"
+        )

@@ -1,0 +1,147 @@
+"""The decode stage: groups of listed objects in, rows with pixels at the detector's size out."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.archives.members import is_container
+from connectors.decode import decode
+from connectors.guard import reason_for
+from connectors.reading.archives import is_archive, refuse_archive
+from connectors.reading.fetching import Fetcher, Get
+from connectors.slices import Slice
+from connectors.storage.objects import StoredObject
+from pipeline.imaging.tiles import shrunk, tile_boxes
+from pipeline.listing.todo import Todo
+from pipeline.privacy.environment import enter_worker
+from pipeline.privacy.redaction import withheld
+from pipeline.stages.classes import ClassRule
+from pipeline.stages.time_limit import ended_after
+from pipeline.stages.wire import END, decoded_table
+from schemas.codes import BODY_PARTS, MODALITIES, allowed
+from schemas.config import TileSettings
+from schemas.decoding import DecodeSettings
+from schemas.outcomes import Reason, ScreeningError, Status, status_of
+from schemas.storage import StorageSettings
+
+BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DecodeStage:
+    """A function for Ray Data: the numbers of groups in a table to tables of schema DECODED.
+
+    It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
+    epoch after which objects are deferred instead of read. private: nothing but reasons gets out. classes:
+    gives each object the class name that it is judged by; None where the detector asks for none.
+    """
+
+    todo: Todo
+    side: int
+    tiles: TileSettings
+    decode: DecodeSettings
+    storage: StorageSettings
+    deadline: float | None = None
+    private: bool = False
+    classes: ClassRule | None = None
+
+    def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
+        """Decode every object of the groups."""
+        enter_worker(self.storage, self.private)
+        with withheld(self.private):
+            yield from self._tables(groups)
+
+    def _tables(self, groups: pa.Table) -> Iterator[pa.Table]:
+        pending: list[Row] = []
+        size = 0
+        for group in groups.column("id").to_pylist():
+            for row in self._rows(self.todo.objects_of(group)):
+                pending.append(row)
+                size += row["pixels"].size if "pixels" in row else 0
+                if size >= BLOCK_BYTES:
+                    yield decoded_table(pending)
+                    pending, size = [], 0
+        if pending:
+            yield decoded_table(pending)
+
+    def _rows(self, group: list[tuple[int, StoredObject]]) -> Iterator[Row]:
+        fetcher = Fetcher(self.storage, self.decode, self._too_late)
+        payloads = fetcher.payloads([stored for _, stored in group])
+        for (number, stored), get in zip(group, payloads, strict=True):
+            for row in self._object_rows(stored, get):
+                yield {"object": number, **row}
+
+    def _too_late(self) -> bool:
+        return self.deadline is not None and time.time() >= self.deadline
+
+    def _object_rows(self, stored: StoredObject, get: Get) -> Iterator[Row]:
+        """Yield the rows of one object: its slices, then its END row."""
+        started = time.monotonic()
+        count, decoder, reason = 0, "", None
+        uids: tuple[bytes, ...] = ()
+        try:
+            class_name = self._class_of(stored)
+            payload = get()
+            if is_archive(stored.uri) and is_container(payload.data):
+                raise refuse_archive(payload.data, self.decode)
+            target = self.side if self.decode.scaled and not self.tiles.size else None
+            decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
+            for count, picture in enumerate(self._guarded(slices), start=1):
+                uids = picture.uids
+                yield {**self._slice_row(count - 1, picture), "class_name": class_name}
+            if count == 0:
+                reason = Reason.MALFORMED
+        except GeneratorExit:
+            raise
+        # everything: decoders in C and Rust raise what is no Exception, and an error that reaches Ray would
+        # take the whole block with it and carry its text into Ray's logs
+        except BaseException as error:  # noqa: BLE001
+            reason = reason_for(error)
+        yield {
+            "slice_index": END,
+            "status": status_of(reason) if reason else Status.SCREENED,
+            "reason": reason,
+            "n_slices": count if reason is None else 0,
+            "decoder": decoder,
+            "attempts": 1,
+            "decode_seconds": time.monotonic() - started,
+            "uids": uids,
+        }
+
+    def _class_of(self, stored: StoredObject) -> str | None:
+        if self.classes is None:
+            return None
+        name = self.classes.class_of(stored.address)
+        if name is None:
+            raise ScreeningError(Reason.NO_CLASS)
+        return name
+
+    def _guarded(self, slices: Iterator[Slice]) -> Iterator[Slice]:
+        """Pass the slices on; one that does not come in time ends the process; it is then tried alone."""
+        while True:
+            with ended_after(self.decode.limits.seconds):
+                picture = next(slices, None)
+            if picture is None:
+                return
+            yield picture
+
+    def _slice_row(self, index: int, picture: Slice) -> Row:
+        rows, cols = picture.full_size or picture.pixels.shape[:2]
+        boxes = tile_boxes(rows, cols, self.tiles)
+        return {
+            "slice_index": index,
+            "plane": picture.plane,
+            "rows": rows,
+            "cols": cols,
+            "tiles": [edge for box in boxes for edge in box],
+            "modality": allowed(picture.modality, MODALITIES),
+            "body_part": allowed(picture.body_part, BODY_PARTS),
+            "applied": " ".join(picture.applied),
+            "pixels": np.stack(list(shrunk(picture.pixels, self.side, boxes))),
+        }

@@ -1,0 +1,201 @@
+"""The detect stage: rows with pixels in, rows with scores, token maps and masks out. Pixels end here."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from model.detectors.contract import Detection
+from model.maps import MapLayer, is_ordinary
+from pipeline.imaging.masks import SliceMaps, measure
+from pipeline.imaging.tiles import boxes_of, in_colour
+from pipeline.privacy.environment import enter_worker
+from pipeline.privacy.redaction import withheld
+from pipeline.stages.wire import DETECTED, END, table_of
+from schemas.outcomes import Reason
+from schemas.storage import StorageSettings
+
+Row = dict[str, Any]
+
+
+class Detector(Protocol):
+    """The part of a detector's face that the pipeline needs."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, pixels."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that a picture may be of; empty where the detector asks for none."""
+
+    @property
+    def map_layers(self) -> tuple[MapLayer, ...]:
+        """The grids of a token map and their ways into the full map."""
+
+    def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> Detection:
+        """Score uint8 (B, image_size, image_size, 3), each picture as one of its class."""
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """What an actor needs to know.
+
+    load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
+    torch threads on a CPU; None leaves torch's own choice. deadline: seconds since the epoch after which
+    slices are deferred instead of scored: minutes of work may lie decoded before a slow detector.
+    private: no text of an error gets out.
+    """
+
+    load: Callable[[], Detector]
+    threshold: float
+    batch_size: int
+    threads: int | None = None
+    deadline: float | None = None
+    private: bool = False
+
+
+class Views(NamedTuple):
+    """What the detector sees of a slice, and the class it is judged by.
+
+    pixels: uint8 (1 + tiles, side, side), or (1 + tiles, side, side, 3) of a coloured one.
+    """
+
+    pixels: NDArray[np.uint8]
+    class_name: str | None
+
+
+class DetectStage:
+    """A callable for Ray Data: tables of schema DECODED to tables of schema DETECTED.
+
+    Threads may call it at once. On a GPU each has a stream of its own.
+    """
+
+    def __init__(self, settings: DetectSettings) -> None:
+        self._thread = threading.local()
+        self._lock, self._last_end = threading.Lock(), 0.0
+        enter_worker(StorageSettings(), settings.private)
+        with withheld(settings.private):
+            self._start(settings)
+
+    def _start(self, settings: DetectSettings) -> None:
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self._settings = settings
+        self._detector = settings.load()
+        # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
+        side = self._detector.image_size
+        self._detector.detect(np.zeros((1, side, side, 3), np.uint8), self._detector.class_names[:1] or None)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Score the slices of a table; END rows pass through."""
+        with withheld(self._settings.private), self._own_stream():
+            return self._scored(table)
+
+    def _own_stream(self) -> contextlib.AbstractContextManager[None]:
+        """Let copies of this thread run while the GPU computes for another; nothing without a GPU."""
+        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            return contextlib.nullcontext()
+        if not hasattr(self._thread, "stream"):
+            self._thread.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        return torch.cuda.stream(self._thread.stream)
+
+    def _scored(self, table: pa.Table) -> pa.Table:
+        pixels = table.column("pixels").combine_chunks()
+        rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
+        slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
+        scored = self._score([Views(self._views(pixels[i], rows[i]), rows[i]["class_name"]) for i in slices])
+        for i, scores in zip(slices, scored, strict=True):
+            rows[i].update(self._finish(rows[i], scores))
+        return table_of(rows, DETECTED)
+
+    def _views(self, value: pa.LargeBinaryScalar, row: Row) -> NDArray[np.uint8]:
+        side, count = self._detector.image_size, 1 + len(boxes_of(row["tiles"]))
+        small = np.frombuffer(value.as_buffer(), np.uint8)
+        if small.size == count * side * side:  # grey travels as one channel
+            return small.reshape(count, side, side)
+        return small.reshape(count, side, side, 3)
+
+    def _score(self, slices: list[Views]) -> list[Row | Reason]:
+        """Return each slice's scores and maps, or the reason why there are none."""
+        if not slices:
+            return []
+        if self._settings.deadline is not None and time.time() >= self._settings.deadline:
+            return [Reason.TIME_WINDOW] * len(slices)
+        started = time.monotonic()
+        scored: list[Row | Reason] = []
+        # everything: the detector runs on whatever device, and one slice must not take its neighbours with it
+        with contextlib.suppress(Exception):
+            scored = list(self._detect(slices))
+        if not scored:  # the error is gone by now, and with it what it held of the device's memory
+            if len(slices) == 1:
+                return [Reason.DETECTOR_FAILED]
+            return [row for one in slices for row in self._score([one])]
+        share = self._seconds_since(started) / len(slices)
+        for row in scored:
+            if isinstance(row, dict):
+                row["detect_seconds"] = share
+        return scored
+
+    def _seconds_since(self, started: float) -> float:
+        """Return the seconds of a call that ends now, less those that the call before it still took."""
+        with self._lock:
+            now = time.monotonic()
+            seconds, self._last_end = now - max(started, self._last_end), now
+        return seconds
+
+    def _detect(self, slices: list[Views]) -> list[Row]:
+        """Score all views of all slices in batches and put each slice's views together again."""
+        stack = in_colour([one.pixels for one in slices])
+        names = [one.class_name for one in slices for _ in one.pixels if one.class_name is not None]
+        outs = [
+            self._detector.detect(stack[part], names[part] or None)
+            for part in _parts(len(stack), self._settings.batch_size)
+        ]
+        score = torch.cat([out.score for out in outs]).float().cpu().numpy()
+        families = torch.cat([out.family_scores for out in outs]).float().cpu().numpy()
+        maps = torch.cat([out.token_map for out in outs]).float().cpu().numpy().astype(np.float16)
+        ends = np.cumsum([len(one.pixels) for one in slices])
+        parts = [slice(end - len(one.pixels), end) for end, one in zip(ends, slices, strict=True)]
+        return [self._merge(score[p], families[p], maps[p]) for p in parts]
+
+    def _merge(
+        self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.float16]
+    ) -> Row:
+        """Take the scores of the most anomalous view: a small defect shows in one tile only."""
+        best = int(score.argmax())
+        return {"image_score": float(score[best]), "family_scores": families[best].tolist(), "maps": maps}
+
+    def _finish(self, row: Row, scores: Row | Reason) -> Row:
+        if isinstance(scores, Reason):
+            return {"reason": scores}
+        token_maps: NDArray[np.float16] = scores.pop("maps")
+        if not (np.isfinite(scores["image_score"]) and np.isfinite(token_maps).all()):
+            return {"reason": Reason.NOT_FINITE_SCORE}
+        layers = self._detector.map_layers
+        maps = SliceMaps(token_maps, layers, row["rows"], row["cols"], boxes_of(row["tiles"]))
+        mask = measure(maps, self._settings.threshold)
+        return {
+            **scores,
+            "map_max": mask.map_max,
+            "map_mean": mask.map_mean,
+            "area_fraction": mask.area_fraction,
+            "mask": mask.mask,
+            "mask_encoding": mask.mask_encoding,
+            "token_map": token_maps.tobytes(),
+            "grid": layers[0].grid,
+            "side": layers[0].side,
+            "smooth": layers[0].smooth,
+            "map_layers": None if is_ordinary(layers) else [asdict(layer) for layer in layers],
+        }
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(i, i + size) for i in range(0, count, size)]
