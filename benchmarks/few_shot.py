@@ -17,12 +17,12 @@ from torch import Tensor
 from connectors.datasets import Sample, open_dataset
 from connectors.datasets.pictures import fit_mask, read_mask, read_picture
 from model import load_detector
+from model.detectors.finding import resolve_bundle
 from model.detectors.s2swclip import S2swClip
 from model.heads.memory import distance, remembered
 from model.heads.windows import SCALES, harmonic_map, window_embeddings
 from model.metrics import PixelMetrics, image_metrics
 from pipeline.imaging.tiles import views
-from pipeline.run.job import resolve_bundle
 from schemas.decoding import DecodeSettings
 from schemas.storage import StorageSettings
 

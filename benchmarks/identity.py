@@ -12,8 +12,8 @@ from pathlib import Path
 
 from connectors.decode import decode
 from model import load_detector
+from model.detectors.finding import resolve_bundle
 from pipeline.privacy.ids import object_ids
-from pipeline.run.job import resolve_bundle
 from schemas.decoding import DecodeSettings
 from tests.archives import encoded, texture
 

@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
 from pipeline.listing.id_sets import IdSets
-from pipeline.listing.todo import Todo, freeze
+from pipeline.listing.manifest import freeze
+from pipeline.listing.todo import Todo
 from pipeline.privacy.ids import object_ids
 from schemas.tables import DEFERRED
 

@@ -35,8 +35,8 @@ from pipeline.imaging.tiles import views
 from pipeline.listing.todo import Todo
 from pipeline.run.graph import run_pass
 from pipeline.run.job import prepare
+from pipeline.run.resources import plan_resources
 from pipeline.run.run import ScreeningRun
-from pipeline.run.session import plan_resources
 from pipeline.stages.decoding import DecodeStage
 from pipeline.stages.detecting import DetectSettings
 from schemas.config import ScreenConfig

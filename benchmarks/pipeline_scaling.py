@@ -16,13 +16,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.stages import MemoryWatch, NullDecode, NullDetector
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
 from pipeline.ledger.summary import RunSummary
 from pipeline.listing.todo import Todo
 from pipeline.run.graph import run_pass
 from pipeline.run.job import prepare
+from pipeline.run.resources import plan_resources
 from pipeline.run.run import ScreeningRun
-from pipeline.run.session import plan_resources
 from pipeline.stages.detecting import DetectSettings
 from schemas.config import ScreenConfig
 

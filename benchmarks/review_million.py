@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.flagging.decisions import Decision, append
 from pipeline.ledger.writer import part_name
 from schemas.config import PartSettings

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.pipeline_efficiency import NullDetectRun
 from benchmarks.stages import MemoryWatch
 from pipeline.run.job import prepare
-from pipeline.run.session import plan_resources
+from pipeline.run.resources import plan_resources
 from schemas.config import ScreenConfig
 
 SIDE = 256

@@ -7,7 +7,8 @@ from connectors.guard import guarded
 from connectors.images.pillow import READERS, decode_raster
 from connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
 from connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
-from connectors.preflight.limits import check_object, inflate
+from connectors.preflight.inflate import inflate
+from connectors.preflight.limits import check_object
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError

@@ -1,15 +1,11 @@
 """The one place where an exception becomes a reason, without a word of the object."""
 
-import errno
 from collections.abc import Iterator
 from typing import TypeVar
 
 from schemas.outcomes import Reason, ScreeningError
 
 T = TypeVar("T")
-
-# what s3fs and the operating system answer when the server asks to slow down
-THROTTLE_ERRNOS = frozenset({errno.EBUSY, errno.EAGAIN})
 
 
 def guarded(items: Iterator[T]) -> Iterator[T]:
@@ -39,22 +35,6 @@ def reason_for(error: BaseException) -> Reason:
     if _says(error, "unsupported", "not supported", "unknown pixel mode", "unknown data organization"):
         return Reason.UNSUPPORTED
     return Reason.MALFORMED
-
-
-def reason_of(error: BaseException) -> Reason:
-    """Return the reason that a failed request or system call stands for."""
-    if isinstance(error, ScreeningError):
-        return error.reason
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return Reason.NOT_FOUND
-    if isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError":
-        return Reason.DENIED
-    # botocore raises its own time-outs, which are not TimeoutError
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return Reason.TIMEOUT
-    if isinstance(error, OSError) and error.errno in THROTTLE_ERRNOS:
-        return Reason.THROTTLED
-    return Reason.IO_ERROR
 
 
 def _says(error: BaseException, *words: str) -> bool:

@@ -43,7 +43,7 @@ def verify(
     from pipeline.ledger.audit import verify as check
     from pipeline.ledger.run_records import ReportError
     from pipeline.privacy.ids import KeyFileError, existing_key
-    from pipeline.reports.figures import open_existing, readable
+    from pipeline.results.opening import open_existing, readable
     from schemas.storage import StorageSettings
 
     try:

@@ -119,7 +119,7 @@ def build(
 
     Without network: fetch the weights file elsewhere and give its path to `--clip`.
     """
-    from model.bundles.files import build_bundle
+    from model.detectors.bundling import build_bundle
     from model.detectors.registry import detector_kind
 
     options: dict[str, Any] = {
@@ -185,7 +185,7 @@ def show(folder: Folder) -> None:
 @app.command(no_args_is_help=True)
 def verify(folder: Folder) -> None:
     """Check every byte of a bundle against its seal, and that the detector loads. Exit code 2 if not."""
-    from model.bundles.files import load_detector
+    from model.detectors.bundling import load_detector
 
     with one_line_errors():
         detector = load_detector(folder)

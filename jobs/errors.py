@@ -15,10 +15,10 @@ EXIT_DEFERRED = 3
 def one_line_errors() -> Iterator[None]:
     """Turn errors that a user can mend into one line on stderr; exit code 2, or 1 for another run."""
     from model.errors import BundleError
+    from pipeline.errors import UsageError
     from pipeline.ledger.audit import AuditError
     from pipeline.ledger.lease import LeaseHeldError, LeaseLostError
     from pipeline.privacy.ids import KeyFileError
-    from pipeline.run.job import UsageError
 
     try:
         yield

@@ -180,7 +180,7 @@ def _by_decisions(output: str, json_file: Path | None, console: Console) -> None
     from pipeline.evaluation.figures import json_record
     from pipeline.evaluation.reviewed import evaluate_decisions
     from pipeline.evaluation.tables import print_evaluation
-    from pipeline.reports.figures import open_existing, readable
+    from pipeline.results.opening import open_existing, readable
     from pipeline.results.reading import Results
     from schemas.storage import StorageSettings
 
@@ -194,8 +194,8 @@ def _by_decisions(output: str, json_file: Path | None, console: Console) -> None
 
 def _contenders(names: list[str]) -> "list[Contender]":
     from model.bundles.record import read_record
+    from model.detectors.finding import resolve_bundle
     from pipeline.evaluation.comparing import labelled
-    from pipeline.run.job import resolve_bundle
 
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -246,7 +246,7 @@ def _json(record: dict[str, Any]) -> str:
 
 def _write(path: Path | None, content: Callable[[], str]) -> None:
     """Write a file in one step."""
-    from connectors.outputs.folder import LocalOutput
+    from connectors.outputs.local import LocalOutput
 
     if path is None:
         return

@@ -122,7 +122,7 @@ def _prepare(output: str, target: Target, choice: "Choice", storage: "StorageSet
     from pipeline.exports.exporting import Export, is_private
     from pipeline.exports.formats import FORMATS, lacking, page_format
     from pipeline.privacy.environment import enter_reader
-    from pipeline.reports.figures import open_existing, readable
+    from pipeline.results.opening import open_existing, readable
 
     format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
     if package := lacking(format_):

@@ -39,8 +39,8 @@ def command(
     if every and (run or html):
         fail("--all shows every run on the terminal; leave out --run and --html", EXIT_USAGE)
     from pipeline.ledger.run_records import ReportError, all_runs, choose_run
-    from pipeline.reports.figures import open_existing, readable
     from pipeline.reports.text import print_runs
+    from pipeline.results.opening import open_existing, readable
     from schemas.storage import StorageSettings
 
     console = Console(highlight=False)
@@ -69,7 +69,7 @@ def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console
 
 def _write(path: Path, page: str, private: bool) -> None:
     """Write the page in one step; that of a private run is readable by its owner only."""
-    from connectors.outputs.folder import LocalOutput
+    from connectors.outputs.local import LocalOutput
 
     if private:
         os.umask(0o077)

@@ -50,7 +50,7 @@ def command(
     `s2sw review s3://lake-results --reviewer ada --port 8800`
     """
     from pipeline.ledger.run_records import ReportError
-    from pipeline.reports.figures import open_existing, readable
+    from pipeline.results.opening import open_existing, readable
     from pipeline.review.serving import Door
     from schemas.storage import StorageSettings
 

@@ -60,7 +60,7 @@ def command(
     from pipeline.flagging.decisions import DecisionError
     from pipeline.flagging.proposals import GroupingError
     from pipeline.ledger.run_records import ReportError
-    from pipeline.reports.figures import open_existing, readable
+    from pipeline.results.opening import open_existing, readable
     from schemas.storage import StorageSettings
 
     columns = [name.strip() for name in by.split(",") if name.strip()]
@@ -97,13 +97,13 @@ def _propose(
     folder: "OutputFolder", source: str, by: list[str], precision: float | None, rate: float | None
 ) -> tuple[list["Answer"], "FlagSettings", tuple[int, int]]:
     """Return the answers, the settings that they make, and how many slices these would flag of how many."""
-    from pipeline.exports.cases import newest_fingerprint
     from pipeline.flagging.decisions import decisions
     from pipeline.flagging.proposals import propose, settings
     from pipeline.flagging.rule import would_flag
     from pipeline.flagging.thresholds import for_precision, for_rate
     from pipeline.ledger.run_records import ReportError
     from pipeline.results.reading import Results
+    from pipeline.results.sql_views import newest_fingerprint
 
     connection = Results(folder).connect()
     connection.register("decisions", decisions(folder))

@@ -6,7 +6,7 @@ The names below are loaded at first use, so that ``model.maps`` needs NumPy alon
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model.bundles.files import build_bundle, load_detector
+    from model.detectors.bundling import build_bundle, load_detector
     from model.detectors.ensemble import build_ensemble
 
 __all__ = ["build_bundle", "build_ensemble", "load_detector"]

@@ -78,7 +78,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Serve
 @pytest.fixture(scope="session")
 def bundle(home: Path) -> Path:
     """Return the embedded detector's bundle, built once in the tests' own cache."""
-    from pipeline.run.job import resolve_bundle
+    from model.detectors.finding import resolve_bundle
 
     return resolve_bundle("embedded")
 

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import s3fs
 
-from connectors.storage.objects import s3_filesystem
+from connectors.storage.s3 import s3_filesystem
 
 ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
 START_SECONDS = 60.0

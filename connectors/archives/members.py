@@ -11,7 +11,8 @@ from typing import TypeVar
 from connectors.archives.tar import Read, TarEntry, entries
 from connectors.guard import guarded, reason_for
 from connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
-from connectors.preflight.limits import Inflater, check_inflated, check_object, check_ratio
+from connectors.preflight.inflate import Inflater
+from connectors.preflight.limits import check_inflated, check_object, check_ratio
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError
 

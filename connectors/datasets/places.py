@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectors.datasets.samples import DataSetError
-from connectors.storage.objects import is_s3
+from connectors.storage.s3 import is_s3
 
 
 def place_of(root: Path, named: str, where: str) -> str:

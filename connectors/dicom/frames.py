@@ -21,9 +21,10 @@ from connectors.dicom.codecs import (
 from connectors.dicom.header import ImageHeader
 from connectors.dicom.layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
 from connectors.grey import Frame
+from connectors.preflight.inflate import inflate
 from connectors.preflight.jpeg import check_scans, jpeg_header
 from connectors.preflight.jpeg2000 import START, check_structure, j2k_header
-from connectors.preflight.limits import check_ratio, inflate
+from connectors.preflight.limits import check_ratio
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
 

@@ -7,7 +7,7 @@ without recursion, tells truncation from absence and refuses deep nesting first 
 import struct
 from dataclasses import dataclass, field
 
-from connectors.preflight.limits import inflate
+from connectors.preflight.inflate import inflate
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError
 

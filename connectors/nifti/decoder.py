@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
 from connectors.nifti.header import VolumeHeader, read_header
-from connectors.preflight.limits import Inflater, check_inflated
+from connectors.preflight.inflate import Inflater
+from connectors.preflight.limits import check_inflated
 from connectors.slices import Slice
 from schemas.decoding import DecodeSettings, Limits
 from schemas.outcomes import Reason, ScreeningError

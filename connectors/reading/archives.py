@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from connectors.archives.members import Member, list_members, members
-from connectors.nifti.pairs import header_name, samples_name
-from connectors.storage.objects import StoredObject, read_object, stat_object
+from connectors.storage.objects import read_object, stat_object
+from connectors.storage.stored import StoredObject
 from schemas.decoding import DecodeSettings
-from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
+from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -76,30 +76,3 @@ class MemberReader:
         if now.etag != self._archive.etag:
             raise ScreeningError(Reason.CHANGED, self.uri)
         return read_object(now, self._storage, self._settings.limits.object_bytes)
-
-
-def read_companion(stored: StoredObject, storage: StorageSettings, settings: DecodeSettings) -> bytes | None:
-    """Return the samples of a NIfTI pair if the object is a header and its samples lie beside it."""
-    name = samples_name(stored.uri)
-    if name is None or stored.member:
-        return None
-    try:
-        return read_object(stat_object(name, storage), storage, settings.limits.object_bytes)
-    except ScreeningError as error:
-        if error.reason is Reason.NOT_FOUND:
-            return None
-        raise
-
-
-def is_second_half(stored: StoredObject, storage: StorageSettings) -> bool:
-    """Tell whether the object is the samples of a NIfTI pair: screened with its header, no picture alone."""
-    name = header_name(stored.uri)
-    if name is None or stored.member:
-        return False
-    try:
-        stat_object(name, storage)
-    except ScreeningError as error:
-        if error.reason in PASSING_REASONS:
-            raise
-        return False
-    return True

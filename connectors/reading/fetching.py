@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from connectors.reading.archives import MemberReader, is_second_half, read_companion
-from connectors.storage.objects import StoredObject, read_object
+from connectors.reading.archives import MemberReader
+from connectors.reading.companions import is_second_half, read_companion
+from connectors.storage.objects import read_object
+from connectors.storage.stored import StoredObject
 from schemas.decoding import DecodeSettings
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings

@@ -19,7 +19,7 @@ from model.embedded_training.objective import loss
 from model.embedded_training.recipe import Recipe
 from model.embedded_training.ring import BLOCK, Ring
 from model.errors import BundleError
-from model.weights.clip import read_tensors
+from model.weights.tensors import read_tensors
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"
 TALK_EVERY = 50

@@ -20,8 +20,8 @@ from model.synthetic.scenes import training_mixture
 from model.towers.shapes import VisionShape
 from model.towers.stem import Stem, StemShape, describe, stem_shape
 from model.towers.visual import VisionTower
-from model.weights.clip import load_exactly
 from model.weights.efficientnet import lite0_stem, published_file
+from model.weights.tensors import load_exactly
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 

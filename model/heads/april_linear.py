@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.errors import BundleError
-from model.weights.clip import read_tensors
+from model.weights.tensors import read_tensors
 
 SCALE = 100.0
 """CLIP's logit scale, as the released program fixes it."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.errors import BundleError
-from model.prompts.families import tokens
 from model.prompts.handwritten import ANOMALOUS_STATES, BATCH, NORMAL_STATES, TEMPLATES
 from model.towers.text import TextTower
+from model.towers.tokenizer import tokens
 
 
 @dataclass(frozen=True, slots=True)

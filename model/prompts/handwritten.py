@@ -6,8 +6,9 @@ Source: the prompt ensemble of WinCLIP (Jeong et al., CVPR 2023); features are a
 import torch
 from torch import Tensor
 
-from model.prompts.families import WORDS, tokens
+from model.prompts.families import WORDS
 from model.towers.text import TextTower
+from model.towers.tokenizer import tokens
 
 NORMAL_STATES = (
     "{}",

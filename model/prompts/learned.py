@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from model.errors import BundleError
-from model.prompts.families import WORDS, tokens
+from model.prompts.families import WORDS
 from model.towers.text import TextTower
-from model.weights.clip import read_tensors
+from model.towers.tokenizer import tokens
+from model.weights.tensors import read_tensors
 
 SUFFIXES = {"object": "", "state": "_emo", "defect": "_class"}
 """How the authors' checkpoint names the families' buffers."""

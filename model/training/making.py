@@ -5,7 +5,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from model.bundles.files import build_bundle
+from model.detectors.bundling import build_bundle
 from model.detectors.tower_detector import quarters
 from model.errors import BundleError
 from model.heads.april_linear import read_linear

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.errors import BundleError
 from model.towers.preprocess import Colour
-from model.weights.clip import read_tensors
+from model.weights.tensors import read_tensors
 
 LEVELS = ((0,), (1, 2), (3, 4), (5, 6, 7, 8, 9, 10))
 """The blocks of each resolution, as the published file numbers them; those after 10 are not needed."""
@@ -32,7 +32,7 @@ def published_file() -> Path:
 
 
 def lite0_stem(path: Path) -> dict[str, Tensor]:
-    """Return a stem's tensors (model.towers.stem) from EfficientNet-lite0's file; mean and scale are left out."""
+    """Return a stem's tensors (model.towers.stem) from EfficientNet-lite0's file, without mean and scale."""
     found = read_tensors(path)
     stem = _folded(found, "_conv_stem", "_bn0", "first")
     for level, numbers in enumerate(LEVELS):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.prompts.families import END
+from model.towers.tokenizer import END
 from model.weights.clip import ClipWeights, clip_from_tensors
 from model.weights.hints import Hints
 

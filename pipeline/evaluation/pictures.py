@@ -1,8 +1,5 @@
 """Pictures of an evaluation for its page: the picture, the map over it, and the true outline."""
 
-import base64
-from io import BytesIO
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -12,10 +9,10 @@ from connectors.datasets.pictures import fit_mask, read_mask, read_picture
 from model.detectors.contract import Detector
 from pipeline.evaluation.figures import Kept
 from pipeline.evaluation.measuring import Measuring
+from pipeline.imaging.encoding import data_uri
 from pipeline.imaging.overlays import overlay
 
 SIDE = 480  # pixels of the longer side
-QUALITY = 85
 
 
 def drawn(detector: Detector, kept: Kept, data: DataSet, how: Measuring) -> str:
@@ -41,10 +38,3 @@ def small_picture(data: DataSet, place: int, how: Measuring) -> tuple[NDArray[np
     rows, cols = pixels.shape[:2]
     mask = read_mask(sample, how.storage, how.decoding)
     return pixels, np.zeros((rows, cols), dtype=bool) if mask is None else fit_mask(mask, rows, cols)
-
-
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as a JPEG in a data URI."""
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from connectors.datasets import DataSet, DataSetError, open_dataset
 from connectors.datasets.samples import printable
-from connectors.storage.objects import is_s3
+from connectors.storage.s3 import is_s3
+from model.detectors.finding import EMBEDDED
 from pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
 from pipeline.evaluation.tables import cell, columns_with_values, markdown
 from pipeline.pages.rendering import template
-from pipeline.run.job import EMBEDDED
 from schemas.suite import Suite, SuiteDataSet
 
 LEVELS = {"image": "Image level", "pixel": "Pixel level"}

@@ -78,12 +78,6 @@ class Case:
         return Wanted(row["object_id"], row["run_id"], self.uri)
 
 
-def newest_fingerprint(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Return the settings of the newest run with results; None where there are none."""
-    rows = connection.execute("SELECT fingerprint FROM objects ORDER BY run_id DESC LIMIT 1").fetchall()
-    return rows[0][0] if rows else None
-
-
 def cases(
     connection: duckdb.DuckDBPyConnection, selection: Selection, threshold: float | None
 ) -> Iterator[Case]:

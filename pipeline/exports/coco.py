@@ -15,10 +15,10 @@ from pycocotools import mask as coco
 
 from pipeline.exports.cases import Case, Finding
 from pipeline.exports.folder import Folder
-from pipeline.exports.images import png_bytes
 from pipeline.exports.options import Options
 from pipeline.exports.reading import Reader
 from pipeline.exports.revealing import Reveal
+from pipeline.imaging.encoding import png_bytes
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.outputs.folder import OutputFolder
-from pipeline.exports.cases import Selection, cases, newest_fingerprint
+from pipeline.exports.cases import Selection, cases
 from pipeline.exports.folder import Folder
 from pipeline.exports.options import Format, Options
 from pipeline.exports.reading import Reader
@@ -13,6 +13,7 @@ from pipeline.exports.revealing import Reveal, revealed
 from pipeline.ledger.run_records import ReportError, RunRecord, known_runs, read_run
 from pipeline.results.reading import Results
 from pipeline.results.sources import Sources
+from pipeline.results.sql_views import newest_fingerprint
 from schemas.storage import StorageSettings
 
 

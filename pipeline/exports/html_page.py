@@ -14,10 +14,10 @@ from PIL import Image
 
 from pipeline.exports.cases import Case, Finding
 from pipeline.exports.folder import Folder
-from pipeline.exports.images import jpeg_bytes, png_bytes
 from pipeline.exports.options import Options, Write
 from pipeline.exports.reading import Reader
 from pipeline.exports.revealing import MEANING
+from pipeline.imaging.encoding import jpeg_bytes, png_bytes
 from pipeline.imaging.overlays import layer
 from pipeline.pages.rendering import template
 from pipeline.reports.summary_text import UNTRAINED

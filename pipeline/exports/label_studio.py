@@ -11,10 +11,10 @@ from typing import Any
 from pipeline.exports.brush_rle import encode_brush
 from pipeline.exports.cases import Case, Finding, Mask
 from pipeline.exports.folder import Folder
-from pipeline.exports.images import png_bytes
 from pipeline.exports.options import Options
 from pipeline.exports.reading import Reader
 from pipeline.exports.revealing import Reveal
+from pipeline.imaging.encoding import png_bytes
 
 Json = dict[str, Any]
 

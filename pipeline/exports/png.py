@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from pipeline.exports.cases import Case
 from pipeline.exports.folder import Folder
-from pipeline.exports.images import png_bytes
 from pipeline.exports.options import Options
 from pipeline.exports.reading import Reader
+from pipeline.imaging.encoding import png_bytes
 from pipeline.imaging.overlays import overlay
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.writer import parquet_bytes, table_bytes
+from pipeline.ledger.parquet import parquet_bytes, table_bytes
 from schemas.decisions import DecisionKind
 from schemas.tables import DECISIONS
 

@@ -6,18 +6,13 @@ killed in between; it is removed at the next start, and its objects are screened
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.outputs.folder import OutputFolder
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
+from pipeline.ledger.parquet import Row, parquet_bytes
 from pipeline.stages.collecting import FinishedObject
 from schemas.config import PartSettings
 from schemas.tables import OBJECTS, SLICES
-
-Row = dict[str, Any]
 
 
 class Writer:
@@ -105,19 +100,6 @@ def part_name(run_id: str, number: int, settings: PartSettings) -> str:
     site = f"site={settings.site}/" if settings.site else ""
     date = f"date={run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/" if settings.by_date else ""
     return f"{site}{date}{run_id}-{number:05}.parquet"
-
-
-def parquet_bytes(rows: list[Row], schema: pa.Schema) -> bytes:
-    """Return the rows as one Parquet file; columns that the schema does not list are left out."""
-    columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema]
-    return table_bytes(pa.table(columns, schema=schema))
-
-
-def table_bytes(table: pa.Table) -> bytes:
-    """Return the table as one Parquet file."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=6)
-    return bytes(sink.getvalue())
 
 
 def sweep_orphans(output: OutputFolder) -> list[str]:

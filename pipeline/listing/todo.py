@@ -1,7 +1,6 @@
-"""The frozen list of what a run has to account for, and the part of it that is still to do."""
+"""The part of the listing that is still to do, in groups that decode tasks read."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,50 +8,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
+from pipeline.listing.manifest import LISTING_BATCH
 from schemas.tables import MANIFEST
 
-LISTING_BATCH = 10_000
 GROUP_OBJECTS = 256  # objects of one decode task, at most: a task costs 70 ms whatever it decodes
 GROUP_BYTES = 128 << 20  # of these, on average: what a task that dies has to read again
 TASKS_A_CORE = 16  # at least, as far as there are objects, so that all cores are done at about the same time
 MAX_GROUPS = 20_000  # beyond that many tasks groups grow instead
 READER_ROWS = 16_384  # of the groups that a reader keeps
 GROUPS_PER_FILE = 500  # row groups of a to-do file: a reader parses the footer of one file only
-
-
-def freeze(
-    objects: Iterable[StoredObject],
-    object_id: Callable[[str, str], str],
-    path: Path,
-    on_progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Write the listing to one Parquet file (schema MANIFEST), a batch at a time, and return its length.
-
-    The first batch is listed before the file is made, so that a source that cannot be listed leaves
-    nothing behind.
-    """
-    batches = _batched(objects, LISTING_BATCH)
-    first = next(batches, [])
-    count = 0
-    with pq.ParquetWriter(path, MANIFEST, compression="zstd") as writer:
-        for batch in itertools.chain([first], batches):
-            rows = [
-                (object_id(o.address, o.version), o.uri, o.size, o.etag, o.modified, o.member, o.place)
-                for o in batch
-            ]
-            columns = zip(*rows, strict=True) if rows else [[]] * len(MANIFEST)
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, MANIFEST, strict=True)]
-            writer.write_table(pa.table(arrays, schema=MANIFEST))
-            count += len(batch)
-            on_progress(count)
-    return count
-
-
-def _batched(objects: Iterable[StoredObject], size: int) -> Iterator[list[StoredObject]]:
-    iterator = iter(objects)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
 
 
 class Todo:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from connectors.storage.objects import is_s3, s3_endpoint
+from connectors.storage.s3 import is_s3, s3_endpoint
 from pipeline.ledger.audit import FOLDER
 from pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError, existing_key
 from pipeline.privacy.private_dir import lie_in_each_other, private_folder

@@ -1,24 +1,21 @@
 """The figures of a run's report, gathered part by part from an output folder."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.outputs.folder import OutputFolder, open_output
-from connectors.storage.objects import is_s3
+from connectors.outputs.folder import OutputFolder
 from pipeline.flagging.rule import would_flag
-from pipeline.ledger.run_records import ReportError, RunRecord, run_ids
+from pipeline.ledger.run_records import RunRecord, run_ids
 from pipeline.reports.histogram import ScoreHistogram
 from pipeline.results import sql_views as views
 from schemas.config import FlagSettings
-from schemas.outcomes import Reason, ScreeningError, Status
-from schemas.storage import StorageSettings
+from schemas.outcomes import Status
 
 THREADS = 8  # parts read at once: on S3 a part is a few small requests
 PARTS_AHEAD = 16
@@ -45,30 +42,6 @@ class RunReport:
     same_settings: Figures = field(default_factory=Figures)
     unfinished: list[str] = field(default_factory=list)
     flagged: int | None = None
-
-
-def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
-    """Return an output folder to read. Raises ReportError where there is none."""
-    if not is_s3(output) and not Path(output).is_dir():
-        raise ReportError(f"no such output: {output} is not a folder")
-    return open_output(output, storage)
-
-
-@contextlib.contextmanager
-def readable(output: OutputFolder) -> Iterator[None]:
-    """Turn failures of storage into a ReportError."""
-    try:
-        yield
-    except ScreeningError as error:
-        advice = {
-            Reason.NOT_FOUND: "no such bucket or folder",
-            Reason.DENIED: "permission denied; for S3 check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            Reason.TIMEOUT: "the storage does not answer; check the endpoint",
-        }
-        raise ReportError(f"cannot read {output.root}: {advice.get(error.reason, error.detail)}") from error
-    except (OSError, pa.ArrowException) as error:
-        text = " ".join(str(error).split())
-        raise ReportError(f"cannot read {output.root}: {text}") from error
 
 
 def gather(output: OutputFolder, run: RunRecord) -> RunReport:

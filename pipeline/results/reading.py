@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from connectors.outputs.folder import OutputFolder, open_output
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.opening import open_output
 from model.maps import MapLayer, token_shape
 from pipeline.flagging.decisions import decisions
 from pipeline.flagging.rule import create_flagged, flag_settings

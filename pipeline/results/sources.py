@@ -18,7 +18,8 @@ from connectors.outputs.folder import OutputFolder
 from connectors.reading.archives import is_archive
 from connectors.reading.fetching import Fetcher, Payload
 from connectors.slices import Slice
-from connectors.storage.objects import StoredObject, read_object, stat_object
+from connectors.storage.objects import read_object, stat_object
+from connectors.storage.stored import StoredObject
 from pipeline.ledger.run_records import ReportError, read_run
 from pipeline.privacy.ids import object_ids
 from schemas.decoding import DecodeSettings

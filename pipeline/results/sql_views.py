@@ -108,3 +108,9 @@ def _literal(path: str) -> str:
     """Return a path as SQL text in which no character stands for others."""
     plain = "".join(f"[{c}]" if c in "*?[" else c for c in path)
     return "'" + plain.replace("'", "''") + "'"
+
+
+def newest_fingerprint(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the settings of the newest run with results; None where there are none."""
+    rows = connection.execute("SELECT fingerprint FROM objects ORDER BY run_id DESC LIMIT 1").fetchall()
+    return rows[0][0] if rows else None

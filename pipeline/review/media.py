@@ -13,10 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from pipeline.imaging.encoding import png
 from pipeline.results.reading import mask
 from pipeline.results.sources import Sources, Wanted
 from pipeline.review.archive import Archive
-from pipeline.review.pictures import NoPictureError, Pictures, map_bytes, png, small_map, thumbnail
+from pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
 from pipeline.review.queries import Row, rows_of
 
 KEPT = 2000  # masks, and slices of pages

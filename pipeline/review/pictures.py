@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from connectors.slices import Slice
+from pipeline.imaging.encoding import Pixels, fitting, shrunk
 from pipeline.imaging.overlays import HEAT, outline
 from pipeline.ledger.run_records import ReportError
 from pipeline.results.reading import Row, full_map
@@ -23,7 +24,6 @@ SMALL_SIDE = 256
 KEPT_BYTES = 96 << 20  # of decoded slices, so that a volume can be looked through
 DECODING = threading.BoundedSemaphore(2)  # a decoder may take hundreds of MB
 
-Pixels = NDArray[np.uint8]
 
 WORDS = {
     Reason.NOT_FOUND: "The source is gone: nothing lies at its address any more.",
@@ -104,27 +104,6 @@ class Pictures:
             while sum(kept.nbytes for kept in self._kept.values()) > KEPT_BYTES and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         return pixels
-
-
-def shrunk(pixels: Pixels, side: int) -> Pixels:
-    """Return the picture with its longer side at most so many pixels, averaging what falls together."""
-    rows, cols = fitting(pixels.shape[0], pixels.shape[1], side)
-    if (rows, cols) == pixels.shape[:2]:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((cols, rows), Image.Resampling.BOX))
-
-
-def fitting(rows: int, cols: int, side: int) -> tuple[int, int]:
-    """Return the size of a picture shrunk so that its longer side has at most so many pixels."""
-    scale = min(1.0, side / max(rows, cols))
-    return max(1, round(rows * scale)), max(1, round(cols * scale))
-
-
-def png(pixels: Pixels) -> bytes:
-    """Return the picture as PNG, quickly rather than small: it goes no further than this machine."""
-    out = BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
-    return out.getvalue()
 
 
 def small_map(row: Row, side: int = MAP_SIDE) -> NDArray[np.float32]:

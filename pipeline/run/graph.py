@@ -9,7 +9,7 @@ import pyarrow as pa
 import ray
 
 from pipeline.listing.todo import Todo
-from pipeline.run.session import Resources
+from pipeline.run.resources import Resources
 from pipeline.stages.detecting import DetectSettings, DetectStage
 from schemas.config import ClusterSettings
 

@@ -1,18 +1,18 @@
 """A run's configuration, resolved and checked before anything is written."""
 
-import itertools
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
-from connectors.reading.archives import expand_archives
-from connectors.storage.objects import StoredObject, is_s3, list_objects, s3_endpoint
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.opening import open_output
+from connectors.storage.objects import list_objects
+from connectors.storage.s3 import is_s3, s3_endpoint
 from model.bundles.record import BundleRecord, read_record
-from model.detectors.embedded import embedded_bundle
+from model.detectors.finding import resolve_bundle
 from model.errors import BundleError
+from pipeline.errors import UsageError
 from pipeline.ledger.audit import AuditError, refuse_other_key
 from pipeline.privacy.ids import existing_key
 from pipeline.privacy.private_dir import lie_in_each_other, private_folder
@@ -21,12 +21,6 @@ from pipeline.run.window import parse_until
 from pipeline.stages.classes import ClassRule, class_rule
 from schemas.config import ScreenConfig
 from schemas.outcomes import Reason, ScreeningError
-
-EMBEDDED = "embedded"
-
-
-class UsageError(Exception):
-    """The command or its configuration cannot work; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +46,8 @@ def prepare(config: ScreenConfig) -> Job:
     Raises UsageError, KeyFileError for an id key that cannot be used.
     """
     _check_source(config)
-    bundle = resolve_bundle(config.bundle)
     try:
+        bundle = resolve_bundle(config.bundle)
         record = read_record(bundle)
     except BundleError as error:
         raise UsageError(f"bundle: {error}") from error
@@ -78,25 +72,6 @@ def prepare(config: ScreenConfig) -> Job:
     except AuditError as error:
         raise UsageError(f"output: {config.output}: {error}") from error
     return Job(config, bundle, record, output, private_dir, deadline, classes)
-
-
-def listing(config: ScreenConfig) -> Iterator[StoredObject]:
-    """List the source, archives by their members, up to the limit, without the run's own output."""
-    found = list_objects(config.source, config.storage, skip=config.output)
-    return itertools.islice(expand_archives(found, config.storage, config.decode), config.limit)
-
-
-def resolve_bundle(bundle: str) -> Path:
-    """Return the folder of a bundle; ``embedded`` is built on first use and kept in the user's cache."""
-    if bundle != EMBEDDED:
-        return Path(bundle)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "s2sw"
-    try:
-        return embedded_bundle(cache)
-    except OSError as error:
-        raise UsageError(
-            f"bundle: cannot keep the embedded bundle in {cache} ({error.strerror}); set XDG_CACHE_HOME"
-        ) from error
 
 
 def _private_folder(config: ScreenConfig) -> Path:

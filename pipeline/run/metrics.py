@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.ledger.summary import RunSummary
 from pipeline.run.progress import Tally
 from schemas.outcomes import Reason, Status, status_of

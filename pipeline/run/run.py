@@ -11,26 +11,30 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import ray
 
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
 from model import load_detector
 from model.bundles.record import WEIGHTS
 from model.precision import Precision
 from pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
 from pipeline.ledger.lease import Lease
+from pipeline.ledger.parquet import table_bytes
 from pipeline.ledger.summary import RunSummary, describe_bundle
-from pipeline.ledger.writer import Writer, sweep_orphans, table_bytes
+from pipeline.ledger.writer import Writer, sweep_orphans
 from pipeline.listing.id_sets import IdSets
+from pipeline.listing.manifest import freeze
+from pipeline.listing.source import listing
 from pipeline.listing.sweeps import sweep_sizes
-from pipeline.listing.todo import Todo, TodoReader, freeze, group_size
+from pipeline.listing.todo import Todo, TodoReader, group_size
 from pipeline.privacy.ids import key_id, load_or_create_key, object_ids, uid_ids
 from pipeline.privacy.private_dir import new_run_id, open_state
 from pipeline.run.graph import run_pass
 from pipeline.run.interruption import Interruption
-from pipeline.run.job import Job, listing
+from pipeline.run.job import Job
 from pipeline.run.metrics import MetricsFile
 from pipeline.run.progress import ProgressDisplay, Tally, Timeline
-from pipeline.run.session import Resources, check_shared, plan_resources, ray_session, wipe_abandoned
+from pipeline.run.resources import Resources, plan_resources
+from pipeline.run.session import check_shared, ray_session, wipe_abandoned
 from pipeline.stages.collecting import Collector, FinishedObject
 from pipeline.stages.decoding import DecodeStage
 from pipeline.stages.detecting import DetectSettings

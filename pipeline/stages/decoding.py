@@ -14,7 +14,7 @@ from connectors.guard import reason_for
 from connectors.reading.archives import is_archive, refuse_archive
 from connectors.reading.fetching import Fetcher, Get
 from connectors.slices import Slice
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
 from pipeline.imaging.tiles import shrunk, tile_boxes
 from pipeline.listing.todo import Todo
 from pipeline.privacy.environment import enter_worker

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs.folder import TEMPORARY, LocalOutput, OutputFolder, columns_of, open_output
+from connectors.outputs.folder import TEMPORARY, OutputFolder, columns_of
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.opening import open_output
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 from tests.s3server import S3Server

@@ -14,9 +14,10 @@ from PIL import Image
 
 from connectors.dicom.layout import scan
 from connectors.preflight.formats import Format, sniff, unwrapped
+from connectors.preflight.inflate import Inflater, inflate
 from connectors.preflight.jpeg import jpeg_header
 from connectors.preflight.jpeg2000 import check_structure, j2k_header
-from connectors.preflight.limits import Inflater, check_geometry, check_ratio, inflate
+from connectors.preflight.limits import check_geometry, check_ratio
 from connectors.preflight.tiff import count_pages
 from schemas.decoding import Limits
 from schemas.outcomes import Reason, ScreeningError

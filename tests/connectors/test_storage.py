@@ -8,8 +8,10 @@ from typing import Protocol
 
 import pytest
 
-from connectors.guard import reason_of
-from connectors.storage.objects import StoredObject, list_objects, read_object, split_s3, with_retries
+from connectors.storage.objects import list_objects, read_object
+from connectors.storage.retries import reason_of, with_retries
+from connectors.storage.s3 import split_s3
+from connectors.storage.stored import StoredObject
 from schemas.outcomes import Reason, ScreeningError
 from schemas.storage import StorageSettings
 from tests.s3server import S3Server

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from model import build_ensemble, load_detector
+from pipeline.errors import UsageError
 from pipeline.imaging.tiles import boxes_of, views
 from pipeline.ledger.summary import RunSummary
 from pipeline.results.reading import full_map, mask, open_results
-from pipeline.run.job import UsageError, prepare
+from pipeline.run.job import prepare
+from pipeline.run.resources import plan_resources
 from pipeline.run.run import ScreeningRun
-from pipeline.run.session import plan_resources, ray_session
+from pipeline.run.session import ray_session
 from schemas.config import ClusterSettings, ScreenConfig
 from tests.archives import encoded, texture
 from tests.model.family import build_family

@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.stages import LOW, NullDecode
-from connectors.storage.objects import StoredObject
-from pipeline.listing.todo import Todo, freeze
+from connectors.storage.stored import StoredObject
+from pipeline.listing.manifest import freeze
+from pipeline.listing.todo import Todo
 from pipeline.run.graph import run_pass
-from pipeline.run.session import plan_resources, ray_session
+from pipeline.run.resources import plan_resources
+from pipeline.run.session import ray_session
 from pipeline.stages.detecting import DetectSettings
 from pipeline.stages.wire import END
 from schemas.config import ClusterSettings

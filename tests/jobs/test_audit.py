@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.folder import LocalOutput, OutputFolder, S3Output
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.s3 import S3Output
 from jobs.cli import app
 from pipeline.ledger.audit import STARTED, AuditLog
 from pipeline.privacy.ids import load_or_create_key

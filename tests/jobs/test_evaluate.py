@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from jobs.cli import app
 from pipeline.evaluation.figures import METRICS
 from tests.connectors.datasets import layouts

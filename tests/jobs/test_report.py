@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.folder import LocalOutput, open_output
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.opening import open_output
 from jobs.cli import app
 from schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import BUNDLE, FIRST, SECOND, config, summarise, write_parts, write_run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from jobs.cli import app
 from tests.pipeline.finished_runs import config, summarise, write_parts, write_run
 from tests.pipeline.rows import screened

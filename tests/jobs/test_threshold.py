@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from jobs.cli import app
 from jobs.configuration import ConfigurationError, build_config, read_flags
 from pipeline.flagging.decisions import Decision, append

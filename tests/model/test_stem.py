@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from model.bundles.files import build_bundle
+from model.detectors.bundling import build_bundle
 from model.embedded_training.net import fresh_stem
 from model.errors import BundleError
 from model.towers.shapes import VisionShape, vision_shape

@@ -10,7 +10,7 @@ import torch
 from open_clip.model import CLIP
 
 from model.errors import BundleError
-from model.prompts.families import tokens
+from model.towers.tokenizer import tokens
 from model.towers.visual import resize_positions
 from model.weights.clip import clip_from_tensors, read_clip
 from model.weights.hints import Hints

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.storage.objects import StoredObject
+from connectors.storage.stored import StoredObject
 from pipeline.stages.collecting import FinishedObject
 from pipeline.stages.wire import END
 from schemas.outcomes import Reason, Status, status_of

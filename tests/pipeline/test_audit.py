@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.folder import LocalOutput, OutputFolder
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
 from pipeline.ledger.audit import START, STARTED, AuditError, AuditLog, entries, refuse_other_key, verify
 from pipeline.privacy.ids import key_id
 from schemas.config import ScreenConfig, config_hash

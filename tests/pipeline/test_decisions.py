@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
-from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.opening import open_output
 from pipeline.flagging.decisions import (
     NOTE_CHARACTERS,
     Decision,

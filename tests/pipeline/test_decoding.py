@@ -15,7 +15,8 @@ from pydicom import dcmread
 from connectors.decode import decode
 from connectors.guard import reason_for
 from connectors.reading.archives import expand_archives
-from connectors.storage.objects import StoredObject, list_objects
+from connectors.storage.objects import list_objects
+from connectors.storage.stored import StoredObject
 from pipeline.imaging.tiles import boxes_of, shrunk
 from pipeline.listing.todo import Todo
 from pipeline.stages.decoding import BLOCK_BYTES, DecodeStage

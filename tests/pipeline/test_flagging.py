@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from jobs.cli import app
 from pipeline.ledger.run_records import ReportError
 from pipeline.results.reading import open_results

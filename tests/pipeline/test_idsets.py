@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.listing.id_sets import IdSets
-from pipeline.listing.todo import Todo, freeze
+from pipeline.listing.manifest import freeze
+from pipeline.listing.todo import Todo
 from schemas.tables import DEFERRED
 from tests.pipeline.rows import stored
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.folder import OutputFolder, open_output
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.opening import open_output
 from pipeline.ledger.lease import Lease, LeaseHeldError
 from pipeline.ledger.process_mark import is_dead, process_mark
 from schemas.storage import StorageSettings

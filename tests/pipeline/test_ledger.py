@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
-from pipeline.ledger.writer import Writer, table_bytes
+from pipeline.ledger.parquet import table_bytes
+from pipeline.ledger.writer import Writer
 from schemas.config import PartSettings
 from schemas.outcomes import Reason
 from schemas.tables import DEFERRED

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.storage.objects import StoredObject
-from pipeline.listing.todo import GROUPS_PER_FILE, LISTING_BATCH, Todo, TodoReader, freeze, group_size
+from connectors.storage.stored import StoredObject
+from pipeline.listing.manifest import LISTING_BATCH, freeze
+from pipeline.listing.todo import GROUPS_PER_FILE, Todo, TodoReader, group_size
 from schemas.outcomes import Reason, ScreeningError
 from schemas.tables import MANIFEST
 from tests.pipeline.rows import stored

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.opening import open_output
 from pipeline.ledger.run_records import ReportError, RunRecord, read_run
-from pipeline.reports.figures import gather, open_existing, readable
+from pipeline.reports.figures import gather
+from pipeline.results.opening import open_existing, readable
 from schemas.outcomes import Reason
 from schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs.folder import LocalOutput, OutputFolder, open_output
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
+from connectors.outputs.opening import open_output
 from pipeline.results.reading import Results, open_results
 from schemas.storage import StorageSettings
 from schemas.tables import OBJECTS, SLICES

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.flagging.decisions import Decision, append
 from pipeline.results.reading import Results, Row, open_results
 from schemas.decisions import DecisionKind

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.outputs.folder import LocalOutput, OutputFolder
+from connectors.outputs.folder import OutputFolder
+from connectors.outputs.local import LocalOutput
 from pipeline.ledger.run_records import ReportError, all_runs, choose_run, read_run, run_ids
 from tests.pipeline.finished_runs import FIRST, SECOND, config, summarise, write_run
 from tests.pipeline.rows import quarantined, screened

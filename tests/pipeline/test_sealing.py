@@ -51,7 +51,10 @@ def test_uncaught_errors_say_where_and_not_what(capsys: pytest.CaptureFixture[st
 
 
 def test_an_uncaught_error_ends_a_process_without_a_traceback() -> None:
-    code = f"from pipeline.privacy.redaction import seal; seal(); raise OSError('cannot read /archive/{NAME}.dcm')"
+    code = (
+        "from pipeline.privacy.redaction import seal; seal(); "
+        f"raise OSError('cannot read /archive/{NAME}.dcm')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert done.stderr.startswith("s2sw: OSError")

@@ -16,10 +16,11 @@ import pytest
 import ray
 import torch
 
+from pipeline.errors import UsageError
 from pipeline.ledger.process_mark import process_mark
 from pipeline.run.interruption import Interruption
-from pipeline.run.job import UsageError
-from pipeline.run.session import FOLDER_PREFIX, OWNER, plan_resources, ray_session, wipe_abandoned
+from pipeline.run.resources import plan_resources
+from pipeline.run.session import FOLDER_PREFIX, OWNER, ray_session, wipe_abandoned
 from schemas.config import ClusterSettings
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from connectors.reading.archives import expand_archives
-from connectors.storage.objects import StoredObject, list_objects
-from pipeline.listing.todo import Todo, freeze
+from connectors.storage.objects import list_objects
+from connectors.storage.stored import StoredObject
+from pipeline.listing.manifest import freeze
+from pipeline.listing.todo import Todo
 from pipeline.privacy.ids import object_ids
 from pipeline.results.sources import NoSourceError, Sources, Wanted
 from schemas.decoding import DecodeSettings

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs.folder import LocalOutput
-from pipeline.ledger.writer import Writer, parquet_bytes, sweep_orphans
+from connectors.outputs.local import LocalOutput
+from pipeline.ledger.parquet import parquet_bytes
+from pipeline.ledger.writer import Writer, sweep_orphans
 from pipeline.privacy.ids import uid_ids
 from pipeline.results.reading import open_results
 from schemas.config import PartSettings

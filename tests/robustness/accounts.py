@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.outputs.folder import TEMPORARY, open_output
+from connectors.outputs.folder import TEMPORARY
+from connectors.outputs.opening import open_output
 from schemas.storage import StorageSettings
 from tests.commands import Row
 

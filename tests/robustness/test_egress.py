@@ -13,7 +13,9 @@ from threading import Thread
 import pytest
 import yaml
 
-from connectors.storage.objects import StoredObject, list_objects, read_object, s3_filesystem
+from connectors.storage.objects import list_objects, read_object
+from connectors.storage.s3 import s3_filesystem
+from connectors.storage.stored import StoredObject
 from pipeline.results.reading import open_results
 from schemas.outcomes import ScreeningError
 from schemas.storage import StorageSettings

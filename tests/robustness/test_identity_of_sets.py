@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from model.bundles.record import BundleRecord, read_record
 from pipeline.ledger.summary import RunSummary
 from pipeline.listing.todo import Todo
 from pipeline.run.job import Job
+from pipeline.run.resources import plan_resources
 from pipeline.run.run import ScreeningRun
-from pipeline.run.session import plan_resources
 from pipeline.stages.wire import DETECTED, table_of
 from schemas.config import ClusterSettings, ScreenConfig
 from schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.ledger import lease as leases
 from pipeline.ledger.lease import Lease, LeaseHeldError, LeaseLostError
 from pipeline.ledger.process_mark import is_dead, process_mark

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.reading.archives import expand_archives
 from connectors.storage.objects import list_objects, read_object, stat_object
-from pipeline.listing.todo import freeze
+from pipeline.listing.manifest import freeze
 from pipeline.privacy.ids import object_ids
 from schemas.decoding import DecodeSettings
 from schemas.storage import StorageSettings

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ledger.writer import parquet_bytes
+from pipeline.ledger.parquet import parquet_bytes
 from schemas.tables import DEFERRED, OBJECTS, SLICES
 from tests.pipeline.rows import slice_row
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.evaluation.reviewed import NoDecisionsError, evaluate_decisions
 from pipeline.flagging.decisions import Decision, append
 from pipeline.results.reading import Results

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.exports.exporting import Choice, Export, Exported
 from pipeline.exports.formats import FORMATS, page_format
 from pipeline.exports.names import FormatName

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
 from connectors.decode import decode
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from connectors.reading.archives import expand_archives
 from connectors.slices import Slice
-from connectors.storage.objects import StoredObject, list_objects
+from connectors.storage.objects import list_objects
+from connectors.storage.stored import StoredObject
 from model.maps import MapLayer
 from pipeline.imaging.masks import SliceMaps, measure
 from pipeline.ledger.writer import Writer
-from pipeline.listing.todo import Todo, freeze
+from pipeline.listing.manifest import freeze
+from pipeline.listing.todo import Todo
 from pipeline.privacy.ids import load_or_create_key, object_ids
 from pipeline.privacy.private_dir import RunState, open_state
 from pipeline.results.reading import open_results

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import uvicorn
 
-from connectors.outputs.folder import open_output
+from connectors.outputs.opening import open_output
 from pipeline.results.sources import Sources
 from pipeline.review.app import build_app
 from pipeline.review.media import Switches

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.flagging.decisions import decisions
 from pipeline.review.media import Switches
 from tests.pipeline.review.screened import HOSTILE, VOLUME_SLICES, Screened

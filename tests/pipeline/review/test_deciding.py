@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.flagging.decisions import Decision, append, decisions, history
 from pipeline.review.book import Book, SliceKey
 from schemas.decisions import DecisionKind

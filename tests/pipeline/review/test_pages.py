@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.outputs.folder import open_output
+from connectors.outputs.opening import open_output
 from pipeline.flagging.decisions import decisions
 from pipeline.review.media import Switches
 from pipeline.review.quarantine import WORDS

@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.outputs.folder import LocalOutput
+from connectors.outputs.local import LocalOutput
 from pipeline.flagging.decisions import Decision, append
 from pipeline.review.archive import Archive
 from pipeline.review.book import Book

@@ -1,0 +1,121 @@
+"""Results under a prefix of a bucket."""
+
+import os
+from collections.abc import Callable
+
+import pyarrow as pa
+from fsspec import AbstractFileSystem
+from typing_extensions import override
+
+from connectors.outputs.folder import TEMPORARY, OutputFolder, T, columns_of
+from connectors.storage.objects import list_objects
+from connectors.storage.retries import with_retries
+from connectors.storage.s3 import s3_filesystem, s3_reader, split_s3
+from schemas.storage import StorageSettings
+
+
+class S3Output(OutputFolder):
+    """A prefix of a bucket: one PUT a file, which S3 makes visible whole."""
+
+    def __init__(self, root: str, settings: StorageSettings) -> None:
+        self.root = root.rstrip("/")
+        self._settings = settings
+        self._bucket, self._prefix = split_s3(self.root)
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    @override
+    def check_writable(self) -> None:
+        name = f"{TEMPORARY}probe-{os.getpid()}"
+        self.write(name, b"")
+        self.delete(name)
+
+    @override
+    def write(self, name: str, data: bytes) -> None:
+        client = s3_filesystem(self._settings)
+        with_retries(
+            lambda: client.call_s3("put_object", Bucket=self._bucket, Key=self._key(name), Body=data),
+            self._settings.tries,
+        )
+
+    @override
+    def create(self, name: str, data: bytes) -> bool:
+        client = s3_filesystem(self._settings)
+
+        def put() -> bool:
+            try:
+                client.call_s3(
+                    "put_object", Bucket=self._bucket, Key=self._key(name), Body=data, IfNoneMatch="*"
+                )
+            except OSError as error:
+                if not isinstance(error, FileExistsError) and "Precondition" not in str(error.__cause__):
+                    raise
+                return self.read(name) == data  # an earlier try may have written it without an answer
+            return True
+
+        return with_retries(put, self._settings.tries)
+
+    @override
+    def read(self, name: str) -> bytes:
+        client = s3_filesystem(self._settings)
+
+        def get() -> bytes | None:
+            try:
+                data: bytes = client.cat_file(f"{self._bucket}/{self._key(name)}")
+            except FileNotFoundError:
+                return None
+            return data
+
+        return self._found(name, get)
+
+    @override
+    def read_columns(self, name: str, columns: list[str]) -> pa.Table:
+        client = s3_filesystem(self._settings)
+
+        def get() -> pa.Table | None:
+            try:
+                # each read of the Parquet reader is one request for just its range
+                with client.open(f"{self._bucket}/{self._key(name)}", "rb", cache_type="none") as file:
+                    return columns_of(file, columns)
+            except FileNotFoundError:
+                return None
+
+        return self._found(name, get)
+
+    def _found(self, name: str, get: Callable[[], T | None]) -> T:
+        """Try until there is an answer; None says that there is no such file."""
+        found = with_retries(get, self._settings.tries)
+        if found is None:
+            raise FileNotFoundError(f"{self.root}/{name}")
+        return found
+
+    @override
+    def names(self, folder: str) -> list[str]:
+        start = len(f"s3://{self._bucket}/") + len(self._key(""))
+        found = list_objects(f"s3://{self._bucket}/{self._key(folder)}/", self._settings)
+        return sorted(stored.uri[start:] for stored in found)
+
+    @override
+    def address(self, name: str) -> str:
+        return f"s3://{self._bucket}/{self._key(name)}"
+
+    @override
+    def reader(self, *folders: str) -> AbstractFileSystem:
+        client = s3_reader(self._settings)
+        for folder in folders:
+            # sizes of all files by one listing, instead of two requests a file
+            client.find(f"{self._bucket}/{self._key(folder)}")
+        return client
+
+    @override
+    def delete(self, name: str) -> None:
+        client = s3_filesystem(self._settings)
+        with_retries(
+            lambda: client.call_s3("delete_object", Bucket=self._bucket, Key=self._key(name)),
+            self._settings.tries,
+        )
+
+    @override
+    def clear_temporary(self, folder: str) -> None:
+        """Nothing to do: a PUT that was cut off leaves nothing behind."""

@@ -1,0 +1,67 @@
+"""Building a bundle with a detector of any kind, and loading it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.bundles.files import new_folder, read_bundle, write_bundle
+from model.bundles.record import read_record
+from model.detectors.contract import Detector, draft_record
+from model.detectors.registry import detector_kind
+from model.errors import BundleError
+from model.precision import Precision, usable
+from model.weights.clip import ClipWeights
+from model.weights.hints import Hints, known_activation
+from model.weights.openclip import find_clip
+
+
+def build_bundle(
+    out_dir: str | Path,
+    clip: str | Path | ClipWeights | None = None,
+    *,
+    image_size: int | None = None,
+    detector: str = "s2swclip",
+    activation: str | None = None,
+    trained: bool = True,
+    **options: Any,
+) -> Path:
+    """Build a bundle: the visual weights, the text side computed once, and bundle.json. Returns its folder.
+
+    clip: an open_clip name ("ViT-L-14-336/openai"), a weights file (OpenAI .pt, open_clip or Hugging Face
+        safetensors) or weights in memory; by default those that the detector was published with. activation:
+        "quick_gelu" or "gelu", over what the file's own configuration says.
+    image_size: side of the square input, pixels; by default the published one. trained: False marks weights
+        that are random.
+    options: the detector's own; for s2swclip prompts (file or "handwritten"), mix, taps, tap_blocks and
+        two_stream_from. See the ``build`` of each detector.
+    Raises BundleError, with one line that says what to do. The folder appears whole or not at all.
+    """
+    out = new_folder(out_dir)
+    kind = detector_kind(detector)
+    chosen = known_activation(activation)
+    given = clip or kind.clip
+    weights = given if isinstance(given, ClipWeights) else find_clip(given, Hints(chosen))
+    if chosen:
+        weights = weights.with_activation(chosen)
+    side = image_size or kind.image_size
+    if side < weights.vision.patch:
+        raise BundleError(f"image_size: {side} is below one patch of {weights.vision.patch} px")
+    built = kind.build(weights, side, options)
+    record = draft_record(detector, weights, side, built, trained=trained)
+    return write_bundle(out, weights.bundled(built.tensors), record)
+
+
+def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> Detector:
+    """Load a bundle after checking every byte of it. No text tower is loaded.
+
+    device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products; a CPU that would
+    be slower with bf16 computes in float32, with a warning.
+    Raises BundleError for a folder that is no bundle, was changed, or needs a device that is not there.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        read_record(Path(bundle_dir))
+        raise BundleError(f"device: {device!r} given, but no CUDA device is visible; use device='cpu'")
+    precision = usable(precision, torch.device(device))
+    record, tensors = read_bundle(Path(bundle_dir), precision)
+    return detector_kind(record.detector).load(record, tensors, device, precision)

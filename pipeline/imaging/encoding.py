@@ -1,0 +1,59 @@
+"""Arrays as the bytes of image files."""
+
+import base64
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def png_bytes(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
+    """Return a PNG. pixels: uint8 (rows, cols), (rows, cols, 3) or (rows, cols, 4), or a picture."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.ascontiguousarray(pixels))
+    return _encoded(image, "PNG", compress_level=3)  # a third of the time of 6, files 5 to 10 % larger
+
+
+def jpeg_bytes(image: Image.Image, quality: int = 85) -> bytes:
+    """Return a JPEG."""
+    return _encoded(image, "JPEG", quality=quality)
+
+
+def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
+    sink = BytesIO()
+    image.save(sink, form, **options)
+    return sink.getvalue()
+
+
+Pixels = NDArray[np.uint8]
+
+
+def shrunk(pixels: Pixels, side: int) -> Pixels:
+    """Return the picture with its longer side at most so many pixels, averaging what falls together."""
+    rows, cols = fitting(pixels.shape[0], pixels.shape[1], side)
+    if (rows, cols) == pixels.shape[:2]:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((cols, rows), Image.Resampling.BOX))
+
+
+def fitting(rows: int, cols: int, side: int) -> tuple[int, int]:
+    """Return the size of a picture shrunk so that its longer side has at most so many pixels."""
+    scale = min(1.0, side / max(rows, cols))
+    return max(1, round(rows * scale)), max(1, round(cols * scale))
+
+
+def png(pixels: Pixels) -> bytes:
+    """Return the picture as PNG, quickly rather than small: it goes no further than this machine."""
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+QUALITY = 85
+
+
+def data_uri(picture: Image.Image) -> str:
+    """Return a picture as a JPEG in a data URI."""
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

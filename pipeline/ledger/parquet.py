@@ -1,0 +1,21 @@
+"""Rows and tables as Parquet files."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+
+
+def parquet_bytes(rows: list[Row], schema: pa.Schema) -> bytes:
+    """Return the rows as one Parquet file; columns that the schema does not list are left out."""
+    columns = [pa.array([row.get(f.name) for row in rows], f.type) for f in schema]
+    return table_bytes(pa.table(columns, schema=schema))
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """Return the table as one Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=6)
+    return bytes(sink.getvalue())
