@@ -10,10 +10,10 @@ import time
 
 import numpy as np
 
-from connectors.archives.members import members
-from connectors.decode import decode
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import ScreeningError
+from s2sw.connectors.archives.members import members
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import ScreeningError
 from tests.connectors.archive_bombs import ARCHIVES
 from tests.connectors.bombs import DECODED, HARMLESS
 from tests.connectors.writing import RLE, SECONDARY, dicom, encapsulated, image_module, native

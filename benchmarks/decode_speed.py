@@ -17,8 +17,8 @@ import pydicom
 from PIL import Image
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from connectors.decode import decode
-from schemas.decoding import DecodeSettings
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings
 from tests.connectors.showing import HOUNSFIELD, window
 from tests.connectors.writing import CT, J2K, dicom, encapsulated, image_module, native
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import torch
 
 from benchmarks.detector_speed import SIDE, make_bundle
-from model import load_detector
-from pipeline.stages.detecting import DetectSettings, DetectStage
-from pipeline.stages.wire import decoded_table
+from s2sw.model import load_detector
+from s2sw.pipeline.stages.detecting import DetectSettings, DetectStage
+from s2sw.pipeline.stages.wire import decoded_table
 
 TABLES = 8
 

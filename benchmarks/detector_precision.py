@@ -12,9 +12,9 @@ import torch
 from elpv_dataset.utils import load_dataset
 from scipy.stats import spearmanr
 
-from model import load_detector
-from model.detectors.embedded import embedded_bundle
-from model.precision import multiplies_bf16
+from s2sw.model import load_detector
+from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.precision import multiplies_bf16
 
 COUNT = 200
 

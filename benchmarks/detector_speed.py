@@ -23,12 +23,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks.reference_detector import Reference
-from model import build_bundle, load_detector
-from model.bundles.record import read_record
-from model.detectors.s2swclip import S2swClip
-from model.precision import multiplies_bf16
-from model.prompts.learned import LearnedPrompts
-from model.weights.untrained import VIT_L_14_336, untrained_clip
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.bundles.record import read_record
+from s2sw.model.detectors.s2swclip import S2swClip
+from s2sw.model.precision import multiplies_bf16
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.untrained import VIT_L_14_336, untrained_clip
 
 SIDE = 518
 VARIANTS = ("reference", "fp32", "bf16")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.heads.wavelet import LibraryTransforms, WaveletBranch
+from s2sw.model.heads.wavelet import LibraryTransforms, WaveletBranch
 
 TOKENS, CHANNELS, ROUNDS = 1370, 768, 15
 

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from connectors.datasets import open_dataset
-from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from model import build_bundle, load_detector
-from model.detectors.contract import Detector
-from model.detectors.embedded import embedded_bundle
-from model.metrics import PixelMetrics, image_metrics
-from model.weights.untrained import Shape, untrained_clip
-from schemas.decoding import DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets import open_dataset
+from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.metrics import PixelMetrics, image_metrics
+from s2sw.model.weights.untrained import Shape, untrained_clip
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 
 CONTRAST_SIDE = 252
 UNTRAINED = Shape(width=256, layers=12, patch=16, grid=15, joint=256, text_width=64, text_layers=4)

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.detector_speed import SIDE, make_bundle, pictures
-from model import build_bundle, build_ensemble, load_detector
-from model.detectors.contract import Detector
-from model.prompts.learned import LearnedPrompts
-from model.weights.untrained import VIT_L_14_336, untrained_clip
+from s2sw.model import build_bundle, build_ensemble, load_detector
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.untrained import VIT_L_14_336, untrained_clip
 
 
 def cpu_seconds(detector: Detector, x: torch.Tensor) -> float:

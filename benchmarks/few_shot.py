@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from connectors.datasets import Sample, open_dataset
-from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from model import load_detector
-from model.detectors.finding import resolve_bundle
-from model.detectors.s2swclip import S2swClip
-from model.heads.memory import distance, remembered
-from model.heads.windows import SCALES, harmonic_map, window_embeddings
-from model.metrics import PixelMetrics, image_metrics
-from pipeline.imaging.tiles import views
-from schemas.decoding import DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets import Sample, open_dataset
+from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from s2sw.model import load_detector
+from s2sw.model.detectors.finding import resolve_bundle
+from s2sw.model.detectors.s2swclip import S2swClip
+from s2sw.model.heads.memory import distance, remembered
+from s2sw.model.heads.windows import SCALES, harmonic_map, window_embeddings
+from s2sw.model.metrics import PixelMetrics, image_metrics
+from s2sw.pipeline.imaging.tiles import views
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 
 MEMORIES: dict[str, tuple[str, ...]] = {
     "WinCLIP+": ("windows_2", "windows_3", "tokens"),

@@ -10,11 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from connectors.decode import decode
-from model import load_detector
-from model.detectors.finding import resolve_bundle
-from pipeline.privacy.ids import object_ids
-from schemas.decoding import DecodeSettings
+from s2sw.connectors.decode import decode
+from s2sw.model import load_detector
+from s2sw.model.detectors.finding import resolve_bundle
+from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.schemas.decoding import DecodeSettings
 from tests.archives import encoded, texture
 
 OBJECTS = 200

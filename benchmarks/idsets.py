@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.storage.stored import StoredObject
-from pipeline.listing.id_sets import IdSets
-from pipeline.listing.manifest import freeze
-from pipeline.listing.todo import Todo
-from pipeline.privacy.ids import object_ids
-from schemas.tables import DEFERRED
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.listing.id_sets import IdSets
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.schemas.tables import DEFERRED
 
 KEY = bytes(32)
 

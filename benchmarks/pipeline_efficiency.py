@@ -29,18 +29,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.stages import NullDetector
-from connectors.decode import decode
-from model import load_detector
-from pipeline.imaging.tiles import views
-from pipeline.listing.todo import Todo
-from pipeline.run.graph import run_pass
-from pipeline.run.job import prepare
-from pipeline.run.resources import plan_resources
-from pipeline.run.run import ScreeningRun
-from pipeline.stages.decoding import DecodeStage
-from pipeline.stages.detecting import DetectSettings
-from schemas.config import ScreenConfig
-from schemas.decoding import DecodeSettings
+from s2sw.connectors.decode import decode
+from s2sw.model import load_detector
+from s2sw.pipeline.imaging.tiles import views
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.job import prepare
+from s2sw.pipeline.run.resources import plan_resources
+from s2sw.pipeline.run.run import ScreeningRun
+from s2sw.pipeline.stages.decoding import DecodeStage
+from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.decoding import DecodeSettings
 
 BATCH = 32
 DIFFERENT = 100

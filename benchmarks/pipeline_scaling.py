@@ -16,15 +16,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.stages import MemoryWatch, NullDecode, NullDetector
-from connectors.storage.stored import StoredObject
-from pipeline.ledger.summary import RunSummary
-from pipeline.listing.todo import Todo
-from pipeline.run.graph import run_pass
-from pipeline.run.job import prepare
-from pipeline.run.resources import plan_resources
-from pipeline.run.run import ScreeningRun
-from pipeline.stages.detecting import DetectSettings
-from schemas.config import ScreenConfig
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.job import prepare
+from s2sw.pipeline.run.resources import plan_resources
+from s2sw.pipeline.run.run import ScreeningRun
+from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.schemas.config import ScreenConfig
 
 
 class NullRun(ScreeningRun):

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from model.maps import full_map
-from model.metrics import PixelMetrics
+from s2sw.model.maps import full_map
+from s2sw.model.metrics import PixelMetrics
 from tests.model.metrics.plain import plain_aupro
 
 GRID, THRESHOLDS = 37, 200

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.review_million import generate
-from pipeline.results.reading import open_results
+from s2sw.pipeline.results.reading import open_results
 
 TOP = "FROM slices {} ORDER BY image_score DESC LIMIT 50"
 

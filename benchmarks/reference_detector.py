@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional
 
-from model.bundles.record import BundleRecord
+from s2sw.model.bundles.record import BundleRecord
 
 TAU = 0.07
 

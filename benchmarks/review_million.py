@@ -30,12 +30,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from connectors.outputs.local import LocalOutput
-from pipeline.flagging.decisions import Decision, append
-from pipeline.ledger.writer import part_name
-from schemas.config import PartSettings
-from schemas.decisions import DecisionKind
-from schemas.tables import OBJECTS, SLICES
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.ledger.writer import part_name
+from s2sw.schemas.config import PartSettings
+from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.tables import OBJECTS, SLICES
 
 PART_ROWS = 20_000
 VOLUME = 100  # slices of a volume; three slices of ten are of volumes

@@ -13,10 +13,10 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from model.detectors.contract import Detection
-from model.maps import MapLayer
-from pipeline.listing.todo import Todo
-from pipeline.stages.wire import END, decoded_table
+from s2sw.model.detectors.contract import Detection
+from s2sw.model.maps import MapLayer
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.stages.wire import END, decoded_table
 
 SIDE, GRID, FAMILIES = 16, 4, 4
 BLOCK_ROWS = 512

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.precision import usable
-from model.training.data import Item, packed
-from model.training.loop import Plan, Training
-from model.training.making import make_trainee
-from model.training.recipes import recipe_of
-from model.training.store import FeatureStore
-from model.training.trainees import How
-from model.training.visual import Features, FrozenTower
-from model.weights.untrained import VIT_L_14_336, untrained_clip
+from s2sw.model.precision import usable
+from s2sw.model.training.data import Item, packed
+from s2sw.model.training.loop import Plan, Training
+from s2sw.model.training.making import make_trainee
+from s2sw.model.training.recipes import recipe_of
+from s2sw.model.training.store import FeatureStore
+from s2sw.model.training.trainees import How
+from s2sw.model.training.visual import Features, FrozenTower
+from s2sw.model.weights.untrained import VIT_L_14_336, untrained_clip
 
 SHAPES = replace(VIT_L_14_336, text_width=768, text_layers=12)
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmarks.pipeline_efficiency import NullDetectRun
 from benchmarks.stages import MemoryWatch
-from pipeline.run.job import prepare
-from pipeline.run.resources import plan_resources
-from schemas.config import ScreenConfig
+from s2sw.pipeline.run.job import prepare
+from s2sw.pipeline.run.resources import plan_resources
+from s2sw.schemas.config import ScreenConfig
 
 SIDE = 256
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from model.heads.windows import SCALES, window_embeddings, window_tokens
-from model.towers.visual import VisionTower
-from model.weights.untrained import Shape, untrained_clip
+from s2sw.model.heads.windows import SCALES, window_embeddings, window_tokens
+from s2sw.model.towers.visual import VisionTower
+from s2sw.model.weights.untrained import Shape, untrained_clip
 
 VIT_B_16_PLUS_240 = Shape(width=896, layers=12, patch=16, grid=15, joint=640, text_width=64, text_layers=1)
 

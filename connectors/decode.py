@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from connectors.dicom.decoder import decode_dicom
-from connectors.guard import guarded
-from connectors.images.pillow import READERS, decode_raster
-from connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
-from connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
-from connectors.preflight.inflate import inflate
-from connectors.preflight.limits import check_object
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.decoder import decode_dicom
+from s2sw.connectors.guard import guarded
+from s2sw.connectors.images.pillow import READERS, decode_raster
+from s2sw.connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
+from s2sw.connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
+from s2sw.connectors.preflight.inflate import inflate
+from s2sw.connectors.preflight.limits import check_object
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 __all__ = ["Format", "decode", "sniff"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 Frame = NDArray[Any]
 """Samples as stored, of any integer or float type."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TypeVar
 
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 T = TypeVar("T")
 

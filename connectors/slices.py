@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.decoding import DecodeSettings
+from s2sw.schemas.decoding import DecodeSettings
 
 UID_KINDS = ("study", "series", "instance")
 """What an object may be part of or be, in the order of ``Slice.uids``."""
@@ -40,7 +40,7 @@ class Slice:
 class Decoder(Protocol):
     """One family of formats: bytes in, slices out, one at a time so that no volume is held whole.
 
-    Raises ``schemas.outcomes.ScreeningError`` with a reason for whatever cannot become slices; it may do
+    Raises ``s2sw.schemas.outcomes.ScreeningError`` with a reason for whatever cannot become slices; it may do
     so after some slices, and then the whole object counts as not screened.
     """
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,12 +39,12 @@ def verify(
 
     Exit codes: 0 nothing was found, 1 something was, 2 there is no log or it cannot be read.
     """
-    from pipeline.ledger.audit import entry_names
-    from pipeline.ledger.audit import verify as check
-    from pipeline.ledger.run_records import ReportError
-    from pipeline.privacy.ids import KeyFileError, existing_key
-    from pipeline.results.opening import open_existing, readable
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.ledger.audit import entry_names
+    from s2sw.pipeline.ledger.audit import verify as check
+    from s2sw.pipeline.ledger.run_records import ReportError
+    from s2sw.pipeline.privacy.ids import KeyFileError, existing_key
+    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.schemas.storage import StorageSettings
 
     try:
         key = existing_key((private_dir or Path("~/.s2sw")).expanduser())

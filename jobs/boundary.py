@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from jobs.configuration import ConfigurationError, build_config, is_configuration
-from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration
+from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,7 +60,7 @@ def check(
         config = build_config(Path(source) if from_file else None, options)
     except ConfigurationError as error:
         fail(str(error), EXIT_USAGE)
-    from pipeline.privacy.report import describe_boundary, warnings_of
+    from s2sw.pipeline.privacy.report import describe_boundary, warnings_of
 
     console = Console(highlight=False, soft_wrap=True)
     for section in describe_boundary(config):

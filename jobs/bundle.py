@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from jobs.errors import one_line_errors
+from s2sw.jobs.errors import one_line_errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -119,8 +119,8 @@ def build(
 
     Without network: fetch the weights file elsewhere and give its path to `--clip`.
     """
-    from model.detectors.bundling import build_bundle
-    from model.detectors.registry import detector_kind
+    from s2sw.model.detectors.bundling import build_bundle
+    from s2sw.model.detectors.registry import detector_kind
 
     options: dict[str, Any] = {
         "prompts": prompts,
@@ -142,7 +142,7 @@ def _pictures(
     references: str | None, calibration: str | None, class_names: list[str], side: int
 ) -> dict[str, Any]:
     """Read the pictures that two options of build name."""
-    from jobs.references import normal_pictures, two_numbers
+    from s2sw.jobs.references import normal_pictures, two_numbers
 
     found: dict[str, Any] = {}
     for option, source in (("references", references), ("calibration", calibration)):
@@ -167,8 +167,8 @@ def ensemble(
 
     `s2sw bundle ensemble both my-s2swclip=2 my-anomalyclip=1`
     """
-    from jobs.references import weighted_members
-    from model.detectors.ensemble import build_ensemble
+    from s2sw.jobs.references import weighted_members
+    from s2sw.model.detectors.ensemble import build_ensemble
 
     with one_line_errors():
         build_ensemble(out, weighted_members(members))
@@ -185,7 +185,7 @@ def show(folder: Folder) -> None:
 @app.command(no_args_is_help=True)
 def verify(folder: Folder) -> None:
     """Check every byte of a bundle against its seal, and that the detector loads. Exit code 2 if not."""
-    from model.detectors.bundling import load_detector
+    from s2sw.model.detectors.bundling import load_detector
 
     with one_line_errors():
         detector = load_detector(folder)
@@ -193,7 +193,7 @@ def verify(folder: Folder) -> None:
 
 
 def _print(folder: Path) -> None:
-    from model.bundles.record import read_record
+    from s2sw.model.bundles.record import read_record
 
     record = read_record(folder, check_weights=False)
     vision = record.vision

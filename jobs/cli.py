@@ -2,7 +2,7 @@
 
 import typer
 
-from jobs import (
+from s2sw.jobs import (
     audit,
     boundary,
     bundle,

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from schemas.config import ScreenConfig
+from s2sw.schemas.config import ScreenConfig
 
 YAML_SUFFIXES = (".yaml", ".yml")
 

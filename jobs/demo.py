@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from jobs.errors import EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from pipeline.results.reading import Results
+    from s2sw.pipeline.results.reading import Results
 
 TOP = 8
 NAMED = 16
@@ -39,12 +39,12 @@ def command(
     The folder is made anew each time.
     """
     try:
-        from jobs.demo_archive import make_archive
+        from s2sw.jobs.demo_archive import make_archive
     except ImportError as error:
         fail(f"the demo needs the package {error.name}: pip install 's2sw[demo]'", EXIT_USAGE)
-    from jobs.screen import run
-    from pipeline.results.reading import open_results
-    from schemas.config import ScreenConfig
+    from s2sw.jobs.screen import run
+    from s2sw.pipeline.results.reading import open_results
+    from s2sw.schemas.config import ScreenConfig
 
     console = Console(highlight=False)
     _clear(folder)
@@ -100,10 +100,10 @@ def _quarantine(console: Console, results: "Results", archive: Path) -> None:
 
 
 def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
-    from connectors.decode import decode
-    from pipeline.imaging.overlays import overlay
-    from pipeline.results.reading import full_map, mask
-    from schemas.decoding import DecodeSettings
+    from s2sw.connectors.decode import decode
+    from s2sw.pipeline.imaging.overlays import overlay
+    from s2sw.pipeline.results.reading import full_map, mask
+    from s2sw.schemas.decoding import DecodeSettings
 
     folder.mkdir()
     for place, row in enumerate(rows, start=1):

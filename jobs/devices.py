@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, cast
 
-from jobs.errors import EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from model.precision import Precision
+    from s2sw.model.precision import Precision
 
 
 def device_of(name: str) -> str:

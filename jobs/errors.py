@@ -14,11 +14,11 @@ EXIT_DEFERRED = 3
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn errors that a user can mend into one line on stderr; exit code 2, or 1 for another run."""
-    from model.errors import BundleError
-    from pipeline.errors import UsageError
-    from pipeline.ledger.audit import AuditError
-    from pipeline.ledger.lease import LeaseHeldError, LeaseLostError
-    from pipeline.privacy.ids import KeyFileError
+    from s2sw.model.errors import BundleError
+    from s2sw.pipeline.errors import UsageError
+    from s2sw.pipeline.ledger.audit import AuditError
+    from s2sw.pipeline.ledger.lease import LeaseHeldError, LeaseLostError
+    from s2sw.pipeline.privacy.ids import KeyFileError
 
     try:
         yield

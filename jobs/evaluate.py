@@ -12,15 +12,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.devices import device_of, precision_of
-from jobs.errors import EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.devices import device_of, precision_of
+from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 if TYPE_CHECKING:
-    from connectors.datasets import DataSet
-    from model.precision import Precision
-    from pipeline.evaluation.comparing import Comparison, Contender
-    from pipeline.evaluation.figures import Evaluation
-    from pipeline.evaluation.measuring import Measuring
+    from s2sw.connectors.datasets import DataSet
+    from s2sw.model.precision import Precision
+    from s2sw.pipeline.evaluation.comparing import Comparison, Contender
+    from s2sw.pipeline.evaluation.figures import Evaluation
+    from s2sw.pipeline.evaluation.measuring import Measuring
 
 GPU_BATCH = 16
 TABLE_WIDTH = 140
@@ -117,7 +117,7 @@ class _Run:
     quiet: bool
 
     def compare(self, contenders: "list[Contender]", data: "DataSet", pictures: bool) -> "Comparison":
-        from pipeline.evaluation.comparing import compare
+        from s2sw.pipeline.evaluation.comparing import compare
 
         total = len(data.samples) * len(contenders)
         with _progress(data.name, total, self.quiet) as step:
@@ -132,9 +132,9 @@ class _Run:
 
 
 def _single(run: _Run, given: list[str], split: str, json_file: Path | None, html: Path | None) -> None:
-    from connectors.datasets import open_dataset
-    from pipeline.evaluation.figures import json_record
-    from pipeline.evaluation.tables import print_comparison, print_evaluation
+    from s2sw.connectors.datasets import open_dataset
+    from s2sw.pipeline.evaluation.figures import json_record
+    from s2sw.pipeline.evaluation.tables import print_comparison, print_evaluation
 
     if len(given) < 2:
         fail("a bundle (or: embedded) and a data set are needed, such as `embedded /data/mvtec`", EXIT_USAGE)
@@ -158,7 +158,7 @@ def _suite(
     html: Path | None,
     markdown: Path | None,
 ) -> None:
-    from pipeline.evaluation import suites
+    from s2sw.pipeline.evaluation import suites
 
     suite = suites.read_suite(file)
     opened = suites.open_datasets(suite, file)
@@ -177,12 +177,12 @@ def _suite(
 
 
 def _by_decisions(output: str, json_file: Path | None, console: Console) -> None:
-    from pipeline.evaluation.figures import json_record
-    from pipeline.evaluation.reviewed import evaluate_decisions
-    from pipeline.evaluation.tables import print_evaluation
-    from pipeline.results.opening import open_existing, readable
-    from pipeline.results.reading import Results
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.evaluation.figures import json_record
+    from s2sw.pipeline.evaluation.reviewed import evaluate_decisions
+    from s2sw.pipeline.evaluation.tables import print_evaluation
+    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.pipeline.results.reading import Results
+    from s2sw.schemas.storage import StorageSettings
 
     folder = open_existing(output, StorageSettings())
     with readable(folder):
@@ -193,9 +193,9 @@ def _by_decisions(output: str, json_file: Path | None, console: Console) -> None
 
 
 def _contenders(names: list[str]) -> "list[Contender]":
-    from model.bundles.record import read_record
-    from model.detectors.finding import resolve_bundle
-    from pipeline.evaluation.comparing import labelled
+    from s2sw.model.bundles.record import read_record
+    from s2sw.model.detectors.finding import resolve_bundle
+    from s2sw.pipeline.evaluation.comparing import labelled
 
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -209,7 +209,7 @@ def _contenders(names: list[str]) -> "list[Contender]":
 def _measuring(resolution: str, device: str) -> "Measuring":
     from typing import get_args
 
-    from pipeline.evaluation.measuring import Measuring, Resolution
+    from s2sw.pipeline.evaluation.measuring import Measuring, Resolution
 
     if resolution not in get_args(Resolution):
         fail(f"--resolution is {resolution!r}; model or picture is needed", EXIT_USAGE)
@@ -220,11 +220,11 @@ def _measuring(resolution: str, device: str) -> "Measuring":
 @contextlib.contextmanager
 def _data_errors() -> Iterator[None]:
     """Turn what is wrong with data, a suite or an output into one line and exit code 2."""
-    from connectors.datasets import DataSetError
-    from pipeline.evaluation.reviewed import NoDecisionsError
-    from pipeline.evaluation.suites import SuiteError
-    from pipeline.flagging.decisions import DecisionError
-    from pipeline.ledger.run_records import ReportError
+    from s2sw.connectors.datasets import DataSetError
+    from s2sw.pipeline.evaluation.reviewed import NoDecisionsError
+    from s2sw.pipeline.evaluation.suites import SuiteError
+    from s2sw.pipeline.flagging.decisions import DecisionError
+    from s2sw.pipeline.ledger.run_records import ReportError
 
     try:
         yield
@@ -246,7 +246,7 @@ def _json(record: dict[str, Any]) -> str:
 
 def _write(path: Path | None, content: Callable[[], str]) -> None:
     """Write a file in one step."""
-    from connectors.outputs.local import LocalOutput
+    from s2sw.connectors.outputs.local import LocalOutput
 
     if path is None:
         return

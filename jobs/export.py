@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
-from pipeline.exports.names import FormatName
-from pipeline.exports.revealing import MEANING, Reveal
+from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
+from s2sw.pipeline.exports.names import FormatName
+from s2sw.pipeline.exports.revealing import MEANING, Reveal
 
 if TYPE_CHECKING:
-    from pipeline.exports.exporting import Choice, Export, Exported
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.exports.exporting import Choice, Export, Exported
+    from s2sw.schemas.storage import StorageSettings
 
 
 def command(
@@ -69,10 +69,10 @@ def command(
     target = _target(format_, to, html)
     import duckdb
 
-    from pipeline.exports.exporting import Choice
-    from pipeline.exports.revealing import RevealError
-    from pipeline.ledger.run_records import ReportError
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.exports.exporting import Choice
+    from s2sw.pipeline.exports.revealing import RevealError
+    from s2sw.pipeline.ledger.run_records import ReportError
+    from s2sw.schemas.storage import StorageSettings
 
     choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()))
     storage = StorageSettings(endpoint_url=endpoint_url)
@@ -119,10 +119,10 @@ def _target(format_: FormatName | None, to: Path | None, html: Path | None) -> T
 
 def _prepare(output: str, target: Target, choice: "Choice", storage: "StorageSettings") -> "Export":
     """Check all that can be checked before anything is written."""
-    from pipeline.exports.exporting import Export, is_private
-    from pipeline.exports.formats import FORMATS, lacking, page_format
-    from pipeline.privacy.environment import enter_reader
-    from pipeline.results.opening import open_existing, readable
+    from s2sw.pipeline.exports.exporting import Export, is_private
+    from s2sw.pipeline.exports.formats import FORMATS, lacking, page_format
+    from s2sw.pipeline.privacy.environment import enter_reader
+    from s2sw.pipeline.results.opening import open_existing, readable
 
     format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
     if package := lacking(format_):
@@ -140,7 +140,7 @@ def _write(
     export: "Export", target: Target, private_dir: str | None, storage: "StorageSettings"
 ) -> "Exported":
     """Say what the export reveals, then write it."""
-    from pipeline.privacy.private_dir import private_folder
+    from s2sw.pipeline.privacy.private_dir import private_folder
 
     held = "; ".join(MEANING[reveal] for reveal in sorted(export.reveals))
     beyond = f", and {held}" if held else " and nothing else"

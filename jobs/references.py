@@ -8,16 +8,16 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.datasets import DataSetError
-from connectors.datasets.pictures import decode_picture, read_bytes
-from connectors.storage.objects import list_objects
-from model.errors import BundleError
-from pipeline.imaging.tiles import views
-from pipeline.stages.classes import ClassRule
-from schemas.config import ClassSettings
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets import DataSetError
+from s2sw.connectors.datasets.pictures import decode_picture, read_bytes
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.model.errors import BundleError
+from s2sw.pipeline.imaging.tiles import views
+from s2sw.pipeline.stages.classes import ClassRule
+from s2sw.schemas.config import ClassSettings
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 MOST = 1000
 """Pictures of one option at most: a memory is searched for every patch of every picture."""

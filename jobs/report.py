@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from jobs.errors import EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from connectors.outputs.folder import OutputFolder
-    from pipeline.ledger.run_records import RunRecord
+    from s2sw.connectors.outputs.folder import OutputFolder
+    from s2sw.pipeline.ledger.run_records import RunRecord
 
 
 def command(
@@ -38,10 +38,10 @@ def command(
     """
     if every and (run or html):
         fail("--all shows every run on the terminal; leave out --run and --html", EXIT_USAGE)
-    from pipeline.ledger.run_records import ReportError, all_runs, choose_run
-    from pipeline.reports.text import print_runs
-    from pipeline.results.opening import open_existing, readable
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.ledger.run_records import ReportError, all_runs, choose_run
+    from s2sw.pipeline.reports.text import print_runs
+    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.schemas.storage import StorageSettings
 
     console = Console(highlight=False)
     try:
@@ -56,9 +56,9 @@ def command(
 
 
 def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console: Console) -> None:
-    from pipeline.reports.figures import gather
-    from pipeline.reports.html import report_page
-    from pipeline.reports.text import print_report
+    from s2sw.pipeline.reports.figures import gather
+    from s2sw.pipeline.reports.html import report_page
+    from s2sw.pipeline.reports.text import print_report
 
     report = gather(folder, run)
     print_report(report, console)
@@ -69,7 +69,7 @@ def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console
 
 def _write(path: Path, page: str, private: bool) -> None:
     """Write the page in one step; that of a private run is readable by its owner only."""
-    from connectors.outputs.local import LocalOutput
+    from s2sw.connectors.outputs.local import LocalOutput
 
     if private:
         os.umask(0o077)

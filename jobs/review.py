@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from connectors.outputs.folder import OutputFolder
-    from schemas.storage import StorageSettings
+    from s2sw.connectors.outputs.folder import OutputFolder
+    from s2sw.schemas.storage import StorageSettings
 
 
 def command(
@@ -49,10 +49,10 @@ def command(
 
     `s2sw review s3://lake-results --reviewer ada --port 8800`
     """
-    from pipeline.ledger.run_records import ReportError
-    from pipeline.results.opening import open_existing, readable
-    from pipeline.review.serving import Door
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.ledger.run_records import ReportError
+    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.pipeline.review.serving import Door
+    from s2sw.schemas.storage import StorageSettings
 
     storage = StorageSettings(endpoint_url=endpoint_url)
     try:
@@ -80,11 +80,11 @@ def _app(
     pictures: bool,
     show_names: bool,
 ) -> "Starlette":
-    from pipeline.flagging.decisions import DecisionError, check_reviewer
-    from pipeline.privacy.private_dir import private_folder
-    from pipeline.results.sources import Sources
-    from pipeline.review.app import build_app
-    from pipeline.review.media import Switches
+    from s2sw.pipeline.flagging.decisions import DecisionError, check_reviewer
+    from s2sw.pipeline.privacy.private_dir import private_folder
+    from s2sw.pipeline.results.sources import Sources
+    from s2sw.pipeline.review.app import build_app
+    from s2sw.pipeline.review.media import Switches
 
     try:
         check_reviewer(reviewer)
@@ -97,9 +97,9 @@ def _app(
 
 def _protect(folder: "OutputFolder") -> None:
     """Let nothing of private results out of this process: files, core dumps, texts of errors."""
-    from pipeline.ledger.run_records import known_runs, read_run, run_ids
-    from pipeline.privacy.environment import forbid_core_dumps
-    from pipeline.privacy.redaction import seal
+    from s2sw.pipeline.ledger.run_records import known_runs, read_run, run_ids
+    from s2sw.pipeline.privacy.environment import forbid_core_dumps
+    from s2sw.pipeline.privacy.redaction import seal
 
     if not folder.names("objects"):
         known_runs(folder)  # says what an output is

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.configuration import ConfigurationError, build_config, is_configuration, read_flags
-from jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors, warn
-from schemas.outcomes import ScreeningError
+from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration, read_flags
+from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors, warn
+from s2sw.schemas.outcomes import ScreeningError
 
 
 def command(
@@ -118,16 +118,16 @@ def command(
 
 def run(config: Any, quiet: bool = False) -> int:
     """Screen, print the summary and return the exit code."""
-    from pipeline.privacy.environment import enter
+    from s2sw.pipeline.privacy.environment import enter
 
     enter(config)  # before the imports below, whose libraries read the environment once
     with one_line_errors():
-        from pipeline.run.job import prepare
+        from s2sw.pipeline.run.job import prepare
 
         job = prepare(config)
-    from connectors.dicom.codecs import missing_codecs
-    from pipeline.reports.summary_text import print_summary
-    from pipeline.run.run import RunFailedError, screen
+    from s2sw.connectors.dicom.codecs import missing_codecs
+    from s2sw.pipeline.reports.summary_text import print_summary
+    from s2sw.pipeline.run.run import RunFailedError, screen
 
     for missing in missing_codecs():
         warn(f"not installed, objects that need it will be quarantined: {missing}")
@@ -149,8 +149,8 @@ def run(config: Any, quiet: bool = False) -> int:
 
 def _problem(error: Exception, config: Any) -> str:
     """Say what went wrong; in private mode nothing that may quote an object or its address."""
-    from pipeline.privacy.redaction import describe
-    from pipeline.run.run import RunFailedError
+    from s2sw.pipeline.privacy.redaction import describe
+    from s2sw.pipeline.run.run import RunFailedError
 
     if isinstance(error, RunFailedError):
         return str(error)

@@ -8,12 +8,12 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 
 if TYPE_CHECKING:
-    from connectors.outputs.folder import OutputFolder
-    from pipeline.flagging.proposals import Answer
-    from schemas.config import FlagSettings
+    from s2sw.connectors.outputs.folder import OutputFolder
+    from s2sw.pipeline.flagging.proposals import Answer
+    from s2sw.schemas.config import FlagSettings
 
 WIDTH = 140  # a group is one line on a narrow terminal, too
 
@@ -57,11 +57,11 @@ def command(
     `s2sw threshold /results --target-rate 0.01`
     """
     source = _source(target_precision, target_rate, from_)
-    from pipeline.flagging.decisions import DecisionError
-    from pipeline.flagging.proposals import GroupingError
-    from pipeline.ledger.run_records import ReportError
-    from pipeline.results.opening import open_existing, readable
-    from schemas.storage import StorageSettings
+    from s2sw.pipeline.flagging.decisions import DecisionError
+    from s2sw.pipeline.flagging.proposals import GroupingError
+    from s2sw.pipeline.ledger.run_records import ReportError
+    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.schemas.storage import StorageSettings
 
     columns = [name.strip() for name in by.split(",") if name.strip()]
     try:
@@ -97,13 +97,13 @@ def _propose(
     folder: "OutputFolder", source: str, by: list[str], precision: float | None, rate: float | None
 ) -> tuple[list["Answer"], "FlagSettings", tuple[int, int]]:
     """Return the answers, the settings that they make, and how many slices these would flag of how many."""
-    from pipeline.flagging.decisions import decisions
-    from pipeline.flagging.proposals import propose, settings
-    from pipeline.flagging.rule import would_flag
-    from pipeline.flagging.thresholds import for_precision, for_rate
-    from pipeline.ledger.run_records import ReportError
-    from pipeline.results.reading import Results
-    from pipeline.results.sql_views import newest_fingerprint
+    from s2sw.pipeline.flagging.decisions import decisions
+    from s2sw.pipeline.flagging.proposals import propose, settings
+    from s2sw.pipeline.flagging.rule import would_flag
+    from s2sw.pipeline.flagging.thresholds import for_precision, for_rate
+    from s2sw.pipeline.ledger.run_records import ReportError
+    from s2sw.pipeline.results.reading import Results
+    from s2sw.pipeline.results.sql_views import newest_fingerprint
 
     connection = Results(folder).connect()
     connection.register("decisions", decisions(folder))

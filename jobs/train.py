@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.devices import device_of, precision_of
-from jobs.errors import EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.devices import device_of, precision_of
+from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 if TYPE_CHECKING:
-    from model.training.state import Curve, State
-    from pipeline.training.job import TrainSettings
+    from s2sw.model.training.state import Curve, State
+    from s2sw.pipeline.training.job import TrainSettings
 
 
 def command(
@@ -81,7 +81,7 @@ def command(
 
     `s2sw train parts.csv -o my-bundle --clip ViT-L-14-336.pt --holdout 0.1 --patience 3`
     """
-    from connectors.datasets import DataSetError
+    from s2sw.connectors.datasets import DataSetError
 
     options = {"epochs": epochs, "batch": batch}
     sizes = {"image_size": image_size, "screen_size": image_size}
@@ -105,8 +105,8 @@ def command(
 
 
 def _settings(detector: str, recipe: str, changed: dict[str, Any], **more: Any) -> "TrainSettings":
-    from model.training.recipes import recipe_of
-    from pipeline.training.job import TrainSettings
+    from s2sw.model.training.recipes import recipe_of
+    from s2sw.pipeline.training.job import TrainSettings
 
     chosen = replace(recipe_of(detector, recipe), **changed)
     if more["patience"] is not None and not more["holdout"]:
@@ -124,11 +124,11 @@ def _train(
     settings: "TrainSettings",
     quiet: bool,
 ) -> None:
-    from connectors.datasets import open_dataset
-    from model.bundles.files import new_folder
-    from model.weights.hints import Hints, known_activation
-    from model.weights.openclip import find_clip
-    from pipeline.training.job import Watching, train_bundle
+    from s2sw.connectors.datasets import open_dataset
+    from s2sw.model.bundles.files import new_folder
+    from s2sw.model.weights.hints import Hints, known_activation
+    from s2sw.model.weights.openclip import find_clip
+    from s2sw.pipeline.training.job import Watching, train_bundle
 
     new_folder(output)
     opened = open_dataset(data, split=split)

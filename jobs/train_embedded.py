@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs.errors import EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 BUNDLE = "bundle"
 
@@ -42,10 +42,10 @@ def command(
     import torch
     from safetensors.torch import load_file
 
-    from model.detectors.embedded import bundle_of
-    from model.embedded_training.check import Check
-    from model.embedded_training.loop import Trainer
-    from model.embedded_training.recipe import Recipe, going_on
+    from s2sw.model.detectors.embedded import bundle_of
+    from s2sw.model.embedded_training.check import Check
+    from s2sw.model.embedded_training.loop import Trainer
+    from s2sw.model.embedded_training.recipe import Recipe, going_on
 
     if (folder / BUNDLE).exists():
         fail(f"{folder / BUNDLE}: this run is finished; name another folder", EXIT_USAGE)

@@ -1,23 +1,22 @@
 """S2SWCLIP, the other detectors of its family, and their parts. Knows no Ray and no files of images.
 
-The names below are loaded at first use, so that ``model.maps`` needs NumPy alone.
+The names below are loaded at first use, so that ``s2sw.model.maps`` needs NumPy alone.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model.detectors.bundling import build_bundle, load_detector
-    from model.detectors.ensemble import build_ensemble
+    from s2sw.model.detectors.bundling import build_bundle, load_detector
+    from s2sw.model.detectors.ensemble import build_ensemble
 
 __all__ = ["build_bundle", "build_ensemble", "load_detector"]
 
+_HOMES = {"build_bundle": "bundling", "build_ensemble": "ensemble", "load_detector": "bundling"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name in _HOMES:
         from importlib import import_module
 
-        return getattr(
-            import_module("model.detectors.ensemble" if name == "build_ensemble" else "model.bundles.files"),
-            name,
-        )
-    raise AttributeError(f"module 'model' has no attribute {name!r}")
+        return getattr(import_module(f"s2sw.model.detectors.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 's2sw.model' has no attribute {name!r}")

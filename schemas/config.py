@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from schemas.decoding import DECODE_VERSION, DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.schemas.decoding import DECODE_VERSION, DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 
 Count = Annotated[int, Field(gt=0)]
 

@@ -58,7 +58,7 @@ SLICES = pa.schema(
         pa.field("side", pa.int16(), nullable=False),
         pa.field("smooth", pa.bool_(), nullable=False),
         # null where the map is made of one grid as the three columns above say; otherwise every grid and its
-        # way into the full map (model.maps.MapLayer)
+        # way into the full map (s2sw.model.maps.MapLayer)
         pa.field("map_layers", MAP_LAYERS),
         # the class name that the object was judged by, one of those in the detector's bundle; else null
         pa.field("class_name", pa.string()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from schemas.outcomes import Reason, Status
+from s2sw.schemas.outcomes import Reason, Status
 
 
 def texture(rows: int, cols: int, seed: int, channels: int = 3) -> NDArray[np.uint8]:

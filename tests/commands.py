@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.results.reading import Results, Row, open_results
+from s2sw.pipeline.results.reading import Results, Row, open_results
 
 COMMAND = Path(sys.executable).with_name("s2sw")
 SECONDS = 180

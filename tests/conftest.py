@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from pipeline.privacy.environment import NO_METADATA, OFFLINE
+from s2sw.pipeline.privacy.environment import NO_METADATA, OFFLINE
 from tests.s3server import S3Server
 
 # how long one example takes says how busy the machine is
@@ -78,7 +78,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Serve
 @pytest.fixture(scope="session")
 def bundle(home: Path) -> Path:
     """Return the embedded detector's bundle, built once in the tests' own cache."""
-    from model.detectors.finding import resolve_bundle
+    from s2sw.model.detectors.finding import resolve_bundle
 
     return resolve_bundle("embedded")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model import precision
+from s2sw.model import precision
 
 
 @pytest.fixture(autouse=True, scope="module")

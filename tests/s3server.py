@@ -14,7 +14,7 @@ from types import TracebackType
 
 import s3fs
 
-from connectors.storage.s3 import s3_filesystem
+from s2sw.connectors.storage.s3 import s3_filesystem
 
 ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
 START_SECONDS = 60.0

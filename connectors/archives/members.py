@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeVar
 
-from connectors.archives.tar import Read, TarEntry, entries
-from connectors.guard import guarded, reason_for
-from connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
-from connectors.preflight.inflate import Inflater
-from connectors.preflight.limits import check_inflated, check_object, check_ratio
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.archives.tar import Read, TarEntry, entries
+from s2sw.connectors.guard import guarded, reason_for
+from s2sw.connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
+from s2sw.connectors.preflight.inflate import Inflater
+from s2sw.connectors.preflight.limits import check_inflated, check_object, check_ratio
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 T = TypeVar("T")
 

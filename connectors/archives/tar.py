@@ -6,8 +6,8 @@ The standard library's reader takes a header's word for how much of it to hold i
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from schemas.decoding import Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.decoding import Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 BLOCK = 512
 CHUNK = 1 << 20

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from connectors.datasets.folders import read_folders
-from connectors.datasets.meta import META, read_meta
-from connectors.datasets.samples import DataSet, DataSetError, Sample
-from connectors.datasets.tables import SUFFIXES, VISA, read_table
+from s2sw.connectors.datasets.folders import read_folders
+from s2sw.connectors.datasets.meta import META, read_meta
+from s2sw.connectors.datasets.samples import DataSet, DataSetError, Sample
+from s2sw.connectors.datasets.tables import SUFFIXES, VISA, read_table
 
 __all__ = ["DataSet", "DataSetError", "Sample", "open_dataset"]
 

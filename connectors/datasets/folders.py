@@ -6,7 +6,7 @@ Source: the MVTec AD data set (Bergmann et al., IJCV 2021). BTAD, MPDD and other
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors.datasets.samples import DataSetError, Sample
+from s2sw.connectors.datasets.samples import DataSetError, Sample
 
 NORMAL = frozenset({"good", "ok", "normal"})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".dcm"})

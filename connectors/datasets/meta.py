@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from connectors.datasets.places import place_of
-from connectors.datasets.samples import DataSetError, Sample
+from s2sw.connectors.datasets.places import place_of
+from s2sw.connectors.datasets.samples import DataSetError, Sample
 
 META = "meta.json"
 

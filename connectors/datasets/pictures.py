@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from connectors.datasets.samples import DataSetError, Sample
-from connectors.decode import decode
-from connectors.storage.objects import read_object, stat_object
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets.samples import DataSetError, Sample
+from s2sw.connectors.decode import decode
+from s2sw.connectors.storage.objects import read_object, stat_object
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 
 def read_bytes(address: str, storage: StorageSettings, decoding: DecodeSettings) -> bytes:

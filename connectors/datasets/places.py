@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from connectors.datasets.samples import DataSetError
-from connectors.storage.s3 import is_s3
+from s2sw.connectors.datasets.samples import DataSetError
+from s2sw.connectors.storage.s3 import is_s3
 
 
 def place_of(root: Path, named: str, where: str) -> str:

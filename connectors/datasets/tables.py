@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from connectors.datasets.places import place_of
-from connectors.datasets.samples import DataSetError, Sample
+from s2sw.connectors.datasets.places import place_of
+from s2sw.connectors.datasets.samples import DataSetError, Sample
 
 SUFFIXES = frozenset({".csv", ".parquet"})
 SPLITS = "split_csv"

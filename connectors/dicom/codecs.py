@@ -10,12 +10,12 @@ from functools import cache
 from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder
 
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 PILLOW = ("pillow", "pydicom.pixels.decoders.pillow", "_decode_frame")
 OPENJPEG = ("pylibjpeg-openjpeg", "pydicom.pixels.decoders.pylibjpeg", "_decode_frame")
 JPEGLS = ("pyjpegls", "pydicom.pixels.decoders.pyjpegls", "_decode_frame")
-IMAGECODECS = ("imagecodecs", "connectors.dicom.jpeg_plugin", "decode_frame")
+IMAGECODECS = ("imagecodecs", "s2sw.connectors.dicom.jpeg_plugin", "decode_frame")
 RLE = ("pydicom", "pydicom.pixels.decoders.rle", "_decode_frame")
 
 CODECS: dict[str, tuple[str, str, str]] = {

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 from pydicom.dataset import Dataset
 
-from connectors.dicom.frames import available_frames, frames
-from connectors.dicom.functional_groups import frame_groups
-from connectors.dicom.header import ImageHeader, image_header, numbers, read_header, text, uid_digests
-from connectors.dicom.layout import UNDEFINED, Layout, scan
-from connectors.dicom.palette import Palette, read_palette
-from connectors.dicom.sop_classes import check_class, check_pixels, check_syntax
-from connectors.dicom.windowing import GreyPipeline
-from connectors.grey import Frame
-from connectors.preflight.limits import check_frames, check_geometry
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.frames import available_frames, frames
+from s2sw.connectors.dicom.functional_groups import frame_groups
+from s2sw.connectors.dicom.header import ImageHeader, image_header, numbers, read_header, text, uid_digests
+from s2sw.connectors.dicom.layout import UNDEFINED, Layout, scan
+from s2sw.connectors.dicom.palette import Palette, read_palette
+from s2sw.connectors.dicom.sop_classes import check_class, check_pixels, check_syntax
+from s2sw.connectors.dicom.windowing import GreyPipeline
+from s2sw.connectors.grey import Frame
+from s2sw.connectors.preflight.limits import check_frames, check_geometry
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 
 def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:

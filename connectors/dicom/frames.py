@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import JPEGLSTransferSyntaxes, RLELossless
 
-from connectors.dicom.codecs import (
+from s2sw.connectors.dicom.codecs import (
     DEFLATED_FRAME,
     J2K_SYNTAXES,
     JPEG_SYNTAXES,
@@ -18,15 +18,15 @@ from connectors.dicom.codecs import (
     codec,
     native,
 )
-from connectors.dicom.header import ImageHeader
-from connectors.dicom.layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
-from connectors.grey import Frame
-from connectors.preflight.inflate import inflate
-from connectors.preflight.jpeg import check_scans, jpeg_header
-from connectors.preflight.jpeg2000 import START, check_structure, j2k_header
-from connectors.preflight.limits import check_ratio
-from schemas.decoding import Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.header import ImageHeader
+from s2sw.connectors.dicom.layout import EXPLICIT_BIG, EXPLICIT_LITTLE, UNDEFINED, Layout
+from s2sw.connectors.grey import Frame
+from s2sw.connectors.preflight.inflate import inflate
+from s2sw.connectors.preflight.jpeg import check_scans, jpeg_header
+from s2sw.connectors.preflight.jpeg2000 import START, check_structure, j2k_header
+from s2sw.connectors.preflight.limits import check_ratio
+from s2sw.schemas.decoding import Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 RLE_RATIO = 64
 ROWS = 256

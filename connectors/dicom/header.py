@@ -12,8 +12,8 @@ import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from connectors.dicom.layout import PIXEL_TAGS, Layout
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.layout import PIXEL_TAGS, Layout
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 # pydicom's warnings and log records quote attribute values, which may be a patient's name: silence them at
 # the source, for every process that decodes

@@ -7,9 +7,9 @@ without recursion, tells truncation from absence and refuses deep nesting first 
 import struct
 from dataclasses import dataclass, field
 
-from connectors.preflight.inflate import inflate
-from schemas.decoding import Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.preflight.inflate import inflate
+from s2sw.schemas.decoding import Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}

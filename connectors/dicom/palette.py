@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from connectors.grey import Frame
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.grey import Frame
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 MAX_ENTRIES = 1 << 16
 _COLOURS = ("Red", "Green", "Blue")

@@ -3,8 +3,8 @@
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
-from connectors.dicom.codecs import CODECS, PLAIN_SYNTAXES
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.codecs import CODECS, PLAIN_SYNTAXES
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _DERIVED = frozenset(_STORAGE + tail for tail in (

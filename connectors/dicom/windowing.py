@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from connectors.dicom.header import ImageHeader, number, text
-from connectors.grey import Frame, Grey, Levels, Transfer, histogram, linear, percentile_range, render
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.header import ImageHeader, number, text
+from s2sw.connectors.grey import Frame, Grey, Levels, Transfer, histogram, linear, percentile_range, render
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 CT_WINDOWS = {"lung": (-600.0, 1500.0), "soft_tissue": (40.0, 400.0), "bone": (400.0, 1800.0)}
 """Centre and width in Hounsfield units."""

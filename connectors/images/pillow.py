@@ -19,15 +19,15 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from connectors.grey import stretch
-from connectors.preflight.formats import Format
-from connectors.preflight.jpeg import check_scans
-from connectors.preflight.jpeg2000 import check_structure
-from connectors.preflight.limits import check_frames, check_geometry, check_ratio
-from connectors.preflight.tiff import count_pages
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.grey import stretch
+from s2sw.connectors.preflight.formats import Format
+from s2sw.connectors.preflight.jpeg import check_scans
+from s2sw.connectors.preflight.jpeg2000 import check_structure
+from s2sw.connectors.preflight.limits import check_frames, check_geometry, check_ratio
+from s2sw.connectors.preflight.tiff import count_pages
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 # Pillow's warnings and log records may quote tags of the file
 warnings.filterwarnings("ignore", module=r"PIL(\.|$)")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
-from connectors.nifti.header import VolumeHeader, read_header
-from connectors.preflight.inflate import Inflater
-from connectors.preflight.limits import check_inflated
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
+from s2sw.connectors.nifti.header import VolumeHeader, read_header
+from s2sw.connectors.preflight.inflate import Inflater
+from s2sw.connectors.preflight.limits import check_inflated
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 HEADER_BYTES = 540
 BATCH_BYTES = 128 << 20

@@ -9,9 +9,9 @@ import nibabel
 import numpy as np
 from nibabel.orientations import io_orientation
 
-from connectors.preflight.limits import check_frames, check_geometry
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.preflight.limits import check_frames, check_geometry
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 logging.getLogger("nibabel").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"nibabel(\.|$)")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 from typing_extensions import override
 
-from connectors.outputs.folder import TEMPORARY, OutputFolder, columns_of
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder, columns_of
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 
 class LocalOutput(OutputFolder):

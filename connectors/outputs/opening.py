@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.s3 import S3Output
-from connectors.storage.s3 import is_s3
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.s3 import S3Output
+from s2sw.connectors.storage.s3 import is_s3
+from s2sw.schemas.storage import StorageSettings
 
 
 def open_output(uri: str, settings: StorageSettings) -> OutputFolder:

@@ -7,11 +7,11 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from typing_extensions import override
 
-from connectors.outputs.folder import TEMPORARY, OutputFolder, T, columns_of
-from connectors.storage.objects import list_objects
-from connectors.storage.retries import with_retries
-from connectors.storage.s3 import s3_filesystem, s3_reader, split_s3
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder, T, columns_of
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.retries import with_retries
+from s2sw.connectors.storage.s3 import s3_filesystem, s3_reader, split_s3
+from s2sw.schemas.storage import StorageSettings
 
 
 class S3Output(OutputFolder):

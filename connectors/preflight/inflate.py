@@ -2,9 +2,9 @@
 
 import zlib
 
-from connectors.preflight.limits import check_inflated, check_ratio, too_large
-from schemas.decoding import Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.preflight.limits import check_inflated, check_ratio, too_large
+from s2sw.schemas.decoding import Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 CHUNK = 1 << 20
 INPUT_BYTES = 1 << 16

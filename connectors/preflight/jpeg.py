@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 _START_OF_FRAME = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC),
                              *range(0xCD, 0xD0), 0xF7))  # fmt: skip

@@ -7,8 +7,8 @@ import struct
 from dataclasses import dataclass
 from math import ceil
 
-from connectors.preflight.jpeg import Codestream
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.preflight.jpeg import Codestream
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 START = b"\xff\x4f\xff\x51"
 _COD, _SOT = 0xFF52, 0xFF90

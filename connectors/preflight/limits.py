@@ -1,7 +1,7 @@
 """Cheap refusal before any decoder runs: geometry, declared against actual bytes, unpacked size."""
 
-from schemas.decoding import Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.decoding import Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 FREE_BYTES = 32 << 20
 """Up to this size unpacked bytes are not compared with stored ones: small things may compress well."""

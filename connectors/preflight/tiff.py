@@ -2,8 +2,8 @@
 
 import struct
 
-from connectors.preflight.limits import check_frames
-from schemas.decoding import Limits
+from s2sw.connectors.preflight.limits import check_frames
+from s2sw.schemas.decoding import Limits
 
 
 def count_pages(data: bytes, limits: Limits) -> int:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from connectors.archives.members import Member, list_members, members
-from connectors.storage.objects import read_object, stat_object
-from connectors.storage.stored import StoredObject
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.archives.members import Member, list_members, members
+from s2sw.connectors.storage.objects import read_object, stat_object
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 

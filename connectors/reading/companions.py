@@ -1,11 +1,11 @@
 """The halves of NIfTI pairs (.hdr and .img)."""
 
-from connectors.nifti.pairs import header_name, samples_name
-from connectors.storage.objects import read_object, stat_object
-from connectors.storage.stored import StoredObject
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.nifti.pairs import header_name, samples_name
+from s2sw.connectors.storage.objects import read_object, stat_object
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 
 def read_companion(stored: StoredObject, storage: StorageSettings, settings: DecodeSettings) -> bytes | None:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from connectors.reading.archives import MemberReader
-from connectors.reading.companions import is_second_half, read_companion
-from connectors.storage.objects import read_object
-from connectors.storage.stored import StoredObject
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.reading.archives import MemberReader
+from s2sw.connectors.reading.companions import is_second_half, read_companion
+from s2sw.connectors.storage.objects import read_object
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 READ_AHEAD = 4  # objects fetched while one is decoded
 READ_AHEAD_BYTES = 64 << 20  # larger objects are fetched only when their turn comes

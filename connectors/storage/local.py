@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from connectors.storage.retries import reason_of
-from connectors.storage.stored import StoredObject, whole
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.storage.retries import reason_of
+from s2sw.connectors.storage.stored import StoredObject, whole
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 FILE_URI = "file://"
 

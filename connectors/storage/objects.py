@@ -7,12 +7,12 @@ denied and missing objects are not. Whatever remains is a ``ScreeningError`` wit
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors.storage.local import list_local, local_object, local_path, read_local
-from connectors.storage.retries import with_retries
-from connectors.storage.s3 import is_s3, list_s3, read_s3, s3_filesystem, split_s3
-from connectors.storage.stored import StoredObject
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.storage.local import list_local, local_object, local_path, read_local
+from s2sw.connectors.storage.retries import with_retries
+from s2sw.connectors.storage.s3 import is_s3, list_s3, read_s3, s3_filesystem, split_s3
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 
 def list_objects(source: str, settings: StorageSettings, skip: str | None = None) -> Iterator[StoredObject]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
+from s2sw.schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
 
 T = TypeVar("T")
 

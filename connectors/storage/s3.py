@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.asyn import sync
 
-from connectors.storage.retries import with_retries
-from connectors.storage.stored import StoredObject, whole
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.storage.retries import with_retries
+from s2sw.connectors.storage.stored import StoredObject, whole
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 if TYPE_CHECKING:
     import s3fs
@@ -46,7 +46,7 @@ def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem"
     # here, not above: local archives need no client, and importing it takes half a second of every process
     import s3fs
 
-    from connectors.storage.no_redirects import StayingSession
+    from s2sw.connectors.storage.no_redirects import StayingSession
 
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
     return s3fs.S3FileSystem(

@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.bundles.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
-from model.errors import BundleError
-from model.precision import Precision
+from s2sw.model.bundles.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
+from s2sw.model.errors import BundleError
+from s2sw.model.precision import Precision
 
 
 def new_folder(out_dir: str | Path) -> Path:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from model.errors import BundleError
-from model.towers.preprocess import Colour
-from model.towers.shapes import VisionShape
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.preprocess import Colour
+from s2sw.model.towers.shapes import VisionShape
 
 RECORD, WEIGHTS = "bundle.json", "weights.safetensors"
 

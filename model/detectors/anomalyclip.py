@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.detectors.contract import Built, DetectorKind, refuse_unknown
-from model.detectors.tower_detector import TwoStreamDetector, known_blocks, quarters
-from model.heads.similarity import TAU
-from model.prompts.text_features import text_features
-from model.towers.visual import TowerOutput
-from model.weights.clip import ClipWeights
+from s2sw.model.detectors.contract import Built, DetectorKind, refuse_unknown
+from s2sw.model.detectors.tower_detector import TwoStreamDetector, known_blocks, quarters
+from s2sw.model.heads.similarity import TAU
+from s2sw.model.prompts.text_features import text_features
+from s2sw.model.towers.visual import TowerOutput
+from s2sw.model.weights.clip import ClipWeights
 
 FAMILY = "object"
 """The one family of S2SWCLIP's prompts that AnomalyCLIP has: "object", "damaged object"."""

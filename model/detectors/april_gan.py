@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.bundles.record import BundleRecord
-from model.detectors.contract import Built, DetectorKind, draft_record, refuse_unknown
-from model.detectors.tower_detector import TowerDetector, known_blocks, quarters
-from model.errors import BundleError
-from model.heads.april_linear import SCALE, LinearLayers, read_linear
-from model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
-from model.maps import MapLayer
-from model.precision import Precision
-from model.prompts.class_prompts import APRIL_GAN, class_names, class_vectors
-from model.weights.clip import ClipWeights
+from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.detectors.contract import Built, DetectorKind, draft_record, refuse_unknown
+from s2sw.model.detectors.tower_detector import TowerDetector, known_blocks, quarters
+from s2sw.model.errors import BundleError
+from s2sw.model.heads.april_linear import SCALE, LinearLayers, read_linear
+from s2sw.model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
+from s2sw.model.maps import MapLayer
+from s2sw.model.precision import Precision
+from s2sw.model.prompts.class_prompts import APRIL_GAN, class_names, class_vectors
+from s2sw.model.weights.clip import ClipWeights
 
 log = logging.getLogger(__name__)
 

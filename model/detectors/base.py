@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model import maps
-from model.bundles.record import BundleRecord
-from model.detectors.contract import Detection
-from model.maps import MapLayer
-from model.precision import DTYPES, Precision
-from model.towers.preprocess import Pictures, as_batch, normalize, squash
+from s2sw.model import maps
+from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.detectors.contract import Detection
+from s2sw.model.maps import MapLayer
+from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, squash
 
 
 class FaceDetector(ABC):

@@ -5,15 +5,15 @@ from typing import Any
 
 import torch
 
-from model.bundles.files import new_folder, read_bundle, write_bundle
-from model.bundles.record import read_record
-from model.detectors.contract import Detector, draft_record
-from model.detectors.registry import detector_kind
-from model.errors import BundleError
-from model.precision import Precision, usable
-from model.weights.clip import ClipWeights
-from model.weights.hints import Hints, known_activation
-from model.weights.openclip import find_clip
+from s2sw.model.bundles.files import new_folder, read_bundle, write_bundle
+from s2sw.model.bundles.record import read_record
+from s2sw.model.detectors.contract import Detector, draft_record
+from s2sw.model.detectors.registry import detector_kind
+from s2sw.model.errors import BundleError
+from s2sw.model.precision import Precision, usable
+from s2sw.model.weights.clip import ClipWeights
+from s2sw.model.weights.hints import Hints, known_activation
+from s2sw.model.weights.openclip import find_clip
 
 
 def build_bundle(

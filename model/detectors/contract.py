@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.bundles.record import BundleRecord
-from model.errors import BundleError
-from model.maps import MapLayer
-from model.precision import Precision
-from model.towers.preprocess import Pictures
-from model.weights.clip import ClipWeights
+from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.errors import BundleError
+from s2sw.model.maps import MapLayer
+from s2sw.model.precision import Precision
+from s2sw.model.towers.preprocess import Pictures
+from s2sw.model.weights.clip import ClipWeights
 
 
 @dataclass(frozen=True, slots=True)

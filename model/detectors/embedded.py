@@ -12,12 +12,12 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.bundles.files import write_bundle
-from model.bundles.record import RECORD, BundleRecord, file_sha256, read_record
-from model.detectors.s2swclip import settle
-from model.heads.fusion import FAMILIES
-from model.towers.shapes import vision_shape
-from model.weights.efficientnet import MEAN, STD
+from s2sw.model.bundles.files import write_bundle
+from s2sw.model.bundles.record import RECORD, BundleRecord, file_sha256, read_record
+from s2sw.model.detectors.s2swclip import settle
+from s2sw.model.heads.fusion import FAMILIES
+from s2sw.model.towers.shapes import vision_shape
+from s2sw.model.weights.efficientnet import MEAN, STD
 
 SHIPPED = Path(__file__).parents[1] / "shipped" / "embedded.safetensors"
 TWO_STREAM_FROM = 3

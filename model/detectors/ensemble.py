@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.bundles.files import new_folder, read_bundle, write_bundle
-from model.bundles.record import LABELS, BundleRecord
-from model.detectors.base import FaceDetector
-from model.detectors.contract import Built, Detector, DetectorKind
-from model.detectors.registry import detector_kind
-from model.detectors.tower_detector import TwoStreamDetector
-from model.errors import BundleError
-from model.maps import MapLayer
-from model.precision import Precision
-from model.towers.visual import TowerOutput
-from model.weights.clip import ClipWeights
+from s2sw.model.bundles.files import new_folder, read_bundle, write_bundle
+from s2sw.model.bundles.record import LABELS, BundleRecord
+from s2sw.model.detectors.base import FaceDetector
+from s2sw.model.detectors.contract import Built, Detector, DetectorKind
+from s2sw.model.detectors.registry import detector_kind
+from s2sw.model.detectors.tower_detector import TwoStreamDetector
+from s2sw.model.errors import BundleError
+from s2sw.model.maps import MapLayer
+from s2sw.model.precision import Precision
+from s2sw.model.towers.visual import TowerOutput
+from s2sw.model.weights.clip import ClipWeights
 
 NAME = "ensemble"
 UNLABELLED = {"clip": "", "prompts": "", "trained": True}

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from model.detectors.embedded import embedded_bundle
-from model.errors import BundleError
+from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.errors import BundleError
 
 EMBEDDED = "embedded"
 

@@ -2,15 +2,15 @@
 
 from importlib import import_module
 
-from model.detectors.contract import DetectorKind
-from model.errors import BundleError
+from s2sw.model.detectors.contract import DetectorKind
+from s2sw.model.errors import BundleError
 
 DETECTORS = {
-    "s2swclip": "model.detectors.s2swclip",
-    "anomalyclip": "model.detectors.anomalyclip",
-    "april_gan": "model.detectors.april_gan",
-    "winclip": "model.detectors.winclip",
-    "ensemble": "model.detectors.ensemble",
+    "s2swclip": "s2sw.model.detectors.s2swclip",
+    "anomalyclip": "s2sw.model.detectors.anomalyclip",
+    "april_gan": "s2sw.model.detectors.april_gan",
+    "winclip": "s2sw.model.detectors.winclip",
+    "ensemble": "s2sw.model.detectors.ensemble",
 }
 """Name to the module whose KIND it is; imported when a bundle asks for it."""
 

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.bundles.record import BundleRecord
-from model.detectors.contract import Built, DetectorKind, refuse_unknown
-from model.detectors.tower_detector import TwoStreamDetector, known_blocks, quarters
-from model.errors import BundleError
-from model.heads.fusion import FAMILIES, class_vectors
-from model.heads.similarity import TAU, anomaly_probability
-from model.heads.spatial import spatial_features
-from model.heads.wavelet import WaveletBranch
-from model.precision import Precision
-from model.prompts.text_features import text_features
-from model.towers.visual import TowerOutput
-from model.weights.clip import ClipWeights
+from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.detectors.contract import Built, DetectorKind, refuse_unknown
+from s2sw.model.detectors.tower_detector import TwoStreamDetector, known_blocks, quarters
+from s2sw.model.errors import BundleError
+from s2sw.model.heads.fusion import FAMILIES, class_vectors
+from s2sw.model.heads.similarity import TAU, anomaly_probability
+from s2sw.model.heads.spatial import spatial_features
+from s2sw.model.heads.wavelet import WaveletBranch
+from s2sw.model.precision import Precision
+from s2sw.model.prompts.text_features import text_features
+from s2sw.model.towers.visual import TowerOutput
+from s2sw.model.weights.clip import ClipWeights
 
 Taps = Literal["released", "per_layer"]
 FUSED = FAMILIES.index("fused")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.bundles.record import BundleRecord
-from model.detectors.base import FaceDetector
-from model.errors import BundleError
-from model.maps import MapLayer
-from model.precision import DTYPES, Precision
-from model.towers.visual import Resize, TowerOutput
-from model.weights.clip import load_vision
+from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.detectors.base import FaceDetector
+from s2sw.model.errors import BundleError
+from s2sw.model.maps import MapLayer
+from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.towers.visual import Resize, TowerOutput
+from s2sw.model.weights.clip import load_vision
 
 
 class TowerDetector(FaceDetector):

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.bundles.record import BundleRecord
-from model.detectors.contract import Built, DetectorKind, draft_record, refuse_unknown
-from model.detectors.tower_detector import TowerDetector
-from model.errors import BundleError
-from model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
-from model.heads.similarity import TAU
-from model.heads.windows import SCALES, harmonic_map, window_embeddings
-from model.precision import Precision
-from model.prompts.class_prompts import WINCLIP, class_names, class_vectors
-from model.weights.clip import ClipWeights
+from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.detectors.contract import Built, DetectorKind, draft_record, refuse_unknown
+from s2sw.model.detectors.tower_detector import TowerDetector
+from s2sw.model.errors import BundleError
+from s2sw.model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
+from s2sw.model.heads.similarity import TAU
+from s2sw.model.heads.windows import SCALES, harmonic_map, window_embeddings
+from s2sw.model.precision import Precision
+from s2sw.model.prompts.class_prompts import WINCLIP, class_names, class_vectors
+from s2sw.model.weights.clip import ClipWeights
 
 KINDS = (*(f"windows_{scale}" for scale in SCALES), "patches")
 """What a memory holds, and in which order the few-shot map takes it."""

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.embedded_training.net import GRID, EmbeddedNet
-from model.embedded_training.ring import BLOCK, MASK, draw_scenes, seen_by, shrunk
-from model.synthetic.scenes import Mixture, held_out_mixture, training_mixture
-from model.towers.stem import Stem
+from s2sw.model.embedded_training.net import GRID, EmbeddedNet
+from s2sw.model.embedded_training.ring import BLOCK, MASK, draw_scenes, seen_by, shrunk
+from s2sw.model.synthetic.scenes import Mixture, held_out_mixture, training_mixture
+from s2sw.model.towers.stem import Stem
 
 PICTURES = 512
 """Of each of two sets."""

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from model.embedded_training.net import EmbeddedNet
-from model.towers.stem import Stem
+from s2sw.model.embedded_training.net import EmbeddedNet
+from s2sw.model.towers.stem import Stem
 
 
 def shipped_tensors(stem: Stem, net: EmbeddedNet) -> dict[str, Tensor]:

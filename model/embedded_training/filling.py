@@ -7,10 +7,10 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from model.embedded_training.net import GRID, scaled_stem
-from model.embedded_training.recipe import Recipe
-from model.embedded_training.ring import BLOCK, PATIENCE, Plan, Ring, Worker
-from model.errors import BundleError
+from s2sw.model.embedded_training.net import GRID, scaled_stem
+from s2sw.model.embedded_training.recipe import Recipe
+from s2sw.model.embedded_training.ring import BLOCK, PATIENCE, Plan, Ring, Worker
+from s2sw.model.errors import BundleError
 
 STEM = "stem.pt"
 

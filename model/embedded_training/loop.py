@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.embedded_training.check import Check
-from model.embedded_training.export import export
-from model.embedded_training.filling import STEM, filled
-from model.embedded_training.net import EmbeddedNet, scaled_stem, stem_of
-from model.embedded_training.objective import loss
-from model.embedded_training.recipe import Recipe
-from model.embedded_training.ring import BLOCK, Ring
-from model.errors import BundleError
-from model.weights.tensors import read_tensors
+from s2sw.model.embedded_training.check import Check
+from s2sw.model.embedded_training.export import export
+from s2sw.model.embedded_training.filling import STEM, filled
+from s2sw.model.embedded_training.net import EmbeddedNet, scaled_stem, stem_of
+from s2sw.model.embedded_training.objective import loss
+from s2sw.model.embedded_training.recipe import Recipe
+from s2sw.model.embedded_training.ring import BLOCK, Ring
+from s2sw.model.errors import BundleError
+from s2sw.model.weights.tensors import read_tensors
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"
 TALK_EVERY = 50

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.detectors.embedded import TWO_STREAM_FROM
-from model.detectors.s2swclip import MIX
-from model.embedded_training.ring import BLOCK, QUICK, draw_scenes, seen_by
-from model.heads.fusion import FAMILIES
-from model.heads.similarity import TAU, similarity
-from model.heads.spatial import spatial_features
-from model.heads.wavelet import WaveletBranch
-from model.synthetic.scenes import training_mixture
-from model.towers.shapes import VisionShape
-from model.towers.stem import Stem, StemShape, describe, stem_shape
-from model.towers.visual import VisionTower
-from model.weights.efficientnet import lite0_stem, published_file
-from model.weights.tensors import load_exactly
+from s2sw.model.detectors.embedded import TWO_STREAM_FROM
+from s2sw.model.detectors.s2swclip import MIX
+from s2sw.model.embedded_training.ring import BLOCK, QUICK, draw_scenes, seen_by
+from s2sw.model.heads.fusion import FAMILIES
+from s2sw.model.heads.similarity import TAU, similarity
+from s2sw.model.heads.spatial import spatial_features
+from s2sw.model.heads.wavelet import WaveletBranch
+from s2sw.model.synthetic.scenes import training_mixture
+from s2sw.model.towers.shapes import VisionShape
+from s2sw.model.towers.stem import Stem, StemShape, describe, stem_shape
+from s2sw.model.towers.visual import VisionTower
+from s2sw.model.weights.efficientnet import lite0_stem, published_file
+from s2sw.model.weights.tensors import load_exactly
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.embedded_training.net import GRID, Seen
-from model.training.losses import dice, focal
+from s2sw.model.embedded_training.net import GRID, Seen
+from s2sw.model.training.losses import dice, focal
 
 PIXEL_WEIGHT, RANK_WEIGHT, TWIN_WEIGHT = 0.5, 0.6, 0.3
 TWIN_MARGIN = 2.0

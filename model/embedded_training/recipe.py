@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from model.embedded_training.ring import BLOCK
+from s2sw.model.embedded_training.ring import BLOCK
 
 
 @dataclass(frozen=True, slots=True)

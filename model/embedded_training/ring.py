@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.precision import quick_type
-from model.synthetic.fields import SIDE
-from model.synthetic.scenes import Mixture, Scene, draw_pair, training_mixture
-from model.towers.preprocess import normalize
-from model.towers.stem import Stem
-from model.weights.efficientnet import MEAN, STD
+from s2sw.model.precision import quick_type
+from s2sw.model.synthetic.fields import SIDE
+from s2sw.model.synthetic.scenes import Mixture, Scene, draw_pair, training_mixture
+from s2sw.model.towers.preprocess import normalize
+from s2sw.model.towers.stem import Stem
+from s2sw.model.weights.efficientnet import MEAN, STD
 
 BLOCK = 32
 """Pictures that one worker makes at a time: 16 pairs."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.errors import BundleError
-from model.weights.tensors import read_tensors
+from s2sw.model.errors import BundleError
+from s2sw.model.weights.tensors import read_tensors
 
 SCALE = 100.0
 """CLIP's logit scale, as the released program fixes it."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.errors import BundleError
+from s2sw.model.errors import BundleError
 
 
 def remembered(features: Tensor) -> Tensor:

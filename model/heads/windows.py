@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.towers.visual import VisionTower
+from s2sw.model.towers.visual import VisionTower
 
 SCALES = (2, 3)
 """Sides of the windows, patches."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics.ranking import Ranker, Ranking, Tally
+from s2sw.model.metrics.ranking import Ranker, Ranking, Tally
 
 
 def image_metrics(scores: NDArray[np.floating[Any]], labels: NDArray[Any]) -> Ranking:

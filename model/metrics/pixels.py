@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics.ranking import Counts, Numbers, Ranker, Ranking, Tally
-from model.metrics.regions import region_areas
-from model.metrics.runs import SortedRuns, Values
+from s2sw.model.metrics.ranking import Counts, Numbers, Ranker, Ranking, Tally
+from s2sw.model.metrics.regions import region_areas
+from s2sw.model.metrics.runs import SortedRuns, Values
 
 IN_MEMORY = 1 << 24
 """Pixels held in memory, at 4 bytes; beyond them the file grows by 4 bytes a pixel, 8 an anomalous one."""

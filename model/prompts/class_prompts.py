@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.errors import BundleError
-from model.prompts.handwritten import ANOMALOUS_STATES, BATCH, NORMAL_STATES, TEMPLATES
-from model.towers.text import TextTower
-from model.towers.tokenizer import tokens
+from s2sw.model.errors import BundleError
+from s2sw.model.prompts.handwritten import ANOMALOUS_STATES, BATCH, NORMAL_STATES, TEMPLATES
+from s2sw.model.towers.text import TextTower
+from s2sw.model.towers.tokenizer import tokens
 
 
 @dataclass(frozen=True, slots=True)

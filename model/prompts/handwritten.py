@@ -6,9 +6,9 @@ Source: the prompt ensemble of WinCLIP (Jeong et al., CVPR 2023); features are a
 import torch
 from torch import Tensor
 
-from model.prompts.families import WORDS
-from model.towers.text import TextTower
-from model.towers.tokenizer import tokens
+from s2sw.model.prompts.families import WORDS
+from s2sw.model.towers.text import TextTower
+from s2sw.model.towers.tokenizer import tokens
 
 NORMAL_STATES = (
     "{}",

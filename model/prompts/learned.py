@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
-from model.prompts.families import WORDS
-from model.towers.text import TextTower
-from model.towers.tokenizer import tokens
-from model.weights.tensors import read_tensors
+from s2sw.model.errors import BundleError
+from s2sw.model.prompts.families import WORDS
+from s2sw.model.towers.text import TextTower
+from s2sw.model.towers.tokenizer import tokens
+from s2sw.model.weights.tensors import read_tensors
 
 SUFFIXES = {"object": "", "state": "_emo", "defect": "_class"}
 """How the authors' checkpoint names the families' buffers."""

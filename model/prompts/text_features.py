@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.prompts.families import WORDS
-from model.prompts.handwritten import handwritten_features
-from model.prompts.learned import LearnedPrompts, read_prompts
-from model.weights.clip import ClipWeights
+from s2sw.model.prompts.families import WORDS
+from s2sw.model.prompts.handwritten import handwritten_features
+from s2sw.model.prompts.learned import LearnedPrompts, read_prompts
+from s2sw.model.weights.clip import ClipWeights
 
 EVERY = tuple(WORDS)
 

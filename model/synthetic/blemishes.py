@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from model.synthetic.colours import Surface
-from model.synthetic.fields import SIDE, Field, Rng, between, blurred, chance, cloud, scale
-from model.synthetic.shapes import blob, ellipse, place, stroke, walk
+from s2sw.model.synthetic.colours import Surface
+from s2sw.model.synthetic.fields import SIDE, Field, Rng, between, blurred, chance, cloud, scale
+from s2sw.model.synthetic.shapes import blob, ellipse, place, stroke, walk
 
 FAINT = (0.008, 0.04)
 """Change of brightness, weakest to strongest."""

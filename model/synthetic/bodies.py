@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.synthetic.colours import Surface, colour, mix, near, painted, surface
-from model.synthetic.fields import (
+from s2sw.model.synthetic.colours import Surface, colour, mix, near, painted, surface
+from s2sw.model.synthetic.fields import (
     SIDE,
     Field,
     Rng,
@@ -17,7 +17,7 @@ from model.synthetic.fields import (
     edge,
     scale,
 )
-from model.synthetic.shapes import blob, ellipse, stroke, superellipse, walk
+from s2sw.model.synthetic.shapes import blob, ellipse, stroke, superellipse, walk
 
 GREY = np.ones(3, np.float32)
 MIDDLE = (119.5, 119.5)

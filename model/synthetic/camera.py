@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.synthetic.fields import SIDE, Field, Rng, between, blurred, chance, cloud, coordinates, scale
+from s2sw.model.synthetic.fields import SIDE, Field, Rng, between, blurred, chance, cloud, coordinates, scale
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 

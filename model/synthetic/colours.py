@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.synthetic.fields import SIDE, Field, Rng, between, chance
+from s2sw.model.synthetic.fields import SIDE, Field, Rng, between, chance
 
 Colour = Field
 """RGB, (3,), 0..1."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit
 
-from model.synthetic.colours import Surface, colour
-from model.synthetic.fields import (
+from s2sw.model.synthetic.colours import Surface, colour
+from s2sw.model.synthetic.fields import (
     SIDE,
     Field,
     Rng,
@@ -23,7 +23,18 @@ from model.synthetic.fields import (
     rotated,
     scale,
 )
-from model.synthetic.shapes import Point, blob, crack, ellipse, place, polar, polygon, rectangle, stroke, walk
+from s2sw.model.synthetic.shapes import (
+    Point,
+    blob,
+    crack,
+    ellipse,
+    place,
+    polar,
+    polygon,
+    rectangle,
+    stroke,
+    walk,
+)
 
 Defect = Callable[[Rng, Surface, float, float], tuple[Field, Field]]
 

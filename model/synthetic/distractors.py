@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.synthetic.colours import Surface, colour
-from model.synthetic.fields import (
+from s2sw.model.synthetic.colours import Surface, colour
+from s2sw.model.synthetic.fields import (
     SIDE,
     Field,
     Rng,
@@ -16,7 +16,7 @@ from model.synthetic.fields import (
     rotated,
     scale,
 )
-from model.synthetic.shapes import ellipse, place, rectangle, stroke
+from s2sw.model.synthetic.shapes import ellipse, place, rectangle, stroke
 
 
 def _on(image: Field, share: Field, tone: Field, amount: float) -> Field:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from model.synthetic import bodies, defects, objects, patterns, textures
-from model.synthetic.colours import Surface
-from model.synthetic.defects import Defect
-from model.synthetic.fields import Rng
+from s2sw.model.synthetic import bodies, defects, objects, patterns, textures
+from s2sw.model.synthetic.colours import Surface
+from s2sw.model.synthetic.defects import Defect
+from s2sw.model.synthetic.fields import Rng
 
 SurfaceKind = Callable[[Rng], Surface]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from model.synthetic.colours import Surface, colour, near, painted
-from model.synthetic.fields import SIDE, Field, Rng, band, between, blurred, chance, cloud, edge, scale
-from model.synthetic.shapes import Point, ellipse, polar, rectangle, superellipse
+from s2sw.model.synthetic.colours import Surface, colour, near, painted
+from s2sw.model.synthetic.fields import SIDE, Field, Rng, band, between, blurred, chance, cloud, edge, scale
+from s2sw.model.synthetic.shapes import Point, ellipse, polar, rectangle, superellipse
 
 
 def _ground(rng: Rng) -> Field:

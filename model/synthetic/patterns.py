@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.synthetic.colours import Surface, colour, mix, near, painted, surface
-from model.synthetic.fields import (
+from s2sw.model.synthetic.colours import Surface, colour, mix, near, painted, surface
+from s2sw.model.synthetic.fields import (
     SIDE,
     Field,
     Rng,
@@ -17,7 +17,7 @@ from model.synthetic.fields import (
     rotated,
     scale,
 )
-from model.synthetic.shapes import ellipse, rectangle, stroke, superellipse
+from s2sw.model.synthetic.shapes import ellipse, rectangle, stroke, superellipse
 
 
 def _grain(rng: Rng, image: Field, low: float = 0.003, high: float = 0.04) -> Field:

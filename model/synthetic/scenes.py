@@ -7,12 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.synthetic.blemishes import blemish
-from model.synthetic.camera import Camera, Picture, draw_camera
-from model.synthetic.colours import Surface
-from model.synthetic.distractors import distract
-from model.synthetic.fields import Field, Rng, blurred, chance, scale
-from model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, SURFACES, WEIGHTS
+from s2sw.model.synthetic.blemishes import blemish
+from s2sw.model.synthetic.camera import Camera, Picture, draw_camera
+from s2sw.model.synthetic.colours import Surface
+from s2sw.model.synthetic.distractors import distract
+from s2sw.model.synthetic.fields import Field, Rng, blurred, chance, scale
+from s2sw.model.synthetic.kinds import (
+    DEFECTS,
+    HELD_OUT_DEFECTS,
+    HELD_OUT_SURFACES,
+    OWN_ONLY,
+    SURFACES,
+    WEIGHTS,
+)
 
 TRIES = 5
 CLEAR = 0.045

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from model.synthetic.fields import SIDE, Field, Rng, between, chance, coordinates, edge
+from s2sw.model.synthetic.fields import SIDE, Field, Rng, between, chance, coordinates, edge
 
 Point = tuple[float, float]
 """Row and column, pixels from the top left."""

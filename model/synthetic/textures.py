@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.synthetic.colours import Surface, colour, mix, near, painted, surface
-from model.synthetic.fields import (
+from s2sw.model.synthetic.colours import Surface, colour, mix, near, painted, surface
+from s2sw.model.synthetic.fields import (
     SIDE,
     Field,
     Rng,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from model.errors import BundleError
-from model.towers.blocks import Activation
-from model.towers.stem import StemShape, stem_shape
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.blocks import Activation
+from s2sw.model.towers.stem import StemShape, stem_shape
 
 HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
 """Visual widths whose heads are not 64 wide: ViT-H/14, ViT-g/14 and ViT-bigG/14 of open_clip."""

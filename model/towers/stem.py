@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.errors import BundleError
-from model.towers.self_similarity import unlike, unlike_numbers
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.self_similarity import unlike, unlike_numbers
 
 CUDNN_FLAGS = threading.Lock()
 

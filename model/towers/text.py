@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.towers.blocks import Blocks
-from model.towers.shapes import TextShape
+from s2sw.model.towers.blocks import Blocks
+from s2sw.model.towers.shapes import TextShape
 
 
 class TextTower(nn.Module):

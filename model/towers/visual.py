@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.towers.blocks import Block, Blocks
-from model.towers.shapes import VisionShape
-from model.towers.stem import Stem
+from s2sw.model.towers.blocks import Block, Blocks
+from s2sw.model.towers.shapes import VisionShape
+from s2sw.model.towers.stem import Stem
 
 Resize = Literal["bilinear", "bicubic"]
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.detectors.tower_detector import quarters
-from model.heads.april_linear import LinearLayers
-from model.prompts.class_prompts import APRIL_GAN, class_vectors
-from model.training.losses import dice, focal
-from model.training.trainees import Batch, initial, leaves
-from model.training.visual import Pass
-from model.weights.clip import ClipWeights
+from s2sw.model.detectors.tower_detector import quarters
+from s2sw.model.heads.april_linear import LinearLayers
+from s2sw.model.prompts.class_prompts import APRIL_GAN, class_vectors
+from s2sw.model.training.losses import dice, focal
+from s2sw.model.training.trainees import Batch, initial, leaves
+from s2sw.model.training.visual import Pass
+from s2sw.model.weights.clip import ClipWeights
 
 
 @dataclass(frozen=True)

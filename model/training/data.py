@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.training.store import FeatureStore
-from model.training.trainees import Batch
-from model.training.visual import stacked
+from s2sw.model.training.store import FeatureStore
+from s2sw.model.training.trainees import Batch
+from s2sw.model.training.visual import stacked
 
 
 @dataclass(frozen=True)

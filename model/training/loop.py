@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
-from model.training.curves import write_curve
-from model.training.data import Item, batch_of
-from model.training.recipes import BETAS, LEARNING_RATE
-from model.training.state import Curve, State, read_state
-from model.training.store import FeatureStore
-from model.training.trainees import Batch, Trainee
+from s2sw.model.errors import BundleError
+from s2sw.model.training.curves import write_curve
+from s2sw.model.training.data import Item, batch_of
+from s2sw.model.training.recipes import BETAS, LEARNING_RATE
+from s2sw.model.training.state import Curve, State, read_state
+from s2sw.model.training.store import FeatureStore
+from s2sw.model.training.trainees import Batch, Trainee
 
 STATE, CURVE = "state.pt", "curve.csv"
 HELD_OUT = "held_out"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.heads.fusion import FAMILIES
-from model.heads.similarity import TAU, similarity
+from s2sw.model.heads.fusion import FAMILIES
+from s2sw.model.heads.similarity import TAU, similarity
 
 FOCAL_GAMMA, FOCAL_SMOOTH = 2.0, 1e-5
 DICE_SMOOTH = 1.0

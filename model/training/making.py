@@ -5,16 +5,16 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from model.detectors.bundling import build_bundle
-from model.detectors.tower_detector import quarters
-from model.errors import BundleError
-from model.heads.april_linear import read_linear
-from model.prompts.learned import read_prompts
-from model.training import april_gan
-from model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
-from model.training.recipes import Recipe
-from model.training.trainees import How, Trainee, drawn
-from model.weights.clip import ClipWeights
+from s2sw.model.detectors.bundling import build_bundle
+from s2sw.model.detectors.tower_detector import quarters
+from s2sw.model.errors import BundleError
+from s2sw.model.heads.april_linear import read_linear
+from s2sw.model.prompts.learned import read_prompts
+from s2sw.model.training import april_gan
+from s2sw.model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
+from s2sw.model.training.recipes import Recipe
+from s2sw.model.training.trainees import How, Trainee, drawn
+from s2sw.model.weights.clip import ClipWeights
 
 
 def make_trainee(

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.detectors import anomalyclip
-from model.detectors.s2swclip import check_grid, settle
-from model.detectors.tower_detector import quarters
-from model.heads.fusion import FAMILIES, class_vectors
-from model.prompts.families import WORDS
-from model.prompts.learned import LearnedPrompts
-from model.training.losses import image_logits, map_loss, pair_loss, step_losses
-from model.training.recipes import Recipe
-from model.training.trainees import Batch, How, Prompts
-from model.training.visual import Pass
-from model.weights.clip import ClipWeights
+from s2sw.model.detectors import anomalyclip
+from s2sw.model.detectors.s2swclip import check_grid, settle
+from s2sw.model.detectors.tower_detector import quarters
+from s2sw.model.heads.fusion import FAMILIES, class_vectors
+from s2sw.model.prompts.families import WORDS
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.training.losses import image_logits, map_loss, pair_loss, step_losses
+from s2sw.model.training.recipes import Recipe
+from s2sw.model.training.trainees import Batch, How, Prompts
+from s2sw.model.training.visual import Pass
+from s2sw.model.weights.clip import ClipWeights
 
 PAIRED = ("object", "state", "fused")
 BOTH_RANDOM = 0.2

@@ -6,7 +6,7 @@ VAND workshop 2023) for the other detectors of the family.
 
 from dataclasses import dataclass
 
-from model.errors import BundleError
+from s2sw.model.errors import BundleError
 
 LEARNING_RATE = 1e-3
 BETAS = (0.5, 0.999)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
+from s2sw.model.errors import BundleError
 
 Curve = dict[str, float]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from model.errors import BundleError
-from model.training.visual import Features
+from s2sw.model.errors import BundleError
+from s2sw.model.training.visual import Features
 
 
 class FeatureStore:

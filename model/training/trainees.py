@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
-from model.precision import Precision
-from model.prompts.families import WORDS
-from model.prompts.learned import LearnedPrompts, embed_words
-from model.towers.shapes import TextShape
-from model.towers.text import TextTower
-from model.training.visual import Features, Pass
+from s2sw.model.errors import BundleError
+from s2sw.model.precision import Precision
+from s2sw.model.prompts.families import WORDS
+from s2sw.model.prompts.learned import LearnedPrompts, embed_words
+from s2sw.model.towers.shapes import TextShape
+from s2sw.model.towers.text import TextTower
+from s2sw.model.training.visual import Features, Pass
 
 CONTEXT_STD = 0.02
 DEEP_PROMPTS, DEEP_TOKENS = 8, 4

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.precision import DTYPES, Precision
-from model.towers.preprocess import normalize
-from model.towers.visual import Resize
-from model.weights.clip import ClipWeights
+from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.towers.preprocess import normalize
+from s2sw.model.towers.visual import Resize
+from s2sw.model.weights.clip import ClipWeights
 
 
 @dataclass(frozen=True, slots=True)

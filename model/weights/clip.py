@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
-from model.towers.blocks import Activation
-from model.towers.preprocess import Colour
-from model.towers.shapes import GELU_WIDTHS, TextShape, VisionShape, text_shape, vision_shape
-from model.towers.text import TextTower
-from model.towers.visual import VisionTower
-from model.weights.hints import Hints, hints_beside
-from model.weights.huggingface import from_huggingface, is_huggingface
-from model.weights.tensors import is_torchscript, load_exactly, read_tensors
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.blocks import Activation
+from s2sw.model.towers.preprocess import Colour
+from s2sw.model.towers.shapes import GELU_WIDTHS, TextShape, VisionShape, text_shape, vision_shape
+from s2sw.model.towers.text import TextTower
+from s2sw.model.towers.visual import VisionTower
+from s2sw.model.weights.hints import Hints, hints_beside
+from s2sw.model.weights.huggingface import from_huggingface, is_huggingface
+from s2sw.model.weights.tensors import is_torchscript, load_exactly, read_tensors
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
-from model.towers.preprocess import Colour
-from model.weights.tensors import read_tensors
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.preprocess import Colour
+from s2sw.model.weights.tensors import read_tensors
 
 LEVELS = ((0,), (1, 2), (3, 4), (5, 6, 7, 8, 9, 10))
 """The blocks of each resolution, as the published file numbers them; those after 10 are not needed."""
@@ -32,7 +32,7 @@ def published_file() -> Path:
 
 
 def lite0_stem(path: Path) -> dict[str, Tensor]:
-    """Return a stem's tensors (model.towers.stem) from EfficientNet-lite0's file, without mean and scale."""
+    """Return a stem's tensors (``towers.stem``) from EfficientNet-lite0's file, without mean and scale."""
     found = read_tensors(path)
     stem = _folded(found, "_conv_stem", "_bn0", "first")
     for level, numbers in enumerate(LEVELS):

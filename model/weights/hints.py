@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from model.errors import BundleError
-from model.towers.blocks import Activation
-from model.towers.preprocess import MEAN, STD, Colour
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.blocks import Activation
+from s2sw.model.towers.preprocess import MEAN, STD, Colour
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from model.errors import BundleError
+from s2sw.model.errors import BundleError
 
 VISION, TEXT = "vision_model.", "text_model."
 

@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from model.errors import BundleError
-from model.weights.clip import ClipWeights, read_clip
-from model.weights.hints import Hints, from_open_clip
+from s2sw.model.errors import BundleError
+from s2sw.model.weights.clip import ClipWeights, read_clip
+from s2sw.model.weights.hints import Hints, from_open_clip
 
 
 def find_clip(clip: str | Path, hints: Hints) -> ClipWeights:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.errors import BundleError
+from s2sw.model.errors import BundleError
 
 
 def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.towers.tokenizer import END
-from model.weights.clip import ClipWeights, clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model.towers.tokenizer import END
+from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
+from s2sw.model.weights.hints import Hints
 
 CONTEXT = 77
 

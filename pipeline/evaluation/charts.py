@@ -7,7 +7,7 @@ from xml.etree.ElementTree import SubElement
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.pages.charts import (
+from s2sw.pipeline.pages.charts import (
     BOTTOM,
     HISTOGRAM_HEIGHT,
     LEFT,

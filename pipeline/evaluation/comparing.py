@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.datasets import DataSet
-from model import load_detector
-from model.detectors.contract import Detector
-from model.precision import Precision
-from pipeline.evaluation.disagreement import disputed
-from pipeline.evaluation.figures import Evaluation, Judge, Kept
-from pipeline.evaluation.measuring import Measuring, measure
-from pipeline.evaluation.page import Dispute, Gallery, Shown, evaluation_page
-from pipeline.evaluation.pictures import drawn, plain
+from s2sw.connectors.datasets import DataSet
+from s2sw.model import load_detector
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.precision import Precision
+from s2sw.pipeline.evaluation.disagreement import disputed
+from s2sw.pipeline.evaluation.figures import Evaluation, Judge, Kept
+from s2sw.pipeline.evaluation.measuring import Measuring, measure
+from s2sw.pipeline.evaluation.page import Dispute, Gallery, Shown, evaluation_page
+from s2sw.pipeline.evaluation.pictures import drawn, plain
 
 DISPUTES = 8
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.figures import Evaluation, Scored
+from s2sw.pipeline.evaluation.figures import Evaluation, Scored
 
 
 @dataclass(frozen=True)

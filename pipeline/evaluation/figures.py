@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics import Ranking
+from s2sw.model.metrics import Ranking
 
 METRICS = {
     "image_auroc": "image AUROC",

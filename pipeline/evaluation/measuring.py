@@ -14,14 +14,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.datasets import DataSet, DataSetError, Sample
-from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from model.detectors.contract import Detector
-from model.metrics import PixelMetrics, image_metrics
-from pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Kept, Scored
-from pipeline.imaging.tiles import views
-from schemas.decoding import DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets import DataSet, DataSetError, Sample
+from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.metrics import PixelMetrics, image_metrics
+from s2sw.pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Kept, Scored
+from s2sw.pipeline.imaging.tiles import views
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 
 WORST = 6
 READERS = 2

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from model.metrics import Ranking
-from pipeline.evaluation.charts import Line, curve_chart, label_histogram
-from pipeline.evaluation.disagreement import Disputed
-from pipeline.evaluation.figures import METRICS, Evaluation
-from pipeline.evaluation.tables import cell, class_rows, columns_with_values, counts
-from pipeline.pages.rendering import template
+from s2sw.model.metrics import Ranking
+from s2sw.pipeline.evaluation.charts import Line, curve_chart, label_histogram
+from s2sw.pipeline.evaluation.disagreement import Disputed
+from s2sw.pipeline.evaluation.figures import METRICS, Evaluation
+from s2sw.pipeline.evaluation.tables import cell, class_rows, columns_with_values, counts
+from s2sw.pipeline.pages.rendering import template
 
 
 @dataclass(frozen=True)

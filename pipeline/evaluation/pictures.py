@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from connectors.datasets import DataSet
-from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from model.detectors.contract import Detector
-from pipeline.evaluation.figures import Kept
-from pipeline.evaluation.measuring import Measuring
-from pipeline.imaging.encoding import data_uri
-from pipeline.imaging.overlays import overlay
+from s2sw.connectors.datasets import DataSet
+from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from s2sw.model.detectors.contract import Detector
+from s2sw.pipeline.evaluation.figures import Kept
+from s2sw.pipeline.evaluation.measuring import Measuring
+from s2sw.pipeline.imaging.encoding import data_uri
+from s2sw.pipeline.imaging.overlays import overlay
 
 SIDE = 480  # pixels of the longer side
 

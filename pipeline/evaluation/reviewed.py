@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from model.metrics import image_metrics
-from pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Scored
-from pipeline.results.reading import Results
-from schemas.decisions import DecisionKind
+from s2sw.model.metrics import image_metrics
+from s2sw.pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Scored
+from s2sw.pipeline.results.reading import Results
+from s2sw.schemas.decisions import DecisionKind
 
 _LABELLED = f"""
 WITH newest AS (

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from connectors.datasets import DataSet, DataSetError, open_dataset
-from connectors.datasets.samples import printable
-from connectors.storage.s3 import is_s3
-from model.detectors.finding import EMBEDDED
-from pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
-from pipeline.evaluation.tables import cell, columns_with_values, markdown
-from pipeline.pages.rendering import template
-from schemas.suite import Suite, SuiteDataSet
+from s2sw.connectors.datasets import DataSet, DataSetError, open_dataset
+from s2sw.connectors.datasets.samples import printable
+from s2sw.connectors.storage.s3 import is_s3
+from s2sw.model.detectors.finding import EMBEDDED
+from s2sw.pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
+from s2sw.pipeline.evaluation.tables import cell, columns_with_values, markdown
+from s2sw.pipeline.pages.rendering import template
+from s2sw.schemas.suite import Suite, SuiteDataSet
 
 LEVELS = {"image": "Image level", "pixel": "Pixel level"}
 

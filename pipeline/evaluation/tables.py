@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.evaluation.figures import METRICS, Evaluation, Figures
+from s2sw.pipeline.evaluation.figures import METRICS, Evaluation, Figures
 
 NONE = "-"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.results import reading as results
-from pipeline.results.sources import Wanted
+from s2sw.pipeline.results import reading as results
+from s2sw.pipeline.results.sources import Wanted
 
 Row = dict[str, Any]
 Heat = NDArray[np.float32]

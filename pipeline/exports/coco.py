@@ -13,12 +13,12 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from pipeline.exports.cases import Case, Finding
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import Reveal
-from pipeline.imaging.encoding import png_bytes
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.imaging.encoding import png_bytes
 
 Json = dict[str, Any]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from pipeline.exports.cases import Case, Finding
-from pipeline.exports.options import Options
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.exports.options import Options
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 MANUFACTURER = "s2sw"
 SERIES = {"seg": 9301, "heat": 9302}

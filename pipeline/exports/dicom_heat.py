@@ -9,8 +9,8 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from pipeline.exports.cases import Case, Finding
-from pipeline.exports.dicom_common import (
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.exports.dicom_common import (
     MANUFACTURER,
     SERIES,
     completed,
@@ -19,10 +19,10 @@ from pipeline.exports.dicom_common import (
     instance_uid,
     series_uid,
 )
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options
-from pipeline.exports.reading import Reader
-from pipeline.imaging.overlays import laid_over
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.imaging.overlays import laid_over
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:

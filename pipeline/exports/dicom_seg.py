@@ -6,8 +6,8 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from pipeline.exports.cases import Case
-from pipeline.exports.dicom_common import (
+from s2sw.pipeline.exports.cases import Case
+from s2sw.pipeline.exports.dicom_common import (
     MANUFACTURER,
     SERIES,
     completed,
@@ -17,10 +17,10 @@ from pipeline.exports.dicom_common import (
     series_uid,
     version,
 )
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options
-from pipeline.exports.reading import Reader
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 EMPTY = "empty_mask"
 

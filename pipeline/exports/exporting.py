@@ -4,17 +4,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.exports.cases import Selection, cases
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Format, Options
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import Reveal, revealed
-from pipeline.ledger.run_records import ReportError, RunRecord, known_runs, read_run
-from pipeline.results.reading import Results
-from pipeline.results.sources import Sources
-from pipeline.results.sql_views import newest_fingerprint
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.exports.cases import Selection, cases
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Format, Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import Reveal, revealed
+from s2sw.pipeline.ledger.run_records import ReportError, RunRecord, known_runs, read_run
+from s2sw.pipeline.results.reading import Results
+from s2sw.pipeline.results.sources import Sources
+from s2sw.pipeline.results.sql_views import newest_fingerprint
+from s2sw.schemas.storage import StorageSettings
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import importlib
 import importlib.util
 from collections.abc import Iterator
 
-from pipeline.exports import coco, fiftyone, html_page, label_studio, png, worklist
-from pipeline.exports.cases import Case
-from pipeline.exports.folder import Folder
-from pipeline.exports.names import FormatName
-from pipeline.exports.options import Format, Options, Write
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import Reveal, Revealing
+from s2sw.pipeline.exports import coco, fiftyone, html_page, label_studio, png, worklist
+from s2sw.pipeline.exports.cases import Case
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.names import FormatName
+from s2sw.pipeline.exports.options import Format, Options, Write
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import Reveal, Revealing
 
 _NAMES = frozenset({Reveal.NAMES})
 _PICTURES = Revealing(frozenset({Reveal.PIXELS}), _NAMES)
@@ -31,11 +31,11 @@ FORMATS: dict[FormatName, Format] = {
     FormatName.PNG: Format(_PICTURES, png.write),
     FormatName.CSV: Format(Revealing(on_request=_NAMES), worklist.write),
     FormatName.DICOM_SEG: Format(
-        Revealing(frozenset({Reveal.PATIENT})), _dicom("pipeline.exports.dicom_seg"), needs="highdicom"
+        Revealing(frozenset({Reveal.PATIENT})), _dicom("s2sw.pipeline.exports.dicom_seg"), needs="highdicom"
     ),
     FormatName.DICOM_HEAT: Format(
         Revealing(frozenset({Reveal.PATIENT, Reveal.PIXELS})),
-        _dicom("pipeline.exports.dicom_heat"),
+        _dicom("s2sw.pipeline.exports.dicom_heat"),
         needs="highdicom",
     ),
     FormatName.FIFTYONE: Format(_PICTURES, fiftyone.write),

@@ -12,15 +12,15 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.exports.cases import Case, Finding
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options, Write
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import MEANING
-from pipeline.imaging.encoding import jpeg_bytes, png_bytes
-from pipeline.imaging.overlays import layer
-from pipeline.pages.rendering import template
-from pipeline.reports.summary_text import UNTRAINED
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options, Write
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import MEANING
+from s2sw.pipeline.imaging.encoding import jpeg_bytes, png_bytes
+from s2sw.pipeline.imaging.overlays import layer
+from s2sw.pipeline.pages.rendering import template
+from s2sw.pipeline.reports.summary_text import UNTRAINED
 
 SIDE = 560
 """Pixels of the longer side of a picture on the page."""
@@ -69,7 +69,7 @@ def page(cards: list[Card], options: Options) -> str:
 
 @functools.cache
 def _style() -> str:
-    folder = files("pipeline.pages") / "templates"
+    folder = files("s2sw.pipeline.pages") / "templates"
     return "\n".join((folder / name).read_text() for name in ("page.css", "export.css"))
 
 

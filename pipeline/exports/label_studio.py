@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.exports.brush_rle import encode_brush
-from pipeline.exports.cases import Case, Finding, Mask
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import Reveal
-from pipeline.imaging.encoding import png_bytes
+from s2sw.pipeline.exports.brush_rle import encode_brush
+from s2sw.pipeline.exports.cases import Case, Finding, Mask
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.imaging.encoding import png_bytes
 
 Json = dict[str, Any]
 

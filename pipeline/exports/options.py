@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipeline.exports.cases import Case
-from pipeline.exports.folder import Folder
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import Reveal, Revealing
+from s2sw.pipeline.exports.cases import Case
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import Reveal, Revealing
 
 
 @dataclass(frozen=True)

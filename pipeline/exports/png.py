@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline.exports.cases import Case
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options
-from pipeline.exports.reading import Reader
-from pipeline.imaging.encoding import png_bytes
-from pipeline.imaging.overlays import overlay
+from s2sw.pipeline.exports.cases import Case
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.imaging.encoding import png_bytes
+from s2sw.pipeline.imaging.overlays import overlay
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:

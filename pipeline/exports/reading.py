@@ -11,11 +11,11 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from connectors.guard import reason_for
-from pipeline.exports.cases import Case, Finding
-from pipeline.results.sources import NoSourceError, Sources, Wanted, read_payload
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.guard import reason_for
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted, read_payload
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 NO_SOURCE = "no_source"
 CASES_AT_ONCE = 64  # whose addresses are looked up together

@@ -5,11 +5,11 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.exports.cases import Case, Finding
-from pipeline.exports.folder import Folder
-from pipeline.exports.options import Options
-from pipeline.exports.reading import Reader
-from pipeline.exports.revealing import Reveal
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.revealing import Reveal
 
 FILE = "worklist.csv"
 COLUMNS = (

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.parquet import parquet_bytes, table_bytes
-from schemas.decisions import DecisionKind
-from schemas.tables import DECISIONS
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.parquet import parquet_bytes, table_bytes
+from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.tables import DECISIONS
 
 FOLDER = "decisions"
 REVIEWER_CHARACTERS = 100

@@ -7,8 +7,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flagging.thresholds import Proposal, TooFewError
-from schemas.config import FlagGroup, FlagSettings
+from s2sw.pipeline.flagging.thresholds import Proposal, TooFewError
+from s2sw.schemas.config import FlagGroup, FlagSettings
 
 COLUMNS = ("site", "modality")
 """What thresholds may differ by."""

@@ -6,9 +6,9 @@ needs no second screening: the next run, even one with nothing left to do, puts 
 
 import duckdb
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.run_records import read_run, run_ids
-from schemas.config import FlagSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.run_records import read_run, run_ids
+from s2sw.schemas.config import FlagSettings
 
 
 def flag_settings(output: OutputFolder) -> FlagSettings:

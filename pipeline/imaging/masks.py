@@ -8,8 +8,8 @@ import zstandard
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from model.maps import MapLayer, assemble, axis_operators, sigmoid
-from pipeline.imaging.tiles import Box
+from s2sw.model.maps import MapLayer, assemble, axis_operators, sigmoid
+from s2sw.pipeline.imaging.tiles import Box
 
 COCO_RLE = "coco_rle"
 """COCO's compressed run lengths, column-major, as pycocotools reads them."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.config import TileSettings
+from s2sw.schemas.config import TileSettings
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the slice; right and bottom are outside."""

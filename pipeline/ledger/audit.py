@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.summary import RunSummary, versions
-from pipeline.privacy.ids import key_id
-from schemas.config import ScreenConfig, config_hash
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.summary import RunSummary, versions
+from s2sw.pipeline.privacy.ids import key_id
+from s2sw.schemas.config import ScreenConfig, config_hash
 
 FOLDER = "audit"
 START = "0" * 64

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
 
-from connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.folder import OutputFolder
 
 PARTITIONS = ("date", "site")
-"""Hive folders that a run may put its parts into (``schemas.config.PartSettings``)."""
+"""Hive folders that a run may put its parts into (``s2sw.schemas.config.PartSettings``)."""
 TABLES = ("slices", "objects")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 

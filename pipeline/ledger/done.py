@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.outputs.folder import OutputFolder
-from schemas.outcomes import STORAGE_REASONS
-from schemas.tables import DEFERRED
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.schemas.outcomes import STORAGE_REASONS
+from s2sw.schemas.tables import DEFERRED
 
 ASKED_AGAIN = sorted(reason.value for reason in STORAGE_REASONS)
 DEFERRED_FILE = "runs/deferred.parquet"

@@ -11,8 +11,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 
 PREFIX = "runs/lease-"
 SECONDS = 120.0

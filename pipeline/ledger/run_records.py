@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.summary import RunSummary
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.summary import RunSummary
 
 
 class ReportError(Exception):

@@ -5,11 +5,11 @@ import platform
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from schemas.config import ScreenConfig
-from schemas.outcomes import Status
+from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.outcomes import Status
 
 if TYPE_CHECKING:  # it brings PyTorch, and whoever only reads a summary needs none
-    from model.bundles.record import BundleRecord
+    from s2sw.model.bundles.record import BundleRecord
 
 VERSIONS_OF = ("s2sw", "torch", "ray", "pyarrow", "pydicom", "nibabel", "pillow", "open_clip_torch", "numpy")
 

@@ -7,12 +7,12 @@ killed in between; it is removed at the next start, and its objects are screened
 import time
 from collections.abc import Callable, Sequence
 
-from connectors.outputs.folder import OutputFolder
-from connectors.storage.stored import StoredObject
-from pipeline.ledger.parquet import Row, parquet_bytes
-from pipeline.stages.collecting import FinishedObject
-from schemas.config import PartSettings
-from schemas.tables import OBJECTS, SLICES
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.ledger.parquet import Row, parquet_bytes
+from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas.config import PartSettings
+from s2sw.schemas.tables import OBJECTS, SLICES
 
 
 class Writer:

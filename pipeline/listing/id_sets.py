@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from schemas.tables import DEFERRED, MANIFEST
+from s2sw.schemas.tables import DEFERRED, MANIFEST
 
 MEMORY = "300MB"  # for DuckDB's own pages; what is larger goes to files in the work folder
 STREAM_ROWS = 10_000

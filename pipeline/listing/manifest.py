@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.storage.stored import StoredObject
-from schemas.tables import MANIFEST
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.tables import MANIFEST
 
 LISTING_BATCH = 10_000
 

@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Iterator
 
-from connectors.reading.archives import expand_archives
-from connectors.storage.objects import list_objects
-from connectors.storage.stored import StoredObject
-from schemas.config import ScreenConfig
+from s2sw.connectors.reading.archives import expand_archives
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.config import ScreenConfig
 
 
 def listing(config: ScreenConfig) -> Iterator[StoredObject]:

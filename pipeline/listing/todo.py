@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.storage.stored import StoredObject
-from pipeline.listing.manifest import LISTING_BATCH
-from schemas.tables import MANIFEST
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.listing.manifest import LISTING_BATCH
+from s2sw.schemas.tables import MANIFEST
 
 GROUP_OBJECTS = 256  # objects of one decode task, at most: a task costs 70 ms whatever it decodes
 GROUP_BYTES = 128 << 20  # of these, on average: what a task that dies has to read again

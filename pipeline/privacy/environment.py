@@ -6,10 +6,10 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.privacy.ids import KEY_ENV
-from pipeline.privacy.redaction import seal
-from schemas.config import ScreenConfig
-from schemas.storage import StorageSettings
+from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.pipeline.privacy.redaction import seal
+from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.storage import StorageSettings
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from connectors.slices import UID_KINDS
+from s2sw.connectors.slices import UID_KINDS
 
 ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connectors.storage.s3 import is_s3
+from s2sw.connectors.storage.s3 import is_s3
 
 
 def new_run_id() -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from connectors.guard import reason_for
-from schemas.outcomes import ScreeningError
+from s2sw.connectors.guard import reason_for
+from s2sw.schemas.outcomes import ScreeningError
 
-OWN = ("schemas", "connectors", "model", "pipeline", "jobs")
-"""Packages whose own log lines pass: they are constants, counts and what the configuration says."""
+OWN = "s2sw"
+"""The package whose own log lines pass: they are constants, counts and what the configuration says."""
+_HOME = Path(__file__).parents[2]
 WITHHELD = "text withheld in private mode"
 
 _plain_record = logging.LogRecord
@@ -62,18 +63,18 @@ def withheld(private: bool) -> Iterator[None]:
 
 
 def _place(error: BaseException) -> str:
-    """Return `` at package/file.py:line`` of the innermost frame in our own code, or nothing."""
+    """Return `` at package/room/file.py:line`` of the innermost frame in our own code, or nothing."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.parent.name in OWN:
-            return f" at {path.parent.name}/{path.name}:{frame.lineno}"
+        if path.is_relative_to(_HOME):
+            return f" at {path.relative_to(_HOME)}:{frame.lineno}"
     return ""
 
 
 def _sealed_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
     record = _plain_record(*args, **kwargs)
     record.exc_info = record.exc_text = record.stack_info = None
-    if record.name.partition(".")[0] not in OWN:
+    if record.name.partition(".")[0] != OWN:
         record.msg, record.args = f"{record.name}: {WITHHELD} ({record.filename}:{record.lineno})", ()
     return record
 

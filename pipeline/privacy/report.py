@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from connectors.storage.s3 import is_s3, s3_endpoint
-from pipeline.ledger.audit import FOLDER
-from pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError, existing_key
-from pipeline.privacy.private_dir import lie_in_each_other, private_folder
-from schemas.config import ScreenConfig, config_hash
-from schemas.outcomes import Reason, Status
-from schemas.tables import DEFERRED, MANIFEST, OBJECTS, SLICES
+from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
+from s2sw.pipeline.ledger.audit import FOLDER
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError, existing_key
+from s2sw.pipeline.privacy.private_dir import lie_in_each_other, private_folder
+from s2sw.schemas.config import ScreenConfig, config_hash
+from s2sw.schemas.outcomes import Reason, Status
+from s2sw.schemas.tables import DEFERRED, MANIFEST, OBJECTS, SLICES
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.flagging.rule import would_flag
-from pipeline.ledger.run_records import RunRecord, run_ids
-from pipeline.reports.histogram import ScoreHistogram
-from pipeline.results import sql_views as views
-from schemas.config import FlagSettings
-from schemas.outcomes import Status
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.flagging.rule import would_flag
+from s2sw.pipeline.ledger.run_records import RunRecord, run_ids
+from s2sw.pipeline.reports.histogram import ScoreHistogram
+from s2sw.pipeline.results import sql_views as views
+from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.outcomes import Status
 
 THREADS = 8  # parts read at once: on S3 a part is a few small requests
 PARTS_AHEAD = 16

@@ -6,13 +6,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.pages.charts import Bar, rate_chart, score_chart
-from pipeline.pages.rendering import template
-from pipeline.reports.figures import RunReport
-from pipeline.reports.speed import Span, spans, stages
-from pipeline.reports.summary_text import EXPLANATIONS, UNTRAINED
-from pipeline.reports.text import flagged_line, outcome
-from schemas.outcomes import Status
+from s2sw.pipeline.pages.charts import Bar, rate_chart, score_chart
+from s2sw.pipeline.pages.rendering import template
+from s2sw.pipeline.reports.figures import RunReport
+from s2sw.pipeline.reports.speed import Span, spans, stages
+from s2sw.pipeline.reports.summary_text import EXPLANATIONS, UNTRAINED
+from s2sw.pipeline.reports.text import flagged_line, outcome
+from s2sw.schemas.outcomes import Status
 
 BARS = 50
 

@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.ledger.summary import RunSummary
-from schemas.config import ScreenConfig
-from schemas.outcomes import Status
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.outcomes import Status
 
 EXPLANATIONS = {
     Status.SCREENED: "scored, every slice",

@@ -5,8 +5,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.committed import PARTITIONS, Part
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.committed import PARTITIONS, Part
 
 _PARTITION_TYPES = {"date": pa.date32(), "site": pa.string()}
 _VERSION = ("object_id", "fingerprint", "run_id")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.opening import open_output
-from connectors.storage.s3 import is_s3
-from pipeline.ledger.run_records import ReportError
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.connectors.storage.s3 import is_s3
+from s2sw.pipeline.ledger.run_records import ReportError
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 
 
 def open_existing(output: str, storage: StorageSettings) -> OutputFolder:

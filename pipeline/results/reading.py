@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.opening import open_output
-from model.maps import MapLayer, token_shape
-from pipeline.flagging.decisions import decisions
-from pipeline.flagging.rule import create_flagged, flag_settings
-from pipeline.imaging.masks import SliceMaps, decode_mask
-from pipeline.imaging.tiles import boxes_of
-from pipeline.ledger.committed import TABLES, committed_parts
-from pipeline.results import sql_views as views
-from pipeline.results.arrow import dataset_of
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.model.maps import MapLayer, token_shape
+from s2sw.pipeline.flagging.decisions import decisions
+from s2sw.pipeline.flagging.rule import create_flagged, flag_settings
+from s2sw.pipeline.imaging.masks import SliceMaps, decode_mask
+from s2sw.pipeline.imaging.tiles import boxes_of
+from s2sw.pipeline.ledger.committed import TABLES, committed_parts
+from s2sw.pipeline.results import sql_views as views
+from s2sw.pipeline.results.arrow import dataset_of
+from s2sw.schemas.storage import StorageSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ class Results:
         """Return a DuckDB connection with lazy views ``slices``, ``objects`` and ``flagged``.
 
         Queries read what they need. ``flagged`` holds the rows of ``slices`` that reach the flagging
-        thresholds in force (``pipeline.flagging.rule``), with ``flag_threshold``.
+        thresholds in force (``s2sw.pipeline.flagging.rule``), with ``flag_threshold``.
 
         Columns are those of schemas SLICES and OBJECTS, and ``date`` and ``site`` where parts of the output
         lie in such folders. ``connection.cursor()`` gives another thread the same views.

@@ -12,20 +12,20 @@ from typing import Any
 
 import duckdb
 
-from connectors.archives.members import list_members
-from connectors.decode import decode
-from connectors.outputs.folder import OutputFolder
-from connectors.reading.archives import is_archive
-from connectors.reading.fetching import Fetcher, Payload
-from connectors.slices import Slice
-from connectors.storage.objects import read_object, stat_object
-from connectors.storage.stored import StoredObject
-from pipeline.ledger.run_records import ReportError, read_run
-from pipeline.privacy.ids import object_ids
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
-from schemas.storage import StorageSettings
-from schemas.tables import MANIFEST
+from s2sw.connectors.archives.members import list_members
+from s2sw.connectors.decode import decode
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.reading.archives import is_archive
+from s2sw.connectors.reading.fetching import Fetcher, Payload
+from s2sw.connectors.slices import Slice
+from s2sw.connectors.storage.objects import read_object, stat_object
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.ledger.run_records import ReportError, read_run
+from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import MANIFEST
 
 FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
 

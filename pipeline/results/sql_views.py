@@ -3,9 +3,9 @@
 import duckdb
 import pyarrow as pa
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.committed import PARTITIONS, TABLES, Part, committed_parts
-from schemas.tables import OBJECTS, SLICES
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.committed import PARTITIONS, TABLES, Part, committed_parts
+from s2sw.schemas.tables import OBJECTS, SLICES
 
 SCHEMAS = {"slices": SLICES, "objects": OBJECTS}
 MATERIALISED_LATE = 1000

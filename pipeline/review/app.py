@@ -16,19 +16,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.flagging.decisions import DecisionError
-from pipeline.ledger.run_records import ReportError
-from pipeline.privacy.redaction import describe
-from pipeline.results.sources import Sources
-from pipeline.review.archive import Archive
-from pipeline.review.book import Book, key_of
-from pipeline.review.filters import FilterError, Filters
-from pipeline.review.media import Media, Switches
-from pipeline.review.naming import Naming
-from pipeline.review.pages import Pages, slice_address
-from schemas.decisions import DecisionKind
-from schemas.outcomes import ScreeningError
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.flagging.decisions import DecisionError
+from s2sw.pipeline.ledger.run_records import ReportError
+from s2sw.pipeline.privacy.redaction import describe
+from s2sw.pipeline.results.sources import Sources
+from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.book import Book, key_of
+from s2sw.pipeline.review.filters import FilterError, Filters
+from s2sw.pipeline.review.media import Media, Switches
+from s2sw.pipeline.review.naming import Naming
+from s2sw.pipeline.review.pages import Pages, slice_address
+from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.outcomes import ScreeningError
 
 T = TypeVar("T")
 

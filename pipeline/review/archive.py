@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.flagging.rule import flag_settings, threshold_sql
-from pipeline.ledger.committed import committed_parts
-from pipeline.results.reading import Results
-from pipeline.review.queries import Row, rows_of
-from pipeline.review.worklist import COLUMNS
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.flagging.rule import flag_settings, threshold_sql
+from s2sw.pipeline.ledger.committed import committed_parts
+from s2sw.pipeline.results.reading import Results
+from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.review.worklist import COLUMNS
 
 MEMORY = "200MB"
 THREADS = 2

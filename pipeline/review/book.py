@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.flagging.decisions import (
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.flagging.decisions import (
     Decision,
     append,
     compact,
@@ -18,9 +18,9 @@ from pipeline.flagging.decisions import (
     ordered,
     read_files,
 )
-from pipeline.review.queries import Row
-from schemas.decisions import DecisionKind
-from schemas.tables import DECISIONS
+from s2sw.pipeline.review.queries import Row
+from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.tables import DECISIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from schemas.decisions import DecisionKind
+from s2sw.schemas.decisions import DecisionKind
 
 T = TypeVar("T")
 

@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from pipeline.imaging.encoding import png
-from pipeline.results.reading import mask
-from pipeline.results.sources import Sources, Wanted
-from pipeline.review.archive import Archive
-from pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
-from pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.imaging.encoding import png
+from s2sw.pipeline.results.reading import mask
+from s2sw.pipeline.results.sources import Sources, Wanted
+from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
+from s2sw.pipeline.review.queries import Row, rows_of
 
 KEPT = 2000  # masks, and slices of pages
 RUN_ID = re.compile(r"[0-9A-Za-z-]+")

@@ -2,9 +2,9 @@
 
 from pathlib import PurePosixPath
 
-from pipeline.results.sources import Sources, Wanted
-from pipeline.review.archive import Archive
-from pipeline.review.queries import Row
+from s2sw.pipeline.results.sources import Sources, Wanted
+from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.queries import Row
 
 
 class Naming:

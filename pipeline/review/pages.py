@@ -8,21 +8,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipeline.flagging.decisions import NOTE_CHARACTERS
-from pipeline.imaging.overlays import HEAT
-from pipeline.pages.rendering import environment
-from pipeline.reports.summary_text import EXPLANATIONS
-from pipeline.review.archive import Archive
-from pipeline.review.book import Book, key_of
-from pipeline.review.charts import score_histogram, stack_chart
-from pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
-from pipeline.review.media import Media, Switches
-from pipeline.review.naming import Naming
-from pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
-from pipeline.review.queries import Row
-from pipeline.review.worklist import Place, Worklist, bars
-from schemas.config import FlagSettings
-from schemas.outcomes import Status
+from s2sw.pipeline.flagging.decisions import NOTE_CHARACTERS
+from s2sw.pipeline.imaging.overlays import HEAT
+from s2sw.pipeline.pages.rendering import environment
+from s2sw.pipeline.reports.summary_text import EXPLANATIONS
+from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.book import Book, key_of
+from s2sw.pipeline.review.charts import score_histogram, stack_chart
+from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
+from s2sw.pipeline.review.media import Media, Switches
+from s2sw.pipeline.review.naming import Naming
+from s2sw.pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
+from s2sw.pipeline.review.queries import Row
+from s2sw.pipeline.review.worklist import Place, Worklist, bars
+from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.outcomes import Status
 
 PACKAGE = __package__  # whose templates these are
 HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from pipeline.review.queries import Row, rows_of
-from schemas.outcomes import Reason, Status
+from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.schemas.outcomes import Reason, Status
 
 PAGE = 100
 UNSCREENED = (Status.QUARANTINED, Status.NO_PIXELS)

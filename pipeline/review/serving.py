@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.applications import Starlette
 
-from pipeline.review.gate import Gate
+from s2sw.pipeline.review.gate import Gate
 
 LOOPBACK = "127.0.0.1"
 TOKEN_BYTES = 32

@@ -8,10 +8,10 @@ from typing import Protocol
 import pyarrow as pa
 import ray
 
-from pipeline.listing.todo import Todo
-from pipeline.run.resources import Resources
-from pipeline.stages.detecting import DetectSettings, DetectStage
-from schemas.config import ClusterSettings
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.resources import Resources
+from s2sw.pipeline.stages.detecting import DetectSettings, DetectStage
+from s2sw.schemas.config import ClusterSettings
 
 # measured on Ray 2.60: with these a task or actor that dies costs its block and no more. max_restarts must
 # be unlimited: a pool whose last actor is gone makes Ray Data wait for ever.

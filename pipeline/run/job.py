@@ -4,23 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.opening import open_output
-from connectors.storage.objects import list_objects
-from connectors.storage.s3 import is_s3, s3_endpoint
-from model.bundles.record import BundleRecord, read_record
-from model.detectors.finding import resolve_bundle
-from model.errors import BundleError
-from pipeline.errors import UsageError
-from pipeline.ledger.audit import AuditError, refuse_other_key
-from pipeline.privacy.ids import existing_key
-from pipeline.privacy.private_dir import lie_in_each_other, private_folder
-from pipeline.privacy.redaction import describe
-from pipeline.run.window import parse_until
-from pipeline.stages.classes import ClassRule, class_rule
-from schemas.config import ScreenConfig
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
+from s2sw.model.bundles.record import BundleRecord, read_record
+from s2sw.model.detectors.finding import resolve_bundle
+from s2sw.model.errors import BundleError
+from s2sw.pipeline.errors import UsageError
+from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
+from s2sw.pipeline.privacy.ids import existing_key
+from s2sw.pipeline.privacy.private_dir import lie_in_each_other, private_folder
+from s2sw.pipeline.privacy.redaction import describe
+from s2sw.pipeline.run.window import parse_until
+from s2sw.pipeline.stages.classes import ClassRule, class_rule
+from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 
 @dataclass(frozen=True)

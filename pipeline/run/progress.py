@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.stages.collecting import FinishedObject
-from schemas.outcomes import Status
+from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas.outcomes import Status
 
 TIMELINE_POINTS = 400
 PLAIN_SECONDS = 15.0  # without a terminal: a line that often

@@ -9,7 +9,7 @@ from ray._private import ray_constants
 from ray._private import utils as ray_utils
 from ray._private.node import Node
 
-from pipeline.run.interruption import in_main_thread
+from s2sw.pipeline.run.interruption import in_main_thread
 
 NOT_STARTED = ("start_api_server", "start_log_monitor", "start_monitor")
 

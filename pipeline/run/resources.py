@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import ray
 import torch
 
-from model.precision import multiplies_bf16
-from pipeline.errors import UsageError
-from schemas.config import ClusterSettings
+from s2sw.model.precision import multiplies_bf16
+from s2sw.pipeline.errors import UsageError
+from s2sw.schemas.config import ClusterSettings
 
 SHARED_CPU = 0.01
 """CPUs that an actor without a GPU asks a cluster for. With whole ones, the actors of a node that died

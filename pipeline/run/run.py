@@ -11,35 +11,35 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import ray
 
-from connectors.storage.stored import StoredObject
-from model import load_detector
-from model.bundles.record import WEIGHTS
-from model.precision import Precision
-from pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
-from pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
-from pipeline.ledger.lease import Lease
-from pipeline.ledger.parquet import table_bytes
-from pipeline.ledger.summary import RunSummary, describe_bundle
-from pipeline.ledger.writer import Writer, sweep_orphans
-from pipeline.listing.id_sets import IdSets
-from pipeline.listing.manifest import freeze
-from pipeline.listing.source import listing
-from pipeline.listing.sweeps import sweep_sizes
-from pipeline.listing.todo import Todo, TodoReader, group_size
-from pipeline.privacy.ids import key_id, load_or_create_key, object_ids, uid_ids
-from pipeline.privacy.private_dir import new_run_id, open_state
-from pipeline.run.graph import run_pass
-from pipeline.run.interruption import Interruption
-from pipeline.run.job import Job
-from pipeline.run.metrics import MetricsFile
-from pipeline.run.progress import ProgressDisplay, Tally, Timeline
-from pipeline.run.resources import Resources, plan_resources
-from pipeline.run.session import check_shared, ray_session, wipe_abandoned
-from pipeline.stages.collecting import Collector, FinishedObject
-from pipeline.stages.decoding import DecodeStage
-from pipeline.stages.detecting import DetectSettings
-from schemas.config import run_fingerprint
-from schemas.outcomes import PASSING_REASONS, Reason, Status
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.model import load_detector
+from s2sw.model.bundles.record import WEIGHTS
+from s2sw.model.precision import Precision
+from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
+from s2sw.pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
+from s2sw.pipeline.ledger.lease import Lease
+from s2sw.pipeline.ledger.parquet import table_bytes
+from s2sw.pipeline.ledger.summary import RunSummary, describe_bundle
+from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
+from s2sw.pipeline.listing.id_sets import IdSets
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.source import listing
+from s2sw.pipeline.listing.sweeps import sweep_sizes
+from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
+from s2sw.pipeline.privacy.ids import key_id, load_or_create_key, object_ids, uid_ids
+from s2sw.pipeline.privacy.private_dir import new_run_id, open_state
+from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.interruption import Interruption
+from s2sw.pipeline.run.job import Job
+from s2sw.pipeline.run.metrics import MetricsFile
+from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
+from s2sw.pipeline.run.resources import Resources, plan_resources
+from s2sw.pipeline.run.session import check_shared, ray_session, wipe_abandoned
+from s2sw.pipeline.stages.collecting import Collector, FinishedObject
+from s2sw.pipeline.stages.decoding import DecodeStage
+from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.schemas.config import run_fingerprint
+from s2sw.schemas.outcomes import PASSING_REASONS, Reason, Status
 
 MAIN_TASK_RETRIES = 1
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained

@@ -14,11 +14,11 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.ledger.process_mark import is_dead, process_mark
-from pipeline.privacy.environment import local_ray_environment
-from pipeline.run.ray_private import few_processes, loopback_only, signals_left_alone, stderr_shut
-from pipeline.run.resources import machine_cores
-from schemas.config import ClusterSettings
+from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.pipeline.privacy.environment import local_ray_environment
+from s2sw.pipeline.run.ray_private import few_processes, loopback_only, signals_left_alone, stderr_shut
+from s2sw.pipeline.run.resources import machine_cores
+from s2sw.schemas.config import ClusterSettings
 
 OBJECT_STORE_BYTES = 2 << 30
 FOLDER_PREFIX = "s2sw-"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from schemas.config import ClassSettings
+from s2sw.schemas.config import ClassSettings
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.stages.wire import END
-from schemas.outcomes import Reason, Status, status_of
+from s2sw.pipeline.stages.wire import END
+from s2sw.schemas.outcomes import Reason, Status, status_of
 
 Row = dict[str, Any]
 

@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from connectors.archives.members import is_container
-from connectors.decode import decode
-from connectors.guard import reason_for
-from connectors.reading.archives import is_archive, refuse_archive
-from connectors.reading.fetching import Fetcher, Get
-from connectors.slices import Slice
-from connectors.storage.stored import StoredObject
-from pipeline.imaging.tiles import shrunk, tile_boxes
-from pipeline.listing.todo import Todo
-from pipeline.privacy.environment import enter_worker
-from pipeline.privacy.redaction import withheld
-from pipeline.stages.classes import ClassRule
-from pipeline.stages.time_limit import ended_after
-from pipeline.stages.wire import END, decoded_table
-from schemas.codes import BODY_PARTS, MODALITIES, allowed
-from schemas.config import TileSettings
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError, Status, status_of
-from schemas.storage import StorageSettings
+from s2sw.connectors.archives.members import is_container
+from s2sw.connectors.decode import decode
+from s2sw.connectors.guard import reason_for
+from s2sw.connectors.reading.archives import is_archive, refuse_archive
+from s2sw.connectors.reading.fetching import Fetcher, Get
+from s2sw.connectors.slices import Slice
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.imaging.tiles import shrunk, tile_boxes
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.privacy.environment import enter_worker
+from s2sw.pipeline.privacy.redaction import withheld
+from s2sw.pipeline.stages.classes import ClassRule
+from s2sw.pipeline.stages.time_limit import ended_after
+from s2sw.pipeline.stages.wire import END, decoded_table
+from s2sw.schemas.codes import BODY_PARTS, MODALITIES, allowed
+from s2sw.schemas.config import TileSettings
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError, Status, status_of
+from s2sw.schemas.storage import StorageSettings
 
 BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
 

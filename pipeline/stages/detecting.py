@@ -12,15 +12,15 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from model.detectors.contract import Detection
-from model.maps import MapLayer, is_ordinary
-from pipeline.imaging.masks import SliceMaps, measure
-from pipeline.imaging.tiles import boxes_of, in_colour
-from pipeline.privacy.environment import enter_worker
-from pipeline.privacy.redaction import withheld
-from pipeline.stages.wire import DETECTED, END, table_of
-from schemas.outcomes import Reason
-from schemas.storage import StorageSettings
+from s2sw.model.detectors.contract import Detection
+from s2sw.model.maps import MapLayer, is_ordinary
+from s2sw.pipeline.imaging.masks import SliceMaps, measure
+from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
+from s2sw.pipeline.privacy.environment import enter_worker
+from s2sw.pipeline.privacy.redaction import withheld
+from s2sw.pipeline.stages.wire import DETECTED, END, table_of
+from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.storage import StorageSettings
 
 Row = dict[str, Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.tables import MAP_LAYERS
+from s2sw.schemas.tables import MAP_LAYERS
 
 _NO_PIXELS = np.empty(0, np.uint8)
 

@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
-from connectors.datasets import DataSet
-from model.bundles.files import new_folder
-from model.precision import Precision, usable
-from model.training.data import Item, held_out
-from model.training.loop import Plan, Training
-from model.training.making import finish, make_trainee, write_checkpoint
-from model.training.recipes import Recipe
-from model.training.state import Curve, State
-from model.training.store import FeatureStore
-from model.training.trainees import How
-from model.training.visual import FrozenTower
-from model.weights.clip import ClipWeights
-from pipeline.training.visual_pass import Reading, visual_pass
+from s2sw.connectors.datasets import DataSet
+from s2sw.model.bundles.files import new_folder
+from s2sw.model.precision import Precision, usable
+from s2sw.model.training.data import Item, held_out
+from s2sw.model.training.loop import Plan, Training
+from s2sw.model.training.making import finish, make_trainee, write_checkpoint
+from s2sw.model.training.recipes import Recipe
+from s2sw.model.training.state import Curve, State
+from s2sw.model.training.store import FeatureStore
+from s2sw.model.training.trainees import How
+from s2sw.model.training.visual import FrozenTower
+from s2sw.model.weights.clip import ClipWeights
+from s2sw.pipeline.training.visual_pass import Reading, visual_pass
 
 CHECKPOINT = "checkpoint.safetensors"
 GPU_BATCH = 16

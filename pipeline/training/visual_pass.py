@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from connectors.datasets import DataSet, DataSetError, Sample
-from connectors.datasets.pictures import decode_picture, fit_mask, read_bytes, read_mask
-from model.training.data import Item, packed
-from model.training.store import FeatureStore
-from model.training.visual import Features, FrozenTower
-from pipeline.imaging.tiles import views
-from schemas.decoding import DECODE_VERSION, DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets import DataSet, DataSetError, Sample
+from s2sw.connectors.datasets.pictures import decode_picture, fit_mask, read_bytes, read_mask
+from s2sw.model.training.data import Item, packed
+from s2sw.model.training.store import FeatureStore
+from s2sw.model.training.visual import Features, FrozenTower
+from s2sw.pipeline.imaging.tiles import views
+from s2sw.schemas.decoding import DECODE_VERSION, DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 
 READERS = 2
 

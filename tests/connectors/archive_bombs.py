@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
-from schemas.outcomes import Reason
+from s2sw.schemas.outcomes import Reason
 
 MIB = 1 << 20
 

@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from schemas.outcomes import Reason
+from s2sw.schemas.outcomes import Reason
 from tests.connectors.writing import (
     DEFLATED,
     J2K,

@@ -10,9 +10,9 @@ from pathlib import Path
 import data_store
 import pydicom
 
-from connectors.decode import decode
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import ScreeningError
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import ScreeningError
 
 TABLE = Path(__file__).with_name("corpus.tsv")
 ROOTS = {

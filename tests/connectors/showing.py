@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from connectors.decode import decode
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.decode import decode
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
 from tests.connectors.writing import (
     ds,
     element,

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from connectors.archives.members import members
-from connectors.decode import decode
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import ScreeningError
+from s2sw.connectors.archives.members import members
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import ScreeningError
 from tests.connectors.archive_bombs import ARCHIVES
 from tests.connectors.bombs import DECODED, HARMLESS
 

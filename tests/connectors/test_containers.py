@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.archives.members import Member, is_container, is_safe, list_members, members
-from connectors.decode import decode
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.archives.members import Member, is_container, is_safe, list_members, members
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 from tests.connectors.archive_bombs import zip_of
 from tests.connectors.writing import picture
 from tests.robustness.fuzz_seeds import tar_of

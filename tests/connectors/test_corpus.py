@@ -11,13 +11,13 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from connectors.decode import decode
-from connectors.dicom.frames import frames
-from connectors.dicom.functional_groups import frame_groups
-from connectors.dicom.header import image_header, read_header
-from connectors.dicom.layout import scan
-from connectors.dicom.windowing import modality
-from schemas.decoding import DecodeSettings, Limits
+from s2sw.connectors.decode import decode
+from s2sw.connectors.dicom.frames import frames
+from s2sw.connectors.dicom.functional_groups import frame_groups
+from s2sw.connectors.dicom.header import image_header, read_header
+from s2sw.connectors.dicom.layout import scan
+from s2sw.connectors.dicom.windowing import modality
+from s2sw.schemas.decoding import DecodeSettings, Limits
 from tests.connectors.corpus import ending, expected, files, plain_status
 
 FILES = files()

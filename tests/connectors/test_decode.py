@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from connectors.decode import Format, decode, sniff
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.decode import Format, decode, sniff
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 SETTINGS = DecodeSettings()
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
 
-from connectors.dicom.codecs import CODECS, codec, missing_codecs
-from schemas.outcomes import Reason, ScreeningError, Status, status_of
+from s2sw.connectors.dicom.codecs import CODECS, codec, missing_codecs
+from s2sw.schemas.outcomes import Reason, ScreeningError, Status, status_of
 from tests.connectors.showing import (
     CENTRE,
     HOUNSFIELD,
@@ -222,7 +222,7 @@ def test_one_decoder_a_syntax_whatever_is_installed() -> None:
 
 
 def test_missing_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.dicom.jpeg_plugin.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("s2sw.connectors.dicom.jpeg_plugin.importlib.util.find_spec", lambda name: None)
     codec.cache_clear()
     assert {line.rsplit(": ", 1)[1] for line in missing_codecs()} == {"imagecodecs"}
     with pytest.raises(ScreeningError, match=Reason.CODEC_MISSING):

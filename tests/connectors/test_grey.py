@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from connectors import grey
-from connectors.grey import histogram, linear, percentile_range, render, stretch
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors import grey
+from s2sw.connectors.grey import histogram, linear, percentile_range, render, stretch
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 FRAMES = npst.arrays(
     st.sampled_from(

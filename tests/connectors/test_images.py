@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from connectors.decode import decode
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.decode import decode
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 from tests.connectors.writing import picture
 
 CORNER = np.zeros((20, 30, 3), np.uint8)

@@ -11,11 +11,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from connectors.decode import decode
-from connectors.nifti.pairs import header_name, samples_name
-from connectors.slices import Slice
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.decode import decode
+from s2sw.connectors.nifti.pairs import header_name, samples_name
+from s2sw.connectors.slices import Slice
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 FOLDER = Path(nibabel.__file__).parent / "tests" / "data"
 FILES = ("anatomical.nii", "example4d.nii.gz", "example_nifti2.nii.gz", "functional.nii",
@@ -76,7 +76,7 @@ def test_planes_are_those_of_nibabel(name: str, axis: int) -> None:
 def test_streams_and_plain_files_give_the_same_slices(
     suffix: str, axis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.nifti.decoder.BATCH_BYTES", 300)
+    monkeypatch.setattr("s2sw.connectors.nifti.decoder.BATCH_BYTES", 300)
     samples = np.random.default_rng(1).integers(-500, 3000, (7, 8, 9, 3)).astype(np.int16)
     plain = nibabel.Nifti1Image(samples, np.diag([2, -2, 2, 1.0])).to_bytes()
     data = gzip.compress(plain) if suffix.endswith("gz") else plain
@@ -211,8 +211,8 @@ def test_a_gigabyte_streams_in_under_300_mb() -> None:
     program = """
         import zlib
         import nibabel, numpy as np
-        from connectors.decode import decode
-        from schemas.decoding import DecodeSettings
+        from s2sw.connectors.decode import decode
+        from s2sw.schemas.decoding import DecodeSettings
         from tests.memory import peak_mib
 
         shape = (512, 512, 2000)  # int16: 1.05 GB

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs.folder import TEMPORARY, OutputFolder, columns_of
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.opening import open_output
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder, columns_of
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 from tests.s3server import S3Server
 
 SETTINGS = StorageSettings(tries=2)

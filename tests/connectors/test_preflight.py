@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from connectors.dicom.layout import scan
-from connectors.preflight.formats import Format, sniff, unwrapped
-from connectors.preflight.inflate import Inflater, inflate
-from connectors.preflight.jpeg import jpeg_header
-from connectors.preflight.jpeg2000 import check_structure, j2k_header
-from connectors.preflight.limits import check_geometry, check_ratio
-from connectors.preflight.tiff import count_pages
-from schemas.decoding import Limits
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.connectors.dicom.layout import scan
+from s2sw.connectors.preflight.formats import Format, sniff, unwrapped
+from s2sw.connectors.preflight.inflate import Inflater, inflate
+from s2sw.connectors.preflight.jpeg import jpeg_header
+from s2sw.connectors.preflight.jpeg2000 import check_structure, j2k_header
+from s2sw.connectors.preflight.limits import check_geometry, check_ratio
+from s2sw.connectors.preflight.tiff import count_pages
+from s2sw.schemas.decoding import Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
 from tests.connectors.bombs import j2k_codestream
 from tests.connectors.writing import native, picture
 

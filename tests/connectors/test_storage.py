@@ -8,12 +8,12 @@ from typing import Protocol
 
 import pytest
 
-from connectors.storage.objects import list_objects, read_object
-from connectors.storage.retries import reason_of, with_retries
-from connectors.storage.s3 import split_s3
-from connectors.storage.stored import StoredObject
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.storage.objects import list_objects, read_object
+from s2sw.connectors.storage.retries import reason_of, with_retries
+from s2sw.connectors.storage.s3 import split_s3
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 from tests.s3server import S3Server
 
 SETTINGS = StorageSettings(tries=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import app
+from s2sw.jobs.cli import app
 from tests.archives import encoded, texture
 from tests.commands import s2sw
 from tests.s3server import S3Server

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import build_ensemble, load_detector
-from pipeline.errors import UsageError
-from pipeline.imaging.tiles import boxes_of, views
-from pipeline.ledger.summary import RunSummary
-from pipeline.results.reading import full_map, mask, open_results
-from pipeline.run.job import prepare
-from pipeline.run.resources import plan_resources
-from pipeline.run.run import ScreeningRun
-from pipeline.run.session import ray_session
-from schemas.config import ClusterSettings, ScreenConfig
+from s2sw.model import build_ensemble, load_detector
+from s2sw.pipeline.errors import UsageError
+from s2sw.pipeline.imaging.tiles import boxes_of, views
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.results.reading import full_map, mask, open_results
+from s2sw.pipeline.run.job import prepare
+from s2sw.pipeline.run.resources import plan_resources
+from s2sw.pipeline.run.run import ScreeningRun
+from s2sw.pipeline.run.session import ray_session
+from s2sw.schemas.config import ClusterSettings, ScreenConfig
 from tests.archives import encoded, texture
 from tests.model.family import build_family
 

@@ -8,15 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.stages import LOW, NullDecode
-from connectors.storage.stored import StoredObject
-from pipeline.listing.manifest import freeze
-from pipeline.listing.todo import Todo
-from pipeline.run.graph import run_pass
-from pipeline.run.resources import plan_resources
-from pipeline.run.session import ray_session
-from pipeline.stages.detecting import DetectSettings
-from pipeline.stages.wire import END
-from schemas.config import ClusterSettings
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.resources import plan_resources
+from s2sw.pipeline.run.session import ray_session
+from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.pipeline.stages.wire import END
+from s2sw.schemas.config import ClusterSettings
 from tests.pipeline.meeting import AT_ONCE, MeetingDetector
 
 pytestmark = pytest.mark.integration

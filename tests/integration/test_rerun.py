@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.imaging.tiles import tile_boxes
-from pipeline.results.reading import Row, full_map, slice_maps
-from schemas.config import TileSettings
+from s2sw.pipeline.imaging.tiles import tile_boxes
+from s2sw.pipeline.results.reading import Row, full_map, slice_maps
+from s2sw.schemas.config import TileSettings
 from tests.commands import Run, screen
 from tests.integration.conftest import Archive
 

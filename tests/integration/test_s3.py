@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.results.reading import full_map
+from s2sw.pipeline.results.reading import full_map
 from tests.commands import Run, s2sw, screen
 from tests.integration.conftest import Archive
 from tests.s3server import S3Server

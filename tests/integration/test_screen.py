@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from connectors.decode import decode
-from model import load_detector
-from pipeline.imaging.tiles import views
-from pipeline.results.reading import full_map, mask, slice_maps
-from schemas.decoding import DecodeSettings
+from s2sw.connectors.decode import decode
+from s2sw.model import load_detector
+from s2sw.pipeline.imaging.tiles import views
+from s2sw.pipeline.results.reading import full_map, mask, slice_maps
+from s2sw.schemas.decoding import DecodeSettings
 from tests.commands import Run
 from tests.integration.conftest import Archive
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.s3 import S3Output
-from jobs.cli import app
-from pipeline.ledger.audit import STARTED, AuditLog
-from pipeline.privacy.ids import load_or_create_key
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.s3 import S3Output
+from s2sw.jobs.cli import app
+from s2sw.pipeline.ledger.audit import STARTED, AuditLog
+from s2sw.pipeline.privacy.ids import load_or_create_key
+from s2sw.schemas.storage import StorageSettings
 from tests.s3server import S3Server
 
 

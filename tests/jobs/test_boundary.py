@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from jobs.cli import app
-from pipeline.privacy.ids import KEY_ENV
-from schemas.config import ScreenConfig, config_hash
-from schemas.tables import OBJECTS, SLICES
+from s2sw.jobs.cli import app
+from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.schemas.config import ScreenConfig, config_hash
+from s2sw.schemas.tables import OBJECTS, SLICES
 
 
 def check(*arguments: str | Path) -> Result:

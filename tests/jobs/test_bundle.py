@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from jobs.bundle import app
-from model import load_detector
+from s2sw.jobs.bundle import app
+from s2sw.model import load_detector
 from tests.archives import encoded, texture
 from tests.model import small_clip
 

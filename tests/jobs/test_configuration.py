@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.configuration import ConfigurationError, build_config, is_configuration
+from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration
 
 GOOD = "source: /archive\noutput: /results\n"
 

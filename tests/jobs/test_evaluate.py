@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.outputs.local import LocalOutput
-from jobs.cli import app
-from pipeline.evaluation.figures import METRICS
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
+from s2sw.pipeline.evaluation.figures import METRICS
 from tests.connectors.datasets import layouts
 from tests.pipeline.evaluation.bundles import bundle
 from tests.pipeline.evaluation.test_reviewed import ACCEPT, REJECT, decide

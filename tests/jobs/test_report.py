@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.opening import open_output
-from jobs.cli import app
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.jobs.cli import app
+from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import BUNDLE, FIRST, SECOND, config, summarise, write_parts, write_run
 from tests.pipeline.rows import quarantined, screened
 from tests.s3server import S3Server

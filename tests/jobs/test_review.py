@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.local import LocalOutput
-from jobs.cli import app
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
 from tests.pipeline.finished_runs import config, summarise, write_parts, write_run
 from tests.pipeline.rows import screened
 

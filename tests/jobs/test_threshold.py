@@ -8,14 +8,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from connectors.outputs.local import LocalOutput
-from jobs.cli import app
-from jobs.configuration import ConfigurationError, build_config, read_flags
-from pipeline.flagging.decisions import Decision, append
-from pipeline.flagging.thresholds import for_precision, for_rate
-from pipeline.results.reading import open_results
-from schemas.config import FlagSettings
-from schemas.decisions import DecisionKind
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
+from s2sw.jobs.configuration import ConfigurationError, build_config, read_flags
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.flagging.thresholds import for_precision, for_rate
+from s2sw.pipeline.results.reading import open_results
+from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
 from tests.pipeline.rows import screened
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from model import load_detector
+from s2sw.jobs.cli import app
+from s2sw.model import load_detector
 from tests.model import small_clip
 from tests.pipeline.training.pictures import SIDE, write
 

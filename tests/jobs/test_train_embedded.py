@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from jobs.cli import app
+from s2sw.jobs.cli import app
 
 
 def run(*arguments: object) -> tuple[int, str]:

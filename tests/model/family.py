@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from model import build_bundle
-from model.heads.april_linear import LinearLayers
-from model.prompts.learned import LearnedPrompts
-from model.weights.clip import ClipWeights, clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model import build_bundle
+from s2sw.model.heads.april_linear import LinearLayers
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 7

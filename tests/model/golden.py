@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.weights.clip import ClipWeights, clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model.tiny_clip import tiny_clip_state_dict, tiny_images
 
 DATA = Path(__file__).parents[1] / "data"

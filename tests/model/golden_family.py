@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model.golden import DATA, SHARED
 from tests.model.tiny_clip import tiny_clip_state_dict, tiny_images
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import build_bundle, load_detector, maps
-from model.detectors.anomalyclip import FAMILY, AnomalyClip, anomaly_share, logits
-from model.errors import BundleError
-from model.prompts.learned import LearnedPrompts, read_prompts
-from model.prompts.text_features import text_features
+from s2sw.model import build_bundle, load_detector, maps
+from s2sw.model.detectors.anomalyclip import FAMILY, AnomalyClip, anomaly_share, logits
+from s2sw.model.errors import BundleError
+from s2sw.model.prompts.learned import LearnedPrompts, read_prompts
+from s2sw.model.prompts.text_features import text_features
 from tests.model.golden import DATA
 from tests.model.golden_family import case
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import build_bundle, load_detector
-from model.bundles.record import read_record
-from model.detectors.april_gan import AprilGan
-from model.errors import BundleError
-from model.heads.april_linear import LinearLayers, read_linear
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.bundles.record import read_record
+from s2sw.model.detectors.april_gan import AprilGan
+from s2sw.model.errors import BundleError
+from s2sw.model.heads.april_linear import LinearLayers, read_linear
 from tests.model.golden import DATA
 from tests.model.golden_family import case
 

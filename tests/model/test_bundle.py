@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model import build_bundle, load_detector
-from model.bundles.record import read_record
-from model.errors import BundleError
-from model.prompts.learned import LearnedPrompts, read_prompts
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.bundles.record import read_record
+from s2sw.model.errors import BundleError
+from s2sw.model.prompts.learned import LearnedPrompts, read_prompts
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 from tests.model.golden import DATA, golden
 

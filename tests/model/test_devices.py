@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from model import build_ensemble, load_detector
-from model.detectors.embedded import embedded_bundle
+from s2sw.model import build_ensemble, load_detector
+from s2sw.model.detectors.embedded import embedded_bundle
 from tests.model.family import CLASSES, SIDE, build_family
 
 KINDS = ("s2swclip", "anomalyclip", "april_gan", "winclip", "ensemble", "embedded")

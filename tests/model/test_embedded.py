@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model import load_detector
-from model.detectors.embedded import SHIPPED, embedded_bundle
-from model.embedded_training.check import auroc
-from model.embedded_training.ring import draw_scenes
-from model.synthetic.scenes import held_out_mixture
+from s2sw.model import load_detector
+from s2sw.model.detectors.embedded import SHIPPED, embedded_bundle
+from s2sw.model.embedded_training.check import auroc
+from s2sw.model.embedded_training.ring import draw_scenes
+from s2sw.model.synthetic.scenes import held_out_mixture
 
 PICTURES = 96
 LARGEST = 25 * 2**20

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from model import build_bundle, build_ensemble, load_detector
-from model.bundles.record import read_record
-from model.detectors.ensemble import Ensemble
-from model.errors import BundleError
-from model.maps import is_ordinary
+from s2sw.model import build_bundle, build_ensemble, load_detector
+from s2sw.model.bundles.record import read_record
+from s2sw.model.detectors.ensemble import Ensemble
+from s2sw.model.errors import BundleError
+from s2sw.model.maps import is_ordinary
 from tests.model.family import CLASSES, SIDE, build_family, clip
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import entropy, pearsonr
 
-from model.heads.fusion import class_vectors, fuse
-from model.heads.similarity import entropies
+from s2sw.model.heads.fusion import class_vectors, fuse
+from s2sw.model.heads.similarity import entropies
 
 
 def features(scales):

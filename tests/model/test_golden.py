@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import build_bundle, load_detector, maps
-from model.detectors.s2swclip import S2swClip
-from model.heads.fusion import fuse
-from model.heads.similarity import TAU, anomaly_probability, similarity
-from model.heads.spatial import hierarchical_fusion, spatial_features
-from model.prompts.text_features import text_features
+from s2sw.model import build_bundle, load_detector, maps
+from s2sw.model.detectors.s2swclip import S2swClip
+from s2sw.model.heads.fusion import fuse
+from s2sw.model.heads.similarity import TAU, anomaly_probability, similarity
+from s2sw.model.heads.spatial import hierarchical_fusion, spatial_features
+from s2sw.model.prompts.text_features import text_features
 from tests.model.golden import Golden, golden
 
 SCORE, MAP, FEATURE = 1e-5, 1e-4, 1e-4

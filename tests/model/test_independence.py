@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import build_bundle, load_detector
-from model.prompts.learned import LearnedPrompts
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 
 POOL = 5

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model import build_bundle, load_detector
-from model.heads.fusion import FAMILIES, class_vectors
-from model.prompts.learned import LearnedPrompts, read_prompts
-from model.training.losses import Losses, dice, focal, pair_loss, step_losses
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.heads.fusion import FAMILIES, class_vectors
+from s2sw.model.prompts.learned import LearnedPrompts, read_prompts
+from s2sw.model.training.losses import Losses, dice, focal, pair_loss, step_losses
 from tests.model.golden import Golden, golden
 
 RELATIVE = 1e-3

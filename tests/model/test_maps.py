@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
-from model.maps import MapLayer, axis_operators, full_map, layered_map
+from s2sw.model.maps import MapLayer, axis_operators, full_map, layered_map
 
 
 def step_by_step(tokens, side, size=None, smooth=True):
@@ -63,5 +63,5 @@ def test_layers_are_upsampled_each_in_its_own_way_and_summed(size):
 
 
 def test_needs_no_torch():
-    code = "import sys, model.maps; sys.exit('torch' in sys.modules)"
+    code = "import sys, s2sw.model.maps; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

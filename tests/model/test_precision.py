@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model import load_detector, precision
+from s2sw.model import load_detector, precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 multiplies_bf16 = precision.multiplies_bf16

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional
 
-from model.towers.preprocess import MEAN, STD, as_batch, normalize, squash
+from s2sw.model.towers.preprocess import MEAN, STD, as_batch, normalize, squash
 
 SIDES = st.integers(1, 120)
 

@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.reference_detector import Reference, hierarchical
-from model import build_bundle, load_detector
-from model.bundles.record import read_record
-from model.heads.spatial import hierarchical_fusion
-from model.prompts.learned import LearnedPrompts
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.bundles.record import read_record
+from s2sw.model.heads.spatial import hierarchical_fusion
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 
 

@@ -7,15 +7,15 @@ import pytest
 import timm
 import torch
 
-from model.detectors.bundling import build_bundle
-from model.embedded_training.net import fresh_stem
-from model.errors import BundleError
-from model.towers.shapes import VisionShape, vision_shape
-from model.towers.stem import Stem, StemBlock, StemShape, describe, relative, stem_shape
-from model.towers.visual import VisionTower
-from model.weights.clip import clip_from_tensors
-from model.weights.efficientnet import published_file
-from model.weights.hints import Hints
+from s2sw.model.detectors.bundling import build_bundle
+from s2sw.model.embedded_training.net import fresh_stem
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.shapes import VisionShape, vision_shape
+from s2sw.model.towers.stem import Stem, StemBlock, StemShape, describe, relative, stem_shape
+from s2sw.model.towers.visual import VisionTower
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.efficientnet import published_file
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 
 SMALL = StemShape(4, ((StemBlock(0, 3, 4),), (StemBlock(8, 5, 6), StemBlock(12, 3, 6))))

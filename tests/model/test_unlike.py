@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.towers.self_similarity import NEAREST, SCALE, unlike, unlike_numbers
+from s2sw.model.towers.self_similarity import NEAREST, SCALE, unlike, unlike_numbers
 
 GRID, GROUPS = 7, (4, 6)
 MEASURES = len(NEAREST) * (len(GROUPS) + 1)

@@ -9,7 +9,7 @@ import pywt
 import torch
 from torch.nn import functional
 
-from model.heads.wavelet import LibraryTransforms, WaveletBranch
+from s2sw.model.heads.wavelet import LibraryTransforms, WaveletBranch
 
 
 def reference(p: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_branch_equals_pywavelets():
 def test_import_is_silent():
     """The library's import warns about pkg_resources; users cannot act on it."""
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", "import model.heads.wavelet"],
+        [sys.executable, "-W", "always", "-c", "import s2sw.model.heads.wavelet"],
         capture_output=True,
         text=True,
         check=True,

@@ -9,12 +9,12 @@ import pytest
 import torch
 from open_clip.model import CLIP
 
-from model.errors import BundleError
-from model.towers.tokenizer import tokens
-from model.towers.visual import resize_positions
-from model.weights.clip import clip_from_tensors, read_clip
-from model.weights.hints import Hints
-from model.weights.openclip import find_clip
+from s2sw.model.errors import BundleError
+from s2sw.model.towers.tokenizer import tokens
+from s2sw.model.towers.visual import resize_positions
+from s2sw.model.weights.clip import clip_from_tensors, read_clip
+from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.openclip import find_clip
 from tests.model import small_clip
 
 CONFIG = {

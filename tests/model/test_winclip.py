@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model import build_bundle, load_detector
-from model.detectors.winclip import WinClip
-from model.errors import BundleError
-from model.heads.windows import SCALES, class_tokens, harmonic_map, window_tokens
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.detectors.winclip import WinClip
+from s2sw.model.errors import BundleError
+from s2sw.model.heads.windows import SCALES, class_tokens, harmonic_map, window_tokens
 from tests.model.golden_family import case
 from tests.model.tiny_clip import tiny_images
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from connectors.outputs.folder import OutputFolder
-from pipeline.ledger.summary import RunSummary
-from pipeline.ledger.writer import Writer
-from pipeline.run.progress import Tally
-from pipeline.stages.collecting import FinishedObject
-from schemas.config import PartSettings, ScreenConfig
-from schemas.outcomes import Status
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.ledger.writer import Writer
+from s2sw.pipeline.run.progress import Tally
+from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas.config import PartSettings, ScreenConfig
+from s2sw.schemas.outcomes import Status
 from tests.pipeline.rows import stored
 
 FIRST, SECOND = "20260701T010000-aaaaaa", "20260702T010000-bbbbbb"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.stages import NullDetector
-from model.detectors.contract import Detection
+from s2sw.model.detectors.contract import Detection
 
 AT_ONCE = 2
 PATIENCE = 60.0

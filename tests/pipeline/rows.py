@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from connectors.storage.stored import StoredObject
-from pipeline.stages.collecting import FinishedObject
-from pipeline.stages.wire import END
-from schemas.outcomes import Reason, Status, status_of
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.pipeline.stages.wire import END
+from s2sw.schemas.outcomes import Reason, Status, status_of
 
 Row = dict[str, Any]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from pipeline.ledger.audit import START, STARTED, AuditError, AuditLog, entries, refuse_other_key, verify
-from pipeline.privacy.ids import key_id
-from schemas.config import ScreenConfig, config_hash
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.ledger.audit import START, STARTED, AuditError, AuditLog, entries, refuse_other_key, verify
+from s2sw.pipeline.privacy.ids import key_id
+from s2sw.schemas.config import ScreenConfig, config_hash
 
 KEY = bytes(range(32))
 RECORD = b'{"listed": 3}'

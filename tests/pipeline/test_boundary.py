@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.privacy.environment import LOOPBACK_RAY, NO_METADATA, OFFLINE, enter, local_ray_environment
-from pipeline.privacy.ids import KEY_ENV
-from schemas.config import ScreenConfig
+from s2sw.pipeline.privacy.environment import LOOPBACK_RAY, NO_METADATA, OFFLINE, enter, local_ray_environment
+from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.schemas.config import ScreenConfig
 
 CONFIG = {"source": "/a", "output": "/b"}
 
@@ -59,7 +59,7 @@ def test_processes_of_ray_get_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_the_switches_are_set_before_their_libraries_are_imported() -> None:
     code = (
-        "import sys; from pipeline.privacy.environment import enter; "
+        "import sys; from s2sw.pipeline.privacy.environment import enter; "
         "print({'ray', 'torch', 'huggingface_hub', 'open_clip', 's3fs', 'botocore'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pages.charts import LEFT, RIGHT, WIDTH, Bar, rate_chart, score_chart, ticks
+from s2sw.pipeline.pages.charts import LEFT, RIGHT, WIDTH, Bar, rate_chart, score_chart, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 BARS = [Bar(0.2, 0.3, 1000, 10), Bar(0.3, 0.4, 1, 1), Bar(0.4, 0.5, 0, 0)]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.stages.classes import class_rule
-from schemas.config import ClassSettings, ScreenConfig, run_fingerprint
+from s2sw.pipeline.stages.classes import class_rule
+from s2sw.schemas.config import ClassSettings, ScreenConfig, run_fingerprint
 
 KNOWN = ("bottle", "cable")
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stages.collecting import Collector, FinishedObject
-from pipeline.stages.wire import DETECTED, table_of
-from schemas.outcomes import Reason, Status
+from s2sw.pipeline.stages.collecting import Collector, FinishedObject
+from s2sw.pipeline.stages.wire import DETECTED, table_of
+from s2sw.schemas.outcomes import Reason, Status
 from tests.pipeline.rows import Row, end_row, slice_row
 
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.opening import open_output
-from pipeline.flagging.decisions import (
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.flagging.decisions import (
     NOTE_CHARACTERS,
     Decision,
     DecisionError,
@@ -25,9 +25,9 @@ from pipeline.flagging.decisions import (
     decisions,
     history,
 )
-from schemas.decisions import DecisionKind
-from schemas.storage import StorageSettings
-from schemas.tables import DECISIONS
+from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import DECISIONS
 from tests.s3server import S3Server
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -12,20 +12,20 @@ import pyarrow as pa
 import pytest
 from pydicom import dcmread
 
-from connectors.decode import decode
-from connectors.guard import reason_for
-from connectors.reading.archives import expand_archives
-from connectors.storage.objects import list_objects
-from connectors.storage.stored import StoredObject
-from pipeline.imaging.tiles import boxes_of, shrunk
-from pipeline.listing.todo import Todo
-from pipeline.stages.decoding import BLOCK_BYTES, DecodeStage
-from pipeline.stages.wire import DECODED, END
-from schemas.config import TileSettings
-from schemas.decoding import DecodeSettings, Limits
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
-from schemas.tables import MANIFEST
+from s2sw.connectors.decode import decode
+from s2sw.connectors.guard import reason_for
+from s2sw.connectors.reading.archives import expand_archives
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.imaging.tiles import boxes_of, shrunk
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.stages.decoding import BLOCK_BYTES, DecodeStage
+from s2sw.pipeline.stages.wire import DECODED, END
+from s2sw.schemas.config import TileSettings
+from s2sw.schemas.decoding import DecodeSettings, Limits
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import MANIFEST
 from tests.archives import dicom_file, encoded, mixed_archive, nifti_volume, texture
 from tests.pipeline.rows import Row
 

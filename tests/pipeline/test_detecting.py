@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from benchmarks.stages import SIDE, NullDetector
-from model import build_bundle, load_detector
-from model.detectors.contract import Detection
-from model.maps import MapLayer
-from pipeline.imaging.tiles import shrunk, views
-from pipeline.stages.decoding import decoded_table
-from pipeline.stages.detecting import Detector, DetectSettings, DetectStage
-from pipeline.stages.wire import DETECTED, END
-from schemas.outcomes import Reason
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.detectors.contract import Detection
+from s2sw.model.maps import MapLayer
+from s2sw.pipeline.imaging.tiles import shrunk, views
+from s2sw.pipeline.stages.decoding import decoded_table
+from s2sw.pipeline.stages.detecting import Detector, DetectSettings, DetectStage
+from s2sw.pipeline.stages.wire import DETECTED, END
+from s2sw.schemas.outcomes import Reason
 from tests.archives import texture
 from tests.model.small_clip import state_dict
 from tests.pipeline.meeting import AT_ONCE, MeetingDetector

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from connectors.outputs.local import LocalOutput
-from jobs.cli import app
-from pipeline.ledger.run_records import ReportError
-from pipeline.results.reading import open_results
-from schemas.config import FlagSettings, run_fingerprint
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
+from s2sw.pipeline.ledger.run_records import ReportError
+from s2sw.pipeline.results.reading import open_results
+from s2sw.schemas.config import FlagSettings, run_fingerprint
 from tests.pipeline.finished_runs import FIRST, SECOND, config, summarise, write_parts, write_run
 from tests.pipeline.rows import screened
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pipeline.reports.histogram import BINS, ScoreHistogram
+from s2sw.pipeline.reports.histogram import BINS, ScoreHistogram
 
 Scores = NDArray[np.float32]
 any_scores = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(0, 1, width=32))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.privacy.ids import KEY_ENV, KeyFileError, key_id, load_or_create_key, object_ids, uid_ids
+from s2sw.pipeline.privacy.ids import KEY_ENV, KeyFileError, key_id, load_or_create_key, object_ids, uid_ids
 
 KEY = bytes(range(32))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.listing.id_sets import IdSets
-from pipeline.listing.manifest import freeze
-from pipeline.listing.todo import Todo
-from schemas.tables import DEFERRED
+from s2sw.pipeline.listing.id_sets import IdSets
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.schemas.tables import DEFERRED
 from tests.pipeline.rows import stored
 
 DONE = pa.schema([(name, pa.string()) for name in ("object_id", "status", "reason", "run_id")])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.opening import open_output
-from pipeline.ledger.lease import Lease, LeaseHeldError
-from pipeline.ledger.process_mark import is_dead, process_mark
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.ledger.lease import Lease, LeaseHeldError
+from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.schemas.storage import StorageSettings
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.integration)])

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.local import LocalOutput
-from pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
-from pipeline.ledger.parquet import table_bytes
-from pipeline.ledger.writer import Writer
-from schemas.config import PartSettings
-from schemas.outcomes import Reason
-from schemas.tables import DEFERRED
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
+from s2sw.pipeline.ledger.parquet import table_bytes
+from s2sw.pipeline.ledger.writer import Writer
+from s2sw.schemas.config import PartSettings
+from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.tables import DEFERRED
 from tests.pipeline.rows import quarantined, screened, stored
 
 

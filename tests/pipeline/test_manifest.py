@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.storage.stored import StoredObject
-from pipeline.listing.manifest import LISTING_BATCH, freeze
-from pipeline.listing.todo import GROUPS_PER_FILE, Todo, TodoReader, group_size
-from schemas.outcomes import Reason, ScreeningError
-from schemas.tables import MANIFEST
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.listing.manifest import LISTING_BATCH, freeze
+from s2sw.pipeline.listing.todo import GROUPS_PER_FILE, Todo, TodoReader, group_size
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.tables import MANIFEST
 from tests.pipeline.rows import stored
 
 

@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from model.maps import MapLayer, full_map
-from pipeline.imaging.masks import (
+from s2sw.model.maps import MapLayer, full_map
+from s2sw.pipeline.imaging.masks import (
     COCO_RLE,
     PACKBITS_ZSTD,
     STRIP_PIXELS,
@@ -21,7 +21,7 @@ from pipeline.imaging.masks import (
     encode_mask,
     measure,
 )
-from pipeline.imaging.tiles import Box
+from s2sw.pipeline.imaging.tiles import Box
 
 Mask = NDArray[np.bool_]
 any_mask = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))

@@ -1,7 +1,7 @@
 """Counts of a run so far, and their samples over time."""
 
-from pipeline.run.progress import TIMELINE_POINTS, Tally, Timeline
-from schemas.outcomes import Reason, Status
+from s2sw.pipeline.run.progress import TIMELINE_POINTS, Tally, Timeline
+from s2sw.schemas.outcomes import Reason, Status
 from tests.pipeline.rows import quarantined, screened
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.opening import open_output
-from pipeline.ledger.run_records import ReportError, RunRecord, read_run
-from pipeline.reports.figures import gather
-from pipeline.results.opening import open_existing, readable
-from schemas.outcomes import Reason
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.ledger.run_records import ReportError, RunRecord, read_run
+from s2sw.pipeline.reports.figures import gather
+from s2sw.pipeline.results.opening import open_existing, readable
+from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
 from tests.pipeline.rows import quarantined, screened
 from tests.s3server import S3Server

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ledger.run_records import RunRecord
-from pipeline.reports.figures import RunReport
-from pipeline.reports.html import report_page
-from schemas.outcomes import Reason
+from s2sw.pipeline.ledger.run_records import RunRecord
+from s2sw.pipeline.reports.figures import RunReport
+from s2sw.pipeline.reports.html import report_page
+from s2sw.schemas.outcomes import Reason
 from tests.pipeline.finished_runs import BUNDLE, SECOND, config, summarise
 from tests.pipeline.rows import quarantined, screened
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from connectors.outputs.opening import open_output
-from pipeline.results.reading import Results, open_results
-from schemas.storage import StorageSettings
-from schemas.tables import OBJECTS, SLICES
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.results.reading import Results, open_results
+from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import OBJECTS, SLICES
 from tests.pipeline.finished_runs import FIRST, SECOND, write_parts
 from tests.pipeline.rows import quarantined, screened
 from tests.s3server import S3Server

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from connectors.outputs.local import LocalOutput
-from pipeline.flagging.decisions import Decision, append
-from pipeline.results.reading import Results, Row, open_results
-from schemas.decisions import DecisionKind
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.results.reading import Results, Row, open_results
+from s2sw.schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import SETTINGS, config, summarise, write_run
 from tests.pipeline.review.screened import screen_archive
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.outputs.folder import OutputFolder
-from connectors.outputs.local import LocalOutput
-from pipeline.ledger.run_records import ReportError, all_runs, choose_run, read_run, run_ids
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.ledger.run_records import ReportError, all_runs, choose_run, read_run, run_ids
 from tests.pipeline.finished_runs import FIRST, SECOND, config, summarise, write_run
 from tests.pipeline.rows import quarantined, screened
 

@@ -8,8 +8,8 @@ import warnings
 
 import pytest
 
-from pipeline.privacy.redaction import StageError, describe, seal, withheld
-from schemas.outcomes import Reason, ScreeningError
+from s2sw.pipeline.privacy.redaction import StageError, describe, seal, withheld
+from s2sw.schemas.outcomes import Reason, ScreeningError
 
 NAME = "DOE^JANE"
 
@@ -21,7 +21,7 @@ def test_log_records_of_others_lose_their_text(caplog: pytest.LogCaptureFixture)
         raise ValueError(NAME)
     except ValueError:
         logging.getLogger("ray.data").exception("task failed: %s", NAME)
-        logging.getLogger("pipeline.run.metrics").exception("cannot write %s", "file")
+        logging.getLogger("s2sw.pipeline.run.metrics").exception("cannot write %s", "file")
     assert NAME not in caplog.text
     assert "codec: text withheld" in caplog.text
     assert "cannot write file" in caplog.text
@@ -52,7 +52,7 @@ def test_uncaught_errors_say_where_and_not_what(capsys: pytest.CaptureFixture[st
 
 def test_an_uncaught_error_ends_a_process_without_a_traceback() -> None:
     code = (
-        "from pipeline.privacy.redaction import seal; seal(); "
+        "from s2sw.pipeline.privacy.redaction import seal; seal(); "
         f"raise OSError('cannot read /archive/{NAME}.dcm')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -74,7 +74,7 @@ def test_what_may_be_said_of_an_error(error: Exception, text: str) -> None:
 
 
 def test_the_place_of_an_error_is_a_line_of_the_program() -> None:
-    from pipeline.run.window import parse_until
+    from s2sw.pipeline.run.window import parse_until
 
     with pytest.raises(ValueError, match=r"DOE") as caught:
         parse_until(NAME, None)  # type: ignore[arg-type]

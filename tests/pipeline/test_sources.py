@@ -10,17 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from connectors.outputs.local import LocalOutput
-from connectors.reading.archives import expand_archives
-from connectors.storage.objects import list_objects
-from connectors.storage.stored import StoredObject
-from pipeline.listing.manifest import freeze
-from pipeline.listing.todo import Todo
-from pipeline.privacy.ids import object_ids
-from pipeline.results.sources import NoSourceError, Sources, Wanted
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.reading.archives import expand_archives
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.storage import StorageSettings
 from tests.archives import dicom_file, encoded, texture
 from tests.pipeline.finished_runs import FIRST, config, summarise, write_run
 

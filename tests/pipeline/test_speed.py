@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.reports.speed import spans, stages
+from s2sw.pipeline.reports.speed import spans, stages
 from tests.pipeline.finished_runs import summarise
 
 step = st.tuples(st.floats(0.1, 60), st.integers(0, 50), st.integers(0, 900))

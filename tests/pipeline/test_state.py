@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.privacy.private_dir import new_run_id, open_state
+from s2sw.pipeline.privacy.private_dir import new_run_id, open_state
 
 
 def test_run_ids_sort_by_time_and_are_unique() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.ledger.summary import RunSummary
-from pipeline.reports.summary_text import print_summary
-from schemas.config import ScreenConfig
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.reports.summary_text import print_summary
+from s2sw.schemas.config import ScreenConfig
 
 BUNDLE = {"detector": "s2swclip", "prompts": "handwritten", "trained": False}
 PRIVATE = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.listing.sweeps import COARSE, FEW, sweep_sizes
+from s2sw.pipeline.listing.sweeps import COARSE, FEW, sweep_sizes
 
 
 @pytest.mark.parametrize("missing", [0, 1, FEW])

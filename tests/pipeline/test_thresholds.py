@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pipeline.flagging.thresholds import (
+from s2sw.pipeline.flagging.thresholds import (
     TooFewError,
     clopper_pearson,
     for_precision,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.imaging.tiles import boxes_of, tile_boxes, views
-from schemas.config import TileSettings
+from s2sw.pipeline.imaging.tiles import boxes_of, tile_boxes, views
+from s2sw.schemas.config import TileSettings
 from tests.archives import texture
 
 

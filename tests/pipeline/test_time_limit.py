@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from pipeline.stages.time_limit import ended_after
+from s2sw.pipeline.stages.time_limit import ended_after
 
 HANGS = """
 import hashlib
-from pipeline.stages.time_limit import ended_after
+from s2sw.pipeline.stages.time_limit import ended_after
 with ended_after(0.2):
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # half an hour in C, without a look at signals
 """

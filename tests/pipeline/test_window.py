@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from pipeline.run.window import parse_until
+from s2sw.pipeline.run.window import parse_until
 
 NOW = datetime(2026, 3, 10, 22, 30)
 

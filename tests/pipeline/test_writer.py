@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.outputs.local import LocalOutput
-from pipeline.ledger.parquet import parquet_bytes
-from pipeline.ledger.writer import Writer, sweep_orphans
-from pipeline.privacy.ids import uid_ids
-from pipeline.results.reading import open_results
-from schemas.config import PartSettings
-from schemas.outcomes import Reason
-from schemas.tables import OBJECTS, SLICES
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.ledger.parquet import parquet_bytes
+from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
+from s2sw.pipeline.privacy.ids import uid_ids
+from s2sw.pipeline.results.reading import open_results
+from s2sw.schemas.config import PartSettings
+from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.tables import OBJECTS, SLICES
 from tests.pipeline.rows import quarantined, screened, slice_row, stored
 
 CONSTANTS = {"bundle": "b", "fingerprint": "f", "run_id": "run", "threshold": 0.5}

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.outputs.folder import TEMPORARY
-from connectors.outputs.opening import open_output
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.folder import TEMPORARY
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.schemas.storage import StorageSettings
 from tests.commands import Row
 
 Scores = dict[tuple[str, int], float]

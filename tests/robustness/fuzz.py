@@ -16,10 +16,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from connectors.archives.members import is_container, members
-from connectors.decode import decode
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import ScreeningError
+from s2sw.connectors.archives.members import is_container, members
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import ScreeningError
 from tests.memory import peak_mib
 from tests.robustness.fuzz_mutations import mutate
 from tests.robustness.fuzz_seeds import seeds

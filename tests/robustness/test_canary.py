@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.privacy.ids import KEY_ENV
-from pipeline.results.reading import open_results
+from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.pipeline.results.reading import open_results
 from tests.commands import COMMAND
 from tests.robustness.canaries import NUMBER_STEM, STEM, Canaries, pixels_of_noise, plant, search, spellings
 from tests.robustness.processes import until

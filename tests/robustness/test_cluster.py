@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-import pipeline  # noqa: F401 (sets what Ray reads when it is imported)
+import s2sw.pipeline  # noqa: F401 (sets what Ray reads when it is imported)
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import job_file, processes_of, screening, until

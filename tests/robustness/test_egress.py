@@ -13,12 +13,12 @@ from threading import Thread
 import pytest
 import yaml
 
-from connectors.storage.objects import list_objects, read_object
-from connectors.storage.s3 import s3_filesystem
-from connectors.storage.stored import StoredObject
-from pipeline.results.reading import open_results
-from schemas.outcomes import ScreeningError
-from schemas.storage import StorageSettings
+from s2sw.connectors.storage.objects import list_objects, read_object
+from s2sw.connectors.storage.s3 import s3_filesystem
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.results.reading import open_results
+from s2sw.schemas.outcomes import ScreeningError
+from s2sw.schemas.storage import StorageSettings
 from tests.commands import COMMAND
 from tests.robustness.canaries import plant, search
 from tests.robustness.watching import contents

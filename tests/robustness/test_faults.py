@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.outcomes import Reason, Status
+from s2sw.schemas.outcomes import Reason, Status
 from tests.archives import encoded, texture
 from tests.commands import screen
 from tests.robustness import accounts

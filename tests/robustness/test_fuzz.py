@@ -30,7 +30,7 @@ def test_files_that_killed_other_decoders_are_survived() -> None:
         pytest.skip("no folder of poison files beside the repository")
     program = (
         "import sys, json; from pathlib import Path; from tests.robustness.fuzz import outcome;"
-        "from schemas.decoding import DecodeSettings;"
+        "from s2sw.schemas.decoding import DecodeSettings;"
         "print(json.dumps([outcome(Path(p).read_bytes(), DecodeSettings()) for p in sys.argv[1:]]))"
     )
     done = subprocess.run(

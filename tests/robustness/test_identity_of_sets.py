@@ -19,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from connectors.outputs.local import LocalOutput
-from model.bundles.record import BundleRecord, read_record
-from pipeline.ledger.summary import RunSummary
-from pipeline.listing.todo import Todo
-from pipeline.run.job import Job
-from pipeline.run.resources import plan_resources
-from pipeline.run.run import ScreeningRun
-from pipeline.stages.wire import DETECTED, table_of
-from schemas.config import ClusterSettings, ScreenConfig
-from schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.model.bundles.record import BundleRecord, read_record
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.job import Job
+from s2sw.pipeline.run.resources import plan_resources
+from s2sw.pipeline.run.run import ScreeningRun
+from s2sw.pipeline.stages.wire import DETECTED, table_of
+from s2sw.schemas.config import ClusterSettings, ScreenConfig
+from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
 from tests.pipeline.rows import Row, end_row, slice_row
 from tests.robustness import accounts
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from pipeline.run.interruption import Interruption
+from s2sw.pipeline.run.interruption import Interruption
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

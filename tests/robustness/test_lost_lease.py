@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from connectors.outputs.local import LocalOutput
-from pipeline.ledger import lease as leases
-from pipeline.ledger.lease import Lease, LeaseHeldError, LeaseLostError
-from pipeline.ledger.process_mark import is_dead, process_mark
-from pipeline.ledger.writer import Writer
-from schemas.config import PartSettings
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.ledger import lease as leases
+from s2sw.pipeline.ledger.lease import Lease, LeaseHeldError, LeaseLostError
+from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.pipeline.ledger.writer import Writer
+from s2sw.schemas.config import PartSettings
 from tests.pipeline.rows import screened, stored
 from tests.robustness.processes import until
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.reading.archives import expand_archives
-from connectors.storage.objects import list_objects, read_object, stat_object
-from pipeline.listing.manifest import freeze
-from pipeline.privacy.ids import object_ids
-from schemas.decoding import DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.connectors.reading.archives import expand_archives
+from s2sw.connectors.storage.objects import list_objects, read_object, stat_object
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 
 STORAGE = StorageSettings()
 

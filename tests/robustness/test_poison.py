@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.outcomes import Reason, Status
+from s2sw.schemas.outcomes import Reason, Status
 from tests.archives import dicom_file, encoded, texture
 from tests.robustness import accounts
 from tests.robustness.processes import job_file, screening, until

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codes import BODY_PARTS, MODALITIES, OTHER, allowed
+from s2sw.schemas.codes import BODY_PARTS, MODALITIES, OTHER, allowed
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.config import ScreenConfig, run_fingerprint
+from s2sw.schemas.config import ScreenConfig, run_fingerprint
 
 BASE: dict[str, Any] = {"source": "/archive", "output": "/results"}
 

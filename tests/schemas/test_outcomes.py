@@ -4,7 +4,14 @@ import pickle
 
 import pytest
 
-from schemas.outcomes import NO_PIXELS_REASONS, PASSING_REASONS, Reason, ScreeningError, Status, status_of
+from s2sw.schemas.outcomes import (
+    NO_PIXELS_REASONS,
+    PASSING_REASONS,
+    Reason,
+    ScreeningError,
+    Status,
+    status_of,
+)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ledger.parquet import parquet_bytes
-from schemas.tables import DEFERRED, OBJECTS, SLICES
+from s2sw.pipeline.ledger.parquet import parquet_bytes
+from s2sw.schemas.tables import DEFERRED, OBJECTS, SLICES
 from tests.pipeline.rows import slice_row
 
 ALLOWED = {

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.datasets import DataSet, DataSetError, open_dataset
-from connectors.datasets.pictures import fit_mask, read_mask, read_picture
-from schemas.decoding import DecodeSettings
-from schemas.storage import StorageSettings
+from s2sw.connectors.datasets import DataSet, DataSetError, open_dataset
+from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.storage import StorageSettings
 from tests.connectors.datasets import layouts
 
 STORAGE, DECODING = StorageSettings(), DecodeSettings()

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.datasets import DataSetError, open_dataset
-from pipeline.evaluation.suites import SuiteError, read_suite
+from s2sw.connectors.datasets import DataSetError, open_dataset
+from s2sw.pipeline.evaluation.suites import SuiteError, read_suite
 
 WORDS = st.sampled_from("image mask label class split a.png b.png 0 1 good test train / .. \n".split(" "))
 CELLS = WORDS | st.text(max_size=6) | st.just(99 * "long")

@@ -7,16 +7,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model import load_detector
-from model.detectors.embedded import bundle_of
-from model.embedded_training.check import Check
-from model.embedded_training.filling import STEM
-from model.embedded_training.loop import Trainer
-from model.embedded_training.net import EmbeddedNet, fresh_stem, stem_of
-from model.embedded_training.recipe import Recipe
-from model.embedded_training.ring import draw_scenes, seen_by
-from model.errors import BundleError
-from model.synthetic.scenes import held_out_mixture
+from s2sw.model import load_detector
+from s2sw.model.detectors.embedded import bundle_of
+from s2sw.model.embedded_training.check import Check
+from s2sw.model.embedded_training.filling import STEM
+from s2sw.model.embedded_training.loop import Trainer
+from s2sw.model.embedded_training.net import EmbeddedNet, fresh_stem, stem_of
+from s2sw.model.embedded_training.recipe import Recipe
+from s2sw.model.embedded_training.ring import draw_scenes, seen_by
+from s2sw.model.errors import BundleError
+from s2sw.model.synthetic.scenes import held_out_mixture
 
 SHORT = Recipe(seed=3, pictures=64, passes=0.5, batch=8, slots=256, ahead=32, warmup=2, check_every=2)
 """Four steps."""
@@ -105,7 +105,7 @@ def test_what_is_kept_lies_between_the_first_and_the_trained_weights(trainer):
 
 
 def test_gradients_reach_every_parameter(stem):
-    from model.embedded_training.objective import loss
+    from s2sw.model.embedded_training.objective import loss
 
     net = EmbeddedNet(stem)
     net.start(0)

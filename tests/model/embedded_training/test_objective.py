@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from model.embedded_training.check import auroc
-from model.embedded_training.objective import PRIOR, TWIN_MARGIN, pixel_loss, rank_loss, twin_loss
+from s2sw.model.embedded_training.check import auroc
+from s2sw.model.embedded_training.objective import PRIOR, TWIN_MARGIN, pixel_loss, rank_loss, twin_loss
 
 
 def masks(*corners):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from model.metrics import image_metrics
+from s2sw.model.metrics import image_metrics
 
 
 @given(

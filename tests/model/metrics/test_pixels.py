@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from model.metrics import PixelMetrics, pixels
-from model.metrics.pixels import scores_of, sort_keys
-from model.metrics.ranking import CURVE_STEPS, Ranking
+from s2sw.model.metrics import PixelMetrics, pixels
+from s2sw.model.metrics.pixels import scores_of, sort_keys
+from s2sw.model.metrics.ranking import CURVE_STEPS, Ranking
 from tests.model.metrics.plain import Maps, Masks, plain_aupro
 
 SHAPE = (9, 11)

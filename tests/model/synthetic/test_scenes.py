@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from model.synthetic.blemishes import blemish
-from model.synthetic.fields import SIDE
-from model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, SURFACES
-from model.synthetic.scenes import CLEAR, Mixture, draw_pair, held_out_mixture, training_mixture
+from s2sw.model.synthetic.blemishes import blemish
+from s2sw.model.synthetic.fields import SIDE
+from s2sw.model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, SURFACES
+from s2sw.model.synthetic.scenes import CLEAR, Mixture, draw_pair, held_out_mixture, training_mixture
 
 FREE = [name for name in DEFECTS if name not in OWN_ONLY]
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model import build_bundle, load_detector
-from model.prompts.learned import read_prompts
-from model.training.prompt_learning import S2swClipTrainee, s2swclip_trainee
-from model.training.recipes import RECIPES
-from model.training.trainees import ANOMALOUS, DEEP, NORMAL, Batch, How
-from model.training.visual import Features
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.prompts.learned import read_prompts
+from s2sw.model.training.prompt_learning import S2swClipTrainee, s2swclip_trainee
+from s2sw.model.training.recipes import RECIPES
+from s2sw.model.training.trainees import ANOMALOUS, DEEP, NORMAL, Batch, How
+from s2sw.model.training.visual import Features
 from tests.model.golden import Golden, golden
 
 RELATIVE = 1e-3

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import load_detector
-from model.training import april_gan
-from model.training.data import Item, batch_of, packed
-from model.training.making import finish, make_trainee
-from model.training.recipes import Recipe
-from model.training.store import FeatureStore
-from model.training.trainees import Batch, How
-from model.training.visual import FrozenTower
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model import load_detector
+from s2sw.model.training import april_gan
+from s2sw.model.training.data import Item, batch_of, packed
+from s2sw.model.training.making import finish, make_trainee
+from s2sw.model.training.recipes import Recipe
+from s2sw.model.training.store import FeatureStore
+from s2sw.model.training.trainees import Batch, How
+from s2sw.model.training.visual import FrozenTower
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 5
@@ -45,7 +45,9 @@ def test_maps_of_the_loss(
     batch: Batch = batch_of(items, store, SIDE, CPU)
     assert torch.equal(batch.masks, torch.from_numpy(np.stack(masks)).float())
     seen: list[torch.Tensor] = []
-    module = april_gan if detector == "april_gan" else __import__("model.training.losses", fromlist=["focal"])
+    module = (
+        april_gan if detector == "april_gan" else __import__("s2sw.model.training.losses", fromlist=["focal"])
+    )
     focal = module.focal
     monkeypatch.setattr(module, "focal", lambda maps, masks: seen.append(maps[:, 1]) or focal(maps, masks))
     trainee.losses(batch, None)  # type: ignore[arg-type]

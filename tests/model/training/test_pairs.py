@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from model.training.losses import pair_loss
-from model.training.prompt_learning import _pair
+from s2sw.model.training.losses import pair_loss
+from s2sw.model.training.prompt_learning import _pair
 
 
 def test_draws() -> None:

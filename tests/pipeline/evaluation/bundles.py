@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from model import build_bundle
-from model.prompts.learned import LearnedPrompts
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
+from s2sw.model import build_bundle
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 5

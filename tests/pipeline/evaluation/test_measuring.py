@@ -9,16 +9,16 @@ import torch
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from connectors.datasets import DataSet, DataSetError, Sample, open_dataset
-from connectors.datasets.pictures import fit_mask
-from model import build_bundle, load_detector
-from model.detectors.contract import Detector
-from model.heads.april_linear import LinearLayers
-from model.weights.clip import clip_from_tensors
-from model.weights.hints import Hints
-from pipeline.evaluation.comparing import judge_of
-from pipeline.evaluation.figures import Evaluation
-from pipeline.evaluation.measuring import Measuring, measure
+from s2sw.connectors.datasets import DataSet, DataSetError, Sample, open_dataset
+from s2sw.connectors.datasets.pictures import fit_mask
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.heads.april_linear import LinearLayers
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
+from s2sw.pipeline.evaluation.comparing import judge_of
+from s2sw.pipeline.evaluation.figures import Evaluation
+from s2sw.pipeline.evaluation.measuring import Measuring, measure
 from tests.connectors.datasets import layouts
 from tests.model import small_clip
 from tests.pipeline.evaluation.bundles import SIDE

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.outputs.local import LocalOutput
-from pipeline.evaluation.reviewed import NoDecisionsError, evaluate_decisions
-from pipeline.flagging.decisions import Decision, append
-from pipeline.results.reading import Results
-from schemas.decisions import DecisionKind
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.evaluation.reviewed import NoDecisionsError, evaluate_decisions
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.results.reading import Results
+from s2sw.schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import FIRST, write_parts
 from tests.pipeline.rows import screened
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from connectors.outputs.local import LocalOutput
-from pipeline.exports.exporting import Choice, Export, Exported
-from pipeline.exports.formats import FORMATS, page_format
-from pipeline.exports.names import FormatName
-from pipeline.exports.revealing import Reveal
-from pipeline.results.reading import Row, open_results
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.exports.exporting import Choice, Export, Exported
+from s2sw.pipeline.exports.formats import FORMATS, page_format
+from s2sw.pipeline.exports.names import FormatName
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.results.reading import Row, open_results
+from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.review.screened import Screened
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-from pipeline.exports.coco import run_lengths
-from pipeline.exports.revealing import Reveal
-from pipeline.results.reading import mask
+from s2sw.pipeline.exports.coco import run_lengths
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened
 

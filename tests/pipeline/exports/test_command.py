@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from jobs.cli import app
+from s2sw.jobs.cli import app
 from tests.pipeline.exports.exported import rows_of
 from tests.pipeline.review.screened import Screened
 from tests.s3server import S3Server

@@ -11,15 +11,15 @@ import pytest
 from pydicom import Dataset
 from typing_extensions import override
 
-from pipeline.exports.cases import Case, Finding, Heat, Mask
-from pipeline.exports.dicom_common import dicom_bytes, masks_of
-from pipeline.exports.dicom_heat import capture_of
-from pipeline.exports.dicom_seg import segmentation_of
-from pipeline.exports.options import Options
-from pipeline.exports.revealing import Reveal
-from pipeline.imaging.overlays import laid_over
-from pipeline.results.reading import full_map, mask
-from schemas.outcomes import ScreeningError
+from s2sw.pipeline.exports.cases import Case, Finding, Heat, Mask
+from s2sw.pipeline.exports.dicom_common import dicom_bytes, masks_of
+from s2sw.pipeline.exports.dicom_heat import capture_of
+from s2sw.pipeline.exports.dicom_seg import segmentation_of
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.imaging.overlays import laid_over
+from s2sw.pipeline.results.reading import full_map, mask
+from s2sw.schemas.outcomes import ScreeningError
 from tests.archives import dicom_file
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened

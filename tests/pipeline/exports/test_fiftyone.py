@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.exports.revealing import Reveal
-from pipeline.results.reading import full_map, mask
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.results.reading import full_map, mask
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.exports.brush_rle import encode_brush
-from pipeline.exports.label_studio import SERVED
-from pipeline.exports.revealing import Reveal
-from pipeline.results.reading import mask
+from s2sw.pipeline.exports.brush_rle import encode_brush
+from s2sw.pipeline.exports.label_studio import SERVED
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import Screened
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typing_extensions import override
 
-from pipeline.exports.revealing import Reveal
+from s2sw.pipeline.exports.revealing import Reveal
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import HOSTILE, Screened
 

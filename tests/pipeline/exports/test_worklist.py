@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.exports.revealing import Reveal
-from pipeline.exports.worklist import COLUMNS, _harmless
+from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.exports.worklist import COLUMNS, _harmless
 from tests.pipeline.exports.exported import export, rows_of
 from tests.pipeline.review.screened import HOSTILE, Screened
 

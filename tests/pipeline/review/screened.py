@@ -17,26 +17,26 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
-from connectors.decode import decode
-from connectors.outputs.local import LocalOutput
-from connectors.reading.archives import expand_archives
-from connectors.slices import Slice
-from connectors.storage.objects import list_objects
-from connectors.storage.stored import StoredObject
-from model.maps import MapLayer
-from pipeline.imaging.masks import SliceMaps, measure
-from pipeline.ledger.writer import Writer
-from pipeline.listing.manifest import freeze
-from pipeline.listing.todo import Todo
-from pipeline.privacy.ids import load_or_create_key, object_ids
-from pipeline.privacy.private_dir import RunState, open_state
-from pipeline.results.reading import open_results
-from pipeline.results.sources import read_payload
-from pipeline.stages.collecting import FinishedObject
-from schemas.config import PartSettings, ScreenConfig
-from schemas.decoding import DecodeSettings
-from schemas.outcomes import Reason, ScreeningError, Status, status_of
-from schemas.storage import StorageSettings
+from s2sw.connectors.decode import decode
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.reading.archives import expand_archives
+from s2sw.connectors.slices import Slice
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.model.maps import MapLayer
+from s2sw.pipeline.imaging.masks import SliceMaps, measure
+from s2sw.pipeline.ledger.writer import Writer
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.privacy.ids import load_or_create_key, object_ids
+from s2sw.pipeline.privacy.private_dir import RunState, open_state
+from s2sw.pipeline.results.reading import open_results
+from s2sw.pipeline.results.sources import read_payload
+from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas.config import PartSettings, ScreenConfig
+from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.outcomes import Reason, ScreeningError, Status, status_of
+from s2sw.schemas.storage import StorageSettings
 from tests.archives import dicom_file, encoded, texture
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_run
 

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 
 import uvicorn
 
-from connectors.outputs.opening import open_output
-from pipeline.results.sources import Sources
-from pipeline.review.app import build_app
-from pipeline.review.media import Switches
-from pipeline.review.serving import Door
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.results.sources import Sources
+from s2sw.pipeline.review.app import build_app
+from s2sw.pipeline.review.media import Switches
+from s2sw.pipeline.review.serving import Door
+from s2sw.schemas.storage import StorageSettings
 
 
 @dataclass(frozen=True)

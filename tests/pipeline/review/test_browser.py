@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from connectors.outputs.local import LocalOutput
-from pipeline.flagging.decisions import decisions
-from pipeline.review.media import Switches
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.flagging.decisions import decisions
+from s2sw.pipeline.review.media import Switches
 from tests.pipeline.review.screened import HOSTILE, VOLUME_SLICES, Screened
 from tests.pipeline.review.serving import Client, served
 

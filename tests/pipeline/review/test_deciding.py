@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from connectors.outputs.local import LocalOutput
-from pipeline.flagging.decisions import Decision, append, decisions, history
-from pipeline.review.book import Book, SliceKey
-from schemas.decisions import DecisionKind
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.flagging.decisions import Decision, append, decisions, history
+from s2sw.pipeline.review.book import Book, SliceKey
+from s2sw.schemas.decisions import DecisionKind
 from tests.commands import COMMAND
 from tests.pipeline.finished_runs import SETTINGS
 from tests.pipeline.review.screened import Screened

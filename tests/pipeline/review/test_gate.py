@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.review.gate import HEADERS, POLICY
+from s2sw.pipeline.review.gate import HEADERS, POLICY
 from tests.pipeline.review.screened import Screened
 from tests.pipeline.review.serving import Client
 

@@ -9,12 +9,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.outputs.opening import open_output
-from pipeline.flagging.decisions import decisions
-from pipeline.review.media import Switches
-from pipeline.review.quarantine import WORDS
-from schemas.outcomes import Reason
-from schemas.storage import StorageSettings
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.flagging.decisions import decisions
+from s2sw.pipeline.review.media import Switches
+from s2sw.pipeline.review.quarantine import WORDS
+from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.finished_runs import SECOND
 from tests.pipeline.review.screened import (
     HOSTILE,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from connectors.decode import decode
-from pipeline.results.reading import full_map, open_results
-from schemas.decoding import DecodeSettings
+from s2sw.connectors.decode import decode
+from s2sw.pipeline.results.reading import full_map, open_results
+from s2sw.schemas.decoding import DecodeSettings
 from tests.pipeline.review.screened import (
     HOSTILE,
     THRESHOLD,

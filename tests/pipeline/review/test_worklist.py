@@ -11,15 +11,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.outputs.local import LocalOutput
-from pipeline.flagging.decisions import Decision, append
-from pipeline.review.archive import Archive
-from pipeline.review.book import Book
-from pipeline.review.charts import score_histogram
-from pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
-from pipeline.review.pages import flag_thresholds
-from pipeline.review.worklist import BINS, Place, Worklist, bars
-from schemas.decisions import DecisionKind
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.book import Book
+from s2sw.pipeline.review.charts import score_histogram
+from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
+from s2sw.pipeline.review.pages import flag_thresholds
+from s2sw.pipeline.review.worklist import BINS, Place, Worklist, bars
+from s2sw.schemas.decisions import DecisionKind
 from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
 from tests.pipeline.rows import quarantined, screened
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from connectors.datasets import DataSet
-from model.weights.clip import ClipWeights
+from s2sw.connectors.datasets import DataSet
+from s2sw.model.weights.clip import ClipWeights
 from tests.pipeline.training import pictures
 from tests.precision import bf16_everywhere as bf16_everywhere
 from tests.threads import one_thread as one_thread

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from connectors.datasets import DataSet, open_dataset
-from model.training.recipes import Recipe
-from model.weights.clip import ClipWeights, clip_from_tensors
-from model.weights.hints import Hints
-from pipeline.training.job import TrainSettings, Watching
+from s2sw.connectors.datasets import DataSet, open_dataset
+from s2sw.model.training.recipes import Recipe
+from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
+from s2sw.model.weights.hints import Hints
+from s2sw.pipeline.training.job import TrainSettings, Watching
 from tests.model import small_clip
 
 SIDE = small_clip.PATCH * 5

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from connectors.datasets import DataSet, DataSetError, Sample
-from model import build_bundle, load_detector
-from model.errors import BundleError
-from model.training import loop
-from model.training.state import Curve, State
-from model.weights.clip import ClipWeights
-from pipeline.training.job import CHECKPOINT, Watching, train_bundle
+from s2sw.connectors.datasets import DataSet, DataSetError, Sample
+from s2sw.model import build_bundle, load_detector
+from s2sw.model.errors import BundleError
+from s2sw.model.training import loop
+from s2sw.model.training.state import Curve, State
+from s2sw.model.weights.clip import ClipWeights
+from s2sw.pipeline.training.job import CHECKPOINT, Watching, train_bundle
 from tests.pipeline.training.pictures import QUIET, RECIPE, SIDE, data_set, settings
 
 
