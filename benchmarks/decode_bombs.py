@@ -14,10 +14,10 @@ from s2sw.connectors.archives.members import members
 from s2sw.connectors.decode import decode
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import ScreeningError
-from tests.connectors.archive_bombs import ARCHIVES
-from tests.connectors.bombs import DECODED, HARMLESS
-from tests.connectors.writing import RLE, SECONDARY, dicom, encapsulated, image_module, native
-from tests.memory import peak_mib
+from tests.support.archive_bombs import ARCHIVES
+from tests.support.bombs import DECODED, HARMLESS
+from tests.support.memory import peak_mib
+from tests.support.writing import RLE, SECONDARY, dicom, encapsulated, image_module, native
 
 SETTINGS = DecodeSettings()
 SIDE = 16384

@@ -19,8 +19,8 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from s2sw.connectors.decode import decode
 from s2sw.schemas.decoding import DecodeSettings
-from tests.connectors.showing import HOUNSFIELD, window
-from tests.connectors.writing import CT, J2K, dicom, encapsulated, image_module, native
+from tests.support.showing import HOUNSFIELD, window
+from tests.support.writing import CT, J2K, dicom, encapsulated, image_module, native
 
 SIDE = 518
 SETTINGS = DecodeSettings()

@@ -15,7 +15,7 @@ from s2sw.model import load_detector
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.schemas.decoding import DecodeSettings
-from tests.archives import encoded, texture
+from tests.support.archives import encoded, texture
 
 OBJECTS = 200
 IDS = 200_000

@@ -28,7 +28,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.stages import NullDetector
 from s2sw.connectors.decode import decode
 from s2sw.model import load_detector
 from s2sw.pipeline.imaging.tiles import views
@@ -41,6 +40,7 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detecting import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.decoding import DecodeSettings
+from tests.support.null_stages import NullDetector
 
 BATCH = 32
 DIFFERENT = 100

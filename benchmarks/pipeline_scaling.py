@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from benchmarks.stages import MemoryWatch, NullDecode, NullDetector
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.listing.todo import Todo
@@ -25,6 +24,7 @@ from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.stages.detecting import DetectSettings
 from s2sw.schemas.config import ScreenConfig
+from tests.support.null_stages import MemoryWatch, NullDecode, NullDetector
 
 
 class NullRun(ScreeningRun):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from s2sw.model.maps import full_map
 from s2sw.model.metrics import PixelMetrics
-from tests.model.metrics.plain import plain_aupro
+from tests.support.plain_metrics import plain_aupro
 
 GRID, THRESHOLDS = 37, 200
 Picture = tuple[NDArray[np.float32], NDArray[np.bool_]]

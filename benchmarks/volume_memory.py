@@ -11,10 +11,10 @@ import nibabel
 import numpy as np
 
 from benchmarks.pipeline_efficiency import NullDetectRun
-from benchmarks.stages import MemoryWatch
 from s2sw.pipeline.run.job import prepare
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.schemas.config import ScreenConfig
+from tests.support.null_stages import MemoryWatch
 
 SIDE = 256
 

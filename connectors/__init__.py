@@ -1,1 +1,1 @@
-"""Bytes in: storage, what a file is, and decoding it into slices. Knows no torch and no Ray."""
+"""Bytes in, slices out: storage, what a file is, and decoding it. Knows no torch."""

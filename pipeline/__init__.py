@@ -1,4 +1,4 @@
-"""The screening run: manifest, Ray Data graph, stages, the one writer, the run's loop."""
+"""The screening run and what is done with its results."""
 
 import os
 

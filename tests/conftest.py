@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 
 from s2sw.pipeline.privacy.environment import NO_METADATA, OFFLINE
-from tests.s3server import S3Server
+from tests.support.s3server import S3Server
 
 # how long one example takes says how busy the machine is
 hypothesis.settings.register_profile("project", deadline=None)

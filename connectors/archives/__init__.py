@@ -1,1 +1,1 @@
-"""TODO."""
+"""Files in zip and tar archives, one by one and within limits."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""DICOM objects into slices: header, frames, windowing, palettes."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Pictures (PNG, JPEG, TIFF ...) into slices."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""NIfTI volumes into slices."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where objects lie: local folders and S3 behind the same few functions."""

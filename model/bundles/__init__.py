@@ -1,1 +1,1 @@
-"""TODO."""
+"""A bundle on disk: its record and its sealed files."""

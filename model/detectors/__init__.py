@@ -1,1 +1,1 @@
-"""TODO."""
+"""The detectors, one file each, their contract and their registry; build and load them here."""

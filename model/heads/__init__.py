@@ -1,1 +1,1 @@
-"""TODO."""
+"""What turns features into maps and scores: similarity, fusion, wavelets, memories."""

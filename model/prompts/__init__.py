@@ -1,1 +1,1 @@
-"""TODO."""
+"""From words to class vectors: learned, handwritten and class prompts."""

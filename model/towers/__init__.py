@@ -1,1 +1,1 @@
-"""TODO."""
+"""CLIP's two towers and the embedded stem, with hooks where detectors read."""

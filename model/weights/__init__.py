@@ -1,1 +1,1 @@
-"""TODO."""
+"""Weights from the files in which they are published."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Which slices are flagged for review, and what reviewers decided."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tiles, masks, overlays and the bytes of image files."""

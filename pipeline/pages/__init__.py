@@ -1,1 +1,1 @@
-"""TODO."""
+"""HTML templates and charts of self-contained pages."""

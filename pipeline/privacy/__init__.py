@@ -1,1 +1,1 @@
-"""TODO."""
+"""What keeps private data inside: ids, redaction, the private folder, switches of libraries."""

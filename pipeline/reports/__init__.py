@@ -1,1 +1,1 @@
-"""TODO."""
+"""A run told to a person: figures, text and page."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""A screening run: job, Ray session, graph, loop, progress."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The stages of the graph, and what travels between them."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.archives import Expected, mixed_archive
-from tests.commands import Run, screen
+from tests.support.archives import Expected, mixed_archive
+from tests.support.commands import Run, screen
 
 METRICS = "s2sw.prom"
 """Name of the metrics file of the private run, in the folder that holds its results."""

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from s2sw.jobs.cli import app
-from tests.archives import encoded, texture
-from tests.commands import s2sw
-from tests.s3server import S3Server
+from tests.support.archives import encoded, texture
+from tests.support.commands import s2sw
+from tests.support.s3server import S3Server
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.run.session import ray_session
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
-from tests.archives import encoded, texture
-from tests.model.family import build_family
+from tests.support.archives import encoded, texture
+from tests.support.family import build_family
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.stages import LOW, NullDecode
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
@@ -17,7 +16,8 @@ from s2sw.pipeline.run.session import ray_session
 from s2sw.pipeline.stages.detecting import DetectSettings
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.config import ClusterSettings
-from tests.pipeline.meeting import AT_ONCE, MeetingDetector
+from tests.support.meeting_detector import AT_ONCE, MeetingDetector
+from tests.support.null_stages import LOW, NullDecode
 
 pytestmark = pytest.mark.integration
 

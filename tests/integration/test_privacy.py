@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commands import Run
 from tests.integration.conftest import Archive
+from tests.support.commands import Run
 
 pytestmark = pytest.mark.integration
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Run, s2sw
 from tests.integration.conftest import METRICS, Archive
-from tests.pipeline.test_metrics import parse, value
+from tests.pipeline.run.test_metrics import parse, value
+from tests.support.commands import Run, s2sw
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ import pytest
 from s2sw.pipeline.imaging.tiles import tile_boxes
 from s2sw.pipeline.results.reading import Row, full_map, slice_maps
 from s2sw.schemas.config import TileSettings
-from tests.commands import Run, screen
 from tests.integration.conftest import Archive
+from tests.support.commands import Run, screen
 
 pytestmark = pytest.mark.integration
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from s2sw.pipeline.results.reading import full_map
-from tests.commands import Run, s2sw, screen
 from tests.integration.conftest import Archive
-from tests.s3server import S3Server
+from tests.support.commands import Run, s2sw, screen
+from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
 

@@ -13,8 +13,8 @@ from s2sw.model import load_detector
 from s2sw.pipeline.imaging.tiles import views
 from s2sw.pipeline.results.reading import full_map, mask, slice_maps
 from s2sw.schemas.decoding import DecodeSettings
-from tests.commands import Run
 from tests.integration.conftest import Archive
+from tests.support.commands import Run
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from s2sw.jobs.cli import app
 from s2sw.pipeline.ledger.audit import STARTED, AuditLog
 from s2sw.pipeline.privacy.ids import load_or_create_key
 from s2sw.schemas.storage import StorageSettings
-from tests.s3server import S3Server
+from tests.support.s3server import S3Server
 
 
 def verify(output: str | Path, *options: str | Path) -> Result:

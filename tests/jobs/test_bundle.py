@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
-from tests.archives import encoded, texture
-from tests.model import small_clip
+from tests.support import small_clip
+from tests.support.archives import encoded, texture
 
 runner = CliRunner()
 

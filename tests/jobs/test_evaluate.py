@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
 from s2sw.pipeline.evaluation.figures import METRICS
-from tests.connectors.datasets import layouts
-from tests.pipeline.evaluation.bundles import bundle
 from tests.pipeline.evaluation.test_reviewed import ACCEPT, REJECT, decide
-from tests.pipeline.finished_runs import FIRST, write_parts
-from tests.pipeline.rows import screened
+from tests.support import layouts
+from tests.support.bundles import bundle
+from tests.support.finished_runs import FIRST, write_parts
+from tests.support.rows import screened
 
 runner = CliRunner()
 

@@ -13,9 +13,9 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.jobs.cli import app
 from s2sw.schemas.storage import StorageSettings
-from tests.pipeline.finished_runs import BUNDLE, FIRST, SECOND, config, summarise, write_parts, write_run
-from tests.pipeline.rows import quarantined, screened
-from tests.s3server import S3Server
+from tests.support.finished_runs import BUNDLE, FIRST, SECOND, config, summarise, write_parts, write_run
+from tests.support.rows import quarantined, screened
+from tests.support.s3server import S3Server
 
 EARLIER = [screened(0, 0.25, 0.5), quarantined(1)]
 LATER = [screened(0, 0.75)]

@@ -8,8 +8,8 @@ from typer.testing import CliRunner, Result
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
-from tests.pipeline.finished_runs import config, summarise, write_parts, write_run
-from tests.pipeline.rows import screened
+from tests.support.finished_runs import config, summarise, write_parts, write_run
+from tests.support.rows import screened
 
 
 def review(*arguments: str | Path) -> Result:

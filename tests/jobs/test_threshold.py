@@ -16,8 +16,8 @@ from s2sw.pipeline.flagging.thresholds import for_precision, for_rate
 from s2sw.pipeline.results.reading import open_results
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
-from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
-from tests.pipeline.rows import screened
+from tests.support.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
+from tests.support.rows import screened
 
 NORTH, SOUTH = np.round(np.linspace(0.01, 0.9, 60), 4), np.round(np.linspace(0.3, 0.99, 60), 4)
 

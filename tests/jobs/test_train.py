@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from s2sw.jobs.cli import app
 from s2sw.model import load_detector
-from tests.model import small_clip
-from tests.pipeline.training.pictures import SIDE, write
+from tests.support import small_clip
+from tests.support.training_pictures import SIDE, write
 
 runner = CliRunner()
 

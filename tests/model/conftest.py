@@ -1,4 +1,4 @@
 """What the tests of the model share."""
 
-from tests.precision import bf16_everywhere as bf16_everywhere
-from tests.threads import one_thread as one_thread
+from tests.support.precision import bf16_everywhere as bf16_everywhere
+from tests.support.threads import one_thread as one_thread

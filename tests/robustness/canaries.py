@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from tests.archives import dicom_file, encoded, nifti_volume, texture
+from tests.support.archives import dicom_file, encoded, nifti_volume, texture
 
 STEM = "QZXJKWVH"
 """Every word starts with it; long enough to be known again in base64 wherever it begins."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.archives import encoded, nifti_volume, texture
-from tests.commands import screen
 from tests.robustness import accounts
 from tests.robustness.processes import job_file, processes_of, until
+from tests.support.archives import encoded, nifti_volume, texture
+from tests.support.commands import screen
 
 PICTURES, VOLUMES, VOLUME_SLICES = 160, 8, 12
 

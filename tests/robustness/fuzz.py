@@ -20,9 +20,9 @@ from s2sw.connectors.archives.members import is_container, members
 from s2sw.connectors.decode import decode
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import ScreeningError
-from tests.memory import peak_mib
 from tests.robustness.fuzz_mutations import mutate
 from tests.robustness.fuzz_seeds import seeds
+from tests.support.memory import peak_mib
 
 ADDRESS_SPACE = 6 << 30
 HANG_SECONDS = 10.0

@@ -10,9 +10,9 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from tests.connectors.archive_bombs import zip_of
-from tests.connectors.bombs import nifti
-from tests.connectors.writing import picture
+from tests.support.archive_bombs import zip_of
+from tests.support.bombs import nifti
+from tests.support.writing import picture
 
 MAX_SEED_BYTES = 150_000
 RASTERS: tuple[tuple[str, str, dict[str, object]], ...] = (

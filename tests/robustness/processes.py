@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tests.commands import COMMAND
+from tests.support.commands import COMMAND
 
 ACTOR = "ray::MapWorker"
 DECODER = "ray::MapBatches"

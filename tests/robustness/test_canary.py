@@ -18,10 +18,10 @@ import yaml
 
 from s2sw.pipeline.privacy.ids import KEY_ENV
 from s2sw.pipeline.results.reading import open_results
-from tests.commands import COMMAND
 from tests.robustness.canaries import NUMBER_STEM, STEM, Canaries, pixels_of_noise, plant, search, spellings
 from tests.robustness.processes import until
 from tests.robustness.watching import Watcher, contents, kill_one
+from tests.support.commands import COMMAND
 
 pytestmark = pytest.mark.integration
 

@@ -19,10 +19,10 @@ from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.results.reading import open_results
 from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.storage import StorageSettings
-from tests.commands import COMMAND
 from tests.robustness.canaries import plant, search
 from tests.robustness.watching import contents
-from tests.s3server import S3Server
+from tests.support.commands import COMMAND
+from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
 

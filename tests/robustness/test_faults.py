@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from s2sw.schemas.outcomes import Reason, Status
-from tests.archives import encoded, texture
-from tests.commands import screen
 from tests.robustness import accounts
 from tests.robustness.fault_proxy import FOREVER, LIST, FaultProxy, Kind
-from tests.s3server import S3Server
+from tests.support.archives import encoded, texture
+from tests.support.commands import screen
+from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import ACTOR, DECODER, Screening, job_file, kill, screening, until
-from tests.s3server import S3Server
+from tests.support.s3server import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 

@@ -13,8 +13,8 @@ from s2sw.pipeline.ledger.lease import Lease, LeaseHeldError, LeaseLostError
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.schemas.config import PartSettings
-from tests.pipeline.rows import screened, stored
 from tests.robustness.processes import until
+from tests.support.rows import screened, stored
 
 CONSTANTS = {"bundle": "b", "fingerprint": "f", "run_id": "run", "threshold": 0.5}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from s2sw.schemas.outcomes import Reason, Status
-from tests.archives import dicom_file, encoded, texture
 from tests.robustness import accounts
 from tests.robustness.processes import job_file, screening, until
 from tests.robustness.slow_pictures import slow_jpeg2000
+from tests.support.archives import dicom_file, encoded, texture
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import s2sw
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import ACTOR, Screening, frozen, screening, until
+from tests.support.commands import s2sw
 
 pytestmark = pytest.mark.integration
 

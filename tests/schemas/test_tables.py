@@ -8,7 +8,7 @@ import pytest
 
 from s2sw.pipeline.ledger.parquet import parquet_bytes
 from s2sw.schemas.tables import DEFERRED, OBJECTS, SLICES
-from tests.pipeline.rows import slice_row
+from tests.support.rows import slice_row
 
 ALLOWED = {
     "slices": (

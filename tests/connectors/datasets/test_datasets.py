@@ -14,7 +14,7 @@ from s2sw.connectors.datasets import DataSet, DataSetError, open_dataset
 from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.storage import StorageSettings
-from tests.connectors.datasets import layouts
+from tests.support import layouts
 
 STORAGE, DECODING = StorageSettings(), DecodeSettings()
 

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from s2sw.model.metrics import PixelMetrics, pixels
 from s2sw.model.metrics.pixels import scores_of, sort_keys
 from s2sw.model.metrics.ranking import CURVE_STEPS, Ranking
-from tests.model.metrics.plain import Maps, Masks, plain_aupro
+from tests.support.plain_metrics import Maps, Masks, plain_aupro
 
 SHAPE = (9, 11)
 LEVELS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1, width=32)

@@ -11,7 +11,7 @@ from s2sw.model.training.prompt_learning import S2swClipTrainee, s2swclip_traine
 from s2sw.model.training.recipes import RECIPES
 from s2sw.model.training.trainees import ANOMALOUS, DEEP, NORMAL, Batch, How
 from s2sw.model.training.visual import Features
-from tests.model.golden import Golden, golden
+from tests.support.golden import Golden, golden
 
 RELATIVE = 1e-3
 

@@ -18,7 +18,7 @@ from s2sw.model.training.trainees import Batch, How
 from s2sw.model.training.visual import FrozenTower
 from s2sw.model.weights.clip import clip_from_tensors
 from s2sw.model.weights.hints import Hints
-from tests.model import small_clip
+from tests.support import small_clip
 
 SIDE = small_clip.PATCH * 5
 RECIPE = Recipe(1, 4, SIDE, SIDE, contexts=3)

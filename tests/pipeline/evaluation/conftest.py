@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.evaluation.bundles import bundle
-from tests.threads import one_thread as one_thread
+from tests.support.bundles import bundle
+from tests.support.threads import one_thread as one_thread
 
 
 @pytest.fixture(scope="package")

@@ -19,9 +19,8 @@ from s2sw.model.weights.hints import Hints
 from s2sw.pipeline.evaluation.comparing import judge_of
 from s2sw.pipeline.evaluation.figures import Evaluation
 from s2sw.pipeline.evaluation.measuring import Measuring, measure
-from tests.connectors.datasets import layouts
-from tests.model import small_clip
-from tests.pipeline.evaluation.bundles import SIDE
+from tests.support import layouts, small_clip
+from tests.support.bundles import SIDE
 
 
 def evaluated(detector: Detector, data: DataSet, how: Measuring | None = None) -> Evaluation:

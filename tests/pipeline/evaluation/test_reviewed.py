@@ -10,8 +10,8 @@ from s2sw.pipeline.evaluation.reviewed import NoDecisionsError, evaluate_decisio
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.decisions import DecisionKind
-from tests.pipeline.finished_runs import FIRST, write_parts
-from tests.pipeline.rows import screened
+from tests.support.finished_runs import FIRST, write_parts
+from tests.support.rows import screened
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 ACCEPT, REJECT, UNSURE, WITHDRAWN = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.review.screened import Screened, screen_archive
+from tests.support.screened import Screened, screen_archive
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.results.reading import Row, open_results
 from s2sw.schemas.storage import StorageSettings
-from tests.pipeline.review.screened import Screened
+from tests.support.screened import Screened
 
 
 def export(screened: Screened, name: str, folder: Path, *asked: Reveal, **choice: Any) -> Exported:

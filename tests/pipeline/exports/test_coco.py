@@ -18,7 +18,7 @@ from s2sw.pipeline.exports.coco import run_lengths
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
-from tests.pipeline.review.screened import Screened
+from tests.support.screened import Screened
 
 
 @pytest.mark.parametrize("threshold", [None, 0.3])

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
 from tests.pipeline.exports.exported import rows_of
-from tests.pipeline.review.screened import Screened
-from tests.s3server import S3Server
+from tests.support.s3server import S3Server
+from tests.support.screened import Screened
 
 
 def export(screened: Screened, *arguments: str | Path) -> Result:

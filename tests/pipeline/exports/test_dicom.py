@@ -20,9 +20,9 @@ from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.imaging.overlays import laid_over
 from s2sw.pipeline.results.reading import full_map, mask
 from s2sw.schemas.outcomes import ScreeningError
-from tests.archives import dicom_file
 from tests.pipeline.exports.exported import export, rows_of
-from tests.pipeline.review.screened import Screened
+from tests.support.archives import dicom_file
+from tests.support.screened import Screened
 
 OPTIONS = Options(frozenset(), "f" * 32, "s2swclip, prompts: mvtec.pth", trained=True)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.results.reading import full_map, mask
 from tests.pipeline.exports.exported import export, rows_of
-from tests.pipeline.review.screened import Screened
+from tests.support.screened import Screened
 
 
 def test_samples_lead_to_picture_map_and_mask(private_archive: Screened, folder: Path) -> None:

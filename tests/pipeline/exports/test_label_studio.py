@@ -19,7 +19,7 @@ from s2sw.pipeline.exports.label_studio import SERVED
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
-from tests.pipeline.review.screened import Screened
+from tests.support.screened import Screened
 
 # of the pages "Import pre-annotated data" and "BrushLabels" of Label Studio's documentation
 REGION = {

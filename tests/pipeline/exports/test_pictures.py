@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from s2sw.pipeline.exports.revealing import Reveal
 from tests.pipeline.exports.exported import export, rows_of
-from tests.pipeline.review.screened import HOSTILE, Screened
+from tests.support.screened import HOSTILE, Screened
 
 
 class Page(HTMLParser):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.exports.worklist import COLUMNS, _harmless
 from tests.pipeline.exports.exported import export, rows_of
-from tests.pipeline.review.screened import HOSTILE, Screened
+from tests.support.screened import HOSTILE, Screened
 
 
 def lines(folder: Path) -> list[dict[str, str]]:

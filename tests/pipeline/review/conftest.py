@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.review.screened import Screened, screen_archive
 from tests.pipeline.review.serving import Client, served
+from tests.support.screened import Screened, screen_archive
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from PIL import Image
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.review.media import Switches
-from tests.pipeline.review.screened import HOSTILE, VOLUME_SLICES, Screened
 from tests.pipeline.review.serving import Client, served
+from tests.support.screened import HOSTILE, VOLUME_SLICES, Screened
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, expect, sync_playwright

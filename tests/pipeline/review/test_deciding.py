@@ -15,10 +15,10 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import Decision, append, decisions, history
 from s2sw.pipeline.review.book import Book, SliceKey
 from s2sw.schemas.decisions import DecisionKind
-from tests.commands import COMMAND
-from tests.pipeline.finished_runs import SETTINGS
-from tests.pipeline.review.screened import Screened
 from tests.pipeline.review.serving import Client, served
+from tests.support.commands import COMMAND
+from tests.support.finished_runs import SETTINGS
+from tests.support.screened import Screened
 
 NAME = "ward/ct.dcm"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from s2sw.pipeline.review.gate import HEADERS, POLICY
-from tests.pipeline.review.screened import Screened
 from tests.pipeline.review.serving import Client
+from tests.support.screened import Screened
 
 PATHS = ("/", "/objects", "/static/review.css", "/slice/x/0", "/map/x/0", "/picture/r/x/0", "/nowhere")
 

@@ -15,15 +15,15 @@ from s2sw.pipeline.review.media import Switches
 from s2sw.pipeline.review.quarantine import WORDS
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.storage import StorageSettings
-from tests.pipeline.finished_runs import SECOND
-from tests.pipeline.review.screened import (
+from tests.pipeline.review.serving import Client, served
+from tests.support.finished_runs import SECOND
+from tests.support.s3server import S3Server
+from tests.support.screened import (
     HOSTILE,
     VOLUME_SLICES,
     Screened,
     path_of,
 )
-from tests.pipeline.review.serving import Client, served
-from tests.s3server import S3Server
 
 SLICES = 51
 

@@ -10,7 +10,8 @@ from PIL import Image
 from s2sw.connectors.decode import decode
 from s2sw.pipeline.results.reading import full_map, open_results
 from s2sw.schemas.decoding import DecodeSettings
-from tests.pipeline.review.screened import (
+from tests.pipeline.review.serving import Client, served
+from tests.support.screened import (
     HOSTILE,
     THRESHOLD,
     Screened,
@@ -18,7 +19,6 @@ from tests.pipeline.review.screened import (
     path_of,
     screen_archive,
 )
-from tests.pipeline.review.serving import Client, served
 
 
 def test_the_map_is_that_of_the_results(page: Client, private: Screened) -> None:

@@ -20,8 +20,8 @@ from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.pages import flag_thresholds
 from s2sw.pipeline.review.worklist import BINS, Place, Worklist, bars
 from s2sw.schemas.decisions import DecisionKind
-from tests.pipeline.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
-from tests.pipeline.rows import quarantined, screened
+from tests.support.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
+from tests.support.rows import quarantined, screened
 
 Row = dict[str, Any]
 SCORES = [0.5, 0.25, 0.75, 0.5, 0.125, 0.5, 1.0, 0.0]

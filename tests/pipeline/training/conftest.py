@@ -4,9 +4,9 @@ import pytest
 
 from s2sw.connectors.datasets import DataSet
 from s2sw.model.weights.clip import ClipWeights
-from tests.pipeline.training import pictures
-from tests.precision import bf16_everywhere as bf16_everywhere
-from tests.threads import one_thread as one_thread
+from tests.support import training_pictures as pictures
+from tests.support.precision import bf16_everywhere as bf16_everywhere
+from tests.support.threads import one_thread as one_thread
 
 
 @pytest.fixture(scope="package")

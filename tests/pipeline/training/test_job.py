@@ -17,7 +17,7 @@ from s2sw.model.training import loop
 from s2sw.model.training.state import Curve, State
 from s2sw.model.weights.clip import ClipWeights
 from s2sw.pipeline.training.job import CHECKPOINT, Watching, train_bundle
-from tests.pipeline.training.pictures import QUIET, RECIPE, SIDE, data_set, settings
+from tests.support.training_pictures import QUIET, RECIPE, SIDE, data_set, settings
 
 
 def losses(state: State) -> list[float]:

@@ -1,0 +1,161 @@
+"""The metrics file: read back by the official parser, whole at any moment, without addresses."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.run import metrics
+from s2sw.pipeline.run.metrics import MetricsFile, metrics_text
+from s2sw.pipeline.run.progress import Tally
+from s2sw.schemas.outcomes import Reason, Status, status_of
+from tests.support.finished_runs import BUNDLE, FIRST, SETTINGS, summarise
+from tests.support.rows import quarantined, screened
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+OBJECTS = [screened(0, 0.25, 0.5), screened(1, 0.75), quarantined(2), quarantined(3, Reason.NOT_AN_IMAGE)]
+
+
+def parse(text: str) -> Samples:
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation
+        assert family.type in ("counter", "gauge")
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, "a sample stands twice"
+            found[key] = sample.value
+    return found
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+def running(run_id: str = FIRST) -> RunSummary:
+    return RunSummary(run_id, SETTINGS, BUNDLE, "2026-07-01T01:00:00+00:00")
+
+
+def test_a_finished_run_is_read_back() -> None:
+    samples = parse(metrics_text(summarise(OBJECTS)))
+    assert value(samples, "s2sw_objects_total", status="screened") == 2
+    assert value(samples, "s2sw_objects_total", status="no_pixels") == 1
+    assert value(samples, "s2sw_objects_total", status="deferred") == 0
+    assert value(samples, "s2sw_quarantined_total", reason="truncated") == 1
+    assert value(samples, "s2sw_slices_total") == 3
+    assert value(samples, "s2sw_run_seconds", phase="screen") == 100
+    assert value(samples, "s2sw_stage_seconds_total", stage="detect") == 160
+    assert value(samples, "s2sw_listed_objects") == 4
+    assert value(samples, "s2sw_listed_objects_by_status", status="quarantined") == 1
+    assert value(samples, "s2sw_run_exit_code") == 0
+    assert value(samples, "s2sw_run_in_progress") == 0
+    assert value(samples, "s2sw_last_run_timestamp_seconds") == 1782867720  # 2026-07-01T01:02:00Z
+
+
+def test_every_status_and_reason_of_quarantine_has_a_sample() -> None:
+    """An alert on an increase needs the zero before it."""
+    keys = parse(metrics_text(summarise([])))
+    reasons = {dict(labels)["reason"] for name, labels in keys if name == "s2sw_quarantined_total"}
+    assert reasons == {reason.value for reason in Reason if status_of(reason) is Status.QUARANTINED}
+    statuses = {dict(labels)["status"] for name, labels in keys if name == "s2sw_objects_total"}
+    assert statuses == {status.value for status in Status}
+
+
+def test_a_running_run_has_no_end_and_no_account() -> None:
+    samples = parse(metrics_text(running()))
+    assert value(samples, "s2sw_run_in_progress") == 1
+    names = {name for name, _ in samples}
+    assert names.isdisjoint(
+        {
+            "s2sw_run_exit_code",
+            "s2sw_missing_objects",
+            "s2sw_listed_objects",
+            "s2sw_last_run_timestamp_seconds",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"missing": 2}, 1),
+        ({"outcome": "failed"}, 1),
+        ({"by_status": {"screened": 3, "deferred": 1}}, 3),
+        ({"max_quarantined": 0.2}, 4),
+        ({"max_quarantined": 0.25}, 0),
+    ],
+)
+def test_the_exit_code_is_told(changes: dict[str, object], code: int) -> None:
+    samples = parse(metrics_text(summarise(OBJECTS, **changes)))
+    assert value(samples, "s2sw_run_exit_code") == code
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30))
+def test_labels_survive(text: str) -> None:
+    summary = summarise(OBJECTS, bundle=BUNDLE | {"detector": text})
+    (labels,) = [dict(labels) for name, labels in parse(metrics_text(summary)) if name == "s2sw_run_info"]
+    assert labels["detector"] == text
+
+
+def test_the_file_follows_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "collector/s2sw.prom"
+    summary, tally = running(), Tally(4)
+    with MetricsFile(str(path), summary, tally):
+        assert value(parse(path.read_text()), "s2sw_run_in_progress") == 1
+        for finished in OBJECTS:
+            tally.add(finished)
+        summary.outcome = "finished"
+    samples = parse(path.read_text())
+    assert value(samples, "s2sw_objects_total", status="screened") == 2
+    assert value(samples, "s2sw_run_in_progress") == 0
+    assert [entry.name for entry in path.parent.iterdir()] == ["s2sw.prom"]
+
+
+def test_updates_wait_for_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, tally = tmp_path / "s2sw.prom", Tally(4)
+    with MetricsFile(str(path), running(), tally) as file:
+        tally.add(OBJECTS[0])
+        file.update()
+        assert value(parse(path.read_text()), "s2sw_slices_total") == 0
+        monkeypatch.setattr(metrics, "SECONDS", 0.0)
+        file.update()
+        assert value(parse(path.read_text()), "s2sw_slices_total") == 2
+
+
+def test_a_run_that_breaks_has_failed(tmp_path: Path) -> None:
+    path = tmp_path / "s2sw.prom"
+    with pytest.raises(OSError, match="gone"), MetricsFile(str(path), summarise(OBJECTS), Tally(4)):
+        raise OSError("the output is gone")
+    assert value(parse(path.read_text()), "s2sw_run_exit_code") == 1
+
+
+def test_a_file_that_cannot_be_written_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    with MetricsFile(str(tmp_path / "file/s2sw.prom"), running(), Tally(1)):
+        pass
+    assert [record.getMessage() for record in caplog.records] == [
+        f"metrics_file: cannot write {tmp_path}/file/s2sw.prom (File exists)"
+    ]
+
+
+def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with MetricsFile(None, running(), Tally(1)) as file:
+        file.update()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_private_run_keeps_it_to_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "s2sw.prom"
+    before = os.umask(0o077)  # as the command sets it in private mode
+    try:
+        with MetricsFile(str(path), running(), Tally(1)):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

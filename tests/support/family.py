@@ -1,0 +1,42 @@
+"""A small bundle of every detector, on one small CLIP."""
+
+from pathlib import Path
+
+import torch
+
+from s2sw.model import build_bundle
+from s2sw.model.heads.april_linear import LinearLayers
+from s2sw.model.prompts.learned import LearnedPrompts
+from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
+from s2sw.model.weights.hints import Hints
+from tests.support import small_clip
+
+SIDE = small_clip.PATCH * 7
+CLASSES = ("bolt", "nut")
+
+
+def clip(seed: int = 5) -> ClipWeights:
+    return clip_from_tensors(small_clip.state_dict(seed, text_layers=1), "small", Hints("quick_gelu"))
+
+
+def random(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def build_family(folder: Path) -> dict[str, Path]:
+    """Build one of each in a folder of its name; april_gan with a smaller input than the others."""
+    contexts = random(2, 3, small_clip.WIDTH, seed=3)
+    prompts = {"prompts": LearnedPrompts(contexts[0], contexts[1], ())}
+    layers = random(4, small_clip.JOINT, small_clip.WIDTH, seed=4)
+    linear = LinearLayers(layers, torch.zeros(4, small_clip.JOINT))
+    normal = {name: random(1, 3, SIDE, SIDE, seed=seed) for seed, name in enumerate(CLASSES)}
+    options = {
+        "s2swclip": prompts,
+        "anomalyclip": prompts,
+        "april_gan": {"class_name": CLASSES, "linear": linear, "image_size": 40},
+        "winclip": {"class_name": CLASSES, "references": normal},
+    }
+    return {
+        name: build_bundle(folder / name, clip(), detector=name, **({"image_size": SIDE} | given))
+        for name, given in options.items()
+    }

@@ -1,0 +1,68 @@
+"""Outputs as runs leave them: parts through the writer, run files through the summary."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.ledger.writer import Writer
+from s2sw.pipeline.run.progress import Tally
+from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas.config import PartSettings, ScreenConfig
+from s2sw.schemas.outcomes import Status
+from tests.support.rows import stored
+
+FIRST, SECOND = "20260701T010000-aaaaaa", "20260702T010000-bbbbbb"
+SETTINGS = "f" * 32
+BUNDLE = {
+    "detector": "s2swclip", "prompts": "mvtec.pth", "trained": True, "fingerprint": "b" * 64,
+    "image_size": 518, "grid": 37, "family_names": ["state", "object", "fused", "defect"],
+}  # fmt: skip
+
+
+def config(**values: Any) -> ScreenConfig:
+    """Return a configuration whose addresses name a hospital."""
+    return ScreenConfig.model_validate(
+        {"source": "/st-elsewhere/archive", "output": "/st-elsewhere/out"} | values
+    )
+
+
+def write_parts(
+    output: OutputFolder,
+    objects: Iterable[FinishedObject],
+    run_id: str = FIRST,
+    fingerprint: str = SETTINGS,
+    rows: int = 3,
+    **parts: Any,
+) -> None:
+    """Commit objects as a run does, a few rows a part."""
+    constants = {"bundle": "b", "fingerprint": fingerprint, "run_id": run_id, "threshold": 0.5}
+    writer = Writer(output, PartSettings(rows=rows, **parts), constants, keep_uri=True)
+    for number, finished in enumerate(objects):
+        writer.add(finished, f"{run_id}-{number}", stored(number))
+    writer.commit()
+
+
+def summarise(objects: list[FinishedObject], run_id: str = FIRST, **values: Any) -> RunSummary:
+    """Return the summary of a run that finished these objects and found nothing done."""
+    tally = Tally(len(objects))
+    for finished in objects:
+        tally.add(finished)
+    counts = {status.value: tally.statuses[status] for status in Status}
+    known = {
+        "run_id": run_id, "fingerprint": SETTINGS, "bundle": BUNDLE, "outcome": "finished",
+        "started": "2026-07-01T01:00:00+00:00", "finished": "2026-07-01T01:02:00+00:00",
+        "listed": len(objects), "by_status": counts, "new": counts, "reasons": dict(tally.reasons),
+        "slices": tally.slices, "views": tally.views, "resources": {"device": "cpu", "actors": 1},
+        "seconds": {"list": 0.5, "screen": 100.0, "total": 120.0},
+        "stage_seconds": {"decode": 40.0, "detect": 160.0},
+        "timeline": [(10.0, 1, 2), (50.0, 3, 10), (100.0, len(objects), tally.slices)],
+    }  # fmt: skip
+    return RunSummary(**(known | values))
+
+
+def write_run(output: OutputFolder, summary: RunSummary, configuration: ScreenConfig | None = None) -> None:
+    """Write a run's file."""
+    document = json.dumps(summary.as_json(configuration or config()))
+    output.write(f"runs/{summary.run_id}.json", document.encode())

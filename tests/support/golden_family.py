@@ -1,0 +1,43 @@
+"""Golden cases of the other detectors: each one's tiny CLIP, files, and what its program computes."""
+
+import json
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
+from tests.support.golden import DATA, SHARED
+from tests.support.tiny_clip import tiny_clip_state_dict, tiny_images
+
+SHAPE = ("width", "embed_dim", "vision_layers", "text_layers", "patch", "grid", "text_gain")
+STRIDE = 3
+"""Maps are kept at every third row and column; the shared folder has them whole, and intermediates."""
+
+
+class Case:
+    def __init__(self, name: str) -> None:
+        whole = SHARED / f"{name}.npz"
+        with np.load(whole if whole.is_file() else DATA / f"golden_{name}.npz") as stored:
+            self.arrays = {key: stored[key] for key in stored.files}
+        self.meta = json.loads(str(self.arrays.pop("meta")))
+        given = {key: self.meta[key] for key in SHAPE if key in self.meta}
+        state = {n: torch.tensor(a) for n, a in tiny_clip_state_dict(self.meta["seed"], **given).items()}
+        activation = "quick_gelu" if self.meta.get("quick_gelu", True) else "gelu"
+        self.clip = clip_from_tensors(state, "tiny", Hints(activation))
+        self.size = self.meta["size"]
+        self.images = torch.from_numpy(tiny_images(self.meta["seed"] + 2, self.meta["batch"], self.size))
+
+    def error(self, key: str, found: torch.Tensor) -> float:
+        """Largest absolute difference from the golden array, on the pixels that are kept."""
+        expected, got = self.arrays[key], found.detach().numpy()
+        if "map" in key and got.shape != expected.shape:
+            got = got[:, ::STRIDE, ::STRIDE]
+        assert got.shape == expected.shape
+        return float(np.abs(got - expected).max())
+
+
+@lru_cache(maxsize=1)  # a state is 100 MB
+def case(name: str) -> Case:
+    return Case(name)

@@ -1,0 +1,106 @@
+"""Imports run one way: between the five folders, and between the rooms inside them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
+"""From top to bottom; folders of one line do not import each other."""
+ROOMS = {
+    "pipeline": (
+        "exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training", "stages",
+        "errors imaging listing pages privacy",
+    ),
+    "model": (
+        "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",
+        "errors maps metrics precision synthetic",
+    ),
+    "connectors": (
+        "datasets", "decode reading", "archives dicom images nifti outputs",
+        "grey guard preflight slices storage",
+    ),
+}  # fmt: skip
+"""As FOLDERS, inside each folder. A module at the top of a folder is a room of one file."""
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and module of every import, those inside functions and of type checkers included."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def levels(order: tuple[str, ...]) -> dict[str, int]:
+    return {name: level for level, names in enumerate(order) for name in names.split()}
+
+
+def test_folders_import_only_what_lies_below() -> None:
+    order = levels(FOLDERS)
+    wrong = []
+    for path in sources(*order):
+        here = path.relative_to(ROOT).parts[0]
+        for line, module in imports_of(path):
+            package, _, rest = module.partition(".")
+            there = rest.partition(".")[0]
+            if package == "s2sw" and there != here and order.get(there, 99) <= order[here]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
+    assert not wrong, f"imports run {' > '.join(FOLDERS)}"
+
+
+def test_rooms_import_only_what_lies_below() -> None:
+    wrong = []
+    for folder, rooms in ROOMS.items():
+        order = levels(rooms)
+        for path in sources(folder):
+            here = path.relative_to(ROOT / folder).parts[0].removesuffix(".py")
+            if here == "__init__":
+                continue
+            for line, module in imports_of(path):
+                parts = module.split(".")
+                if parts[:2] != ["s2sw", folder] or len(parts) < 3:
+                    continue
+                there = parts[2]
+                if there != here and there in order and order[there] <= order[here]:
+                    wrong.append(f"{path.relative_to(ROOT)}:{line} ({here}) imports {module} ({there})")
+    assert not wrong, wrong
+
+
+def test_every_room_has_its_place_and_says_what_it_is_for() -> None:
+    for folder, rooms in ROOMS.items():
+        found = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
+        found |= {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+        assert found == set(levels(rooms)), folder
+    for path in sources(*levels(FOLDERS)):
+        if path.name == "__init__.py":
+            assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_no_file_imports_a_bare_folder() -> None:
+    """A file of the user's own named model.py would be found instead."""
+    bare = set(levels(FOLDERS))
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sources(*bare, "s2sw", "tests", "benchmarks")
+        for line, module in imports_of(path)
+        if module.partition(".")[0] in bare
+    ]
+    assert not found
+
+
+def test_model_knows_no_ray_and_connectors_no_torch() -> None:
+    forbidden = {"model": ("ray", "pydicom", "nibabel", "s3fs"), "connectors": ("torch", "ray")}
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for folder, names in forbidden.items()
+        for path in sources(folder)
+        for line, module in imports_of(path)
+        if module.partition(".")[0] in names
+    ]
+    assert not found
