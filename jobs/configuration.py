@@ -8,11 +8,12 @@ import yaml
 from pydantic import ValidationError
 
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.errors import UserError
 
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(UserError):
     """The configuration cannot work; the message names the key."""
 
 

@@ -2,9 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import NoReturn
 
 import typer
 from rich.console import Console
+
+from s2sw.schemas.errors import UserError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -13,22 +16,14 @@ EXIT_DEFERRED = 3
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn errors that a user can mend into one line on stderr; exit code 2, or 1 for another run."""
-    from s2sw.model.errors import BundleError
-    from s2sw.pipeline.errors import UsageError
-    from s2sw.pipeline.ledger.audit import AuditError
-    from s2sw.pipeline.ledger.lease import LeaseHeldError, LeaseLostError
-    from s2sw.pipeline.privacy.ids import KeyFileError
-
+    """Turn what a user can mend into one line on stderr and its exit code. Also a decorator of commands."""
     try:
         yield
-    except (UsageError, KeyFileError, BundleError) as error:
-        fail(str(error), EXIT_USAGE)
-    except (LeaseHeldError, LeaseLostError, AuditError) as error:
-        fail(str(error), EXIT_FAILED)
+    except UserError as error:
+        fail(str(error), error.exit_code)
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Print one line and leave with this exit code."""
     warn(message)
     raise typer.Exit(code)

@@ -10,7 +10,7 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 ROOMS = {
     "pipeline": (
         "exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training", "stages",
-        "errors imaging listing pages privacy",
+        "imaging listing pages privacy",
     ),
     "model": (
         "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",

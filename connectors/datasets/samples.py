@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from s2sw.schemas.errors import UserError
+
 
 def printable(text: str) -> str:
     """Return a text in one line: names out of a file may hold line breaks and what steers a terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-class DataSetError(ValueError):
+class DataSetError(UserError):
     """A data set cannot be used; the message names the file and the row, and says what to do, in one line."""
 
     def __init__(self, message: str) -> None:

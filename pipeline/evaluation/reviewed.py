@@ -9,6 +9,7 @@ from s2sw.model.metrics import image_metrics
 from s2sw.pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Scored
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.errors import UserError
 
 _LABELLED = f"""
 WITH newest AS (
@@ -29,7 +30,7 @@ ORDER BY s.fingerprint, s.modality, s.object_id, s.slice_index
 """  # noqa: S608 (the closed list's own words)
 
 
-class NoDecisionsError(ValueError):
+class NoDecisionsError(UserError):
     """An output has no decisions to judge by; the message says what to do."""
 
 

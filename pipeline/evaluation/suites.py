@@ -17,12 +17,13 @@ from s2sw.model.detectors.finding import EMBEDDED
 from s2sw.pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
 from s2sw.pipeline.evaluation.tables import cell, columns_with_values, markdown
 from s2sw.pipeline.pages.rendering import template
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.suite import Suite, SuiteDataSet
 
 LEVELS = {"image": "Image level", "pixel": "Pixel level"}
 
 
-class SuiteError(ValueError):
+class SuiteError(UserError):
     """A suite file cannot be used; the message names the key, in one line."""
 
     def __init__(self, message: str) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from s2sw.schemas.errors import UserError
+
 
 class Reveal(StrEnum):
     """Something that results in private mode do not hold."""
@@ -23,7 +25,7 @@ MEANING = {
 }
 
 
-class RevealError(ValueError):
+class RevealError(UserError):
     """An export would reveal what was not asked for, or was asked for what it cannot reveal."""
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.parquet import parquet_bytes, table_bytes
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.tables import DECISIONS
 
 FOLDER = "decisions"
@@ -29,7 +30,7 @@ _SLICE = ["object_id", "slice_index", "fingerprint"]
 _TRIES = 5  # listings, while another process rewrites the files
 
 
-class DecisionError(ValueError):
+class DecisionError(UserError):
     """A decision that cannot be written; the message names the field and its value."""
 
 

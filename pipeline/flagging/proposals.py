@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from s2sw.pipeline.flagging.thresholds import Proposal, TooFewError
 from s2sw.schemas.config import FlagGroup, FlagSettings
+from s2sw.schemas.errors import UserError
 
 COLUMNS = ("site", "modality")
 """What thresholds may differ by."""
@@ -32,7 +33,7 @@ SAMPLES = {"decisions": _DECIDED, "normals": _NORMAL}
 """Where scores come from: slices that reviewers decided on, or all that none accepted as an anomaly."""
 
 
-class GroupingError(ValueError):
+class GroupingError(UserError):
     """The results cannot be divided as asked; the message says why."""
 
 

@@ -22,6 +22,7 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.summary import RunSummary, versions
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.schemas.config import ScreenConfig, config_hash
+from s2sw.schemas.errors import FailedError
 
 FOLDER = "audit"
 START = "0" * 64
@@ -31,7 +32,7 @@ STARTED = "started"
 Entry = dict[str, Any]
 
 
-class AuditError(Exception):
+class AuditError(FailedError):
     """The log cannot be written or read; the message says why."""
 
 

@@ -13,17 +13,18 @@ from typing import Any
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.schemas.errors import FailedError
 
 PREFIX = "runs/lease-"
 SECONDS = 120.0
 RENEW_SECONDS = 30.0
 
 
-class LeaseHeldError(Exception):
+class LeaseHeldError(FailedError):
     """Another run works on this output."""
 
 
-class LeaseLostError(Exception):
+class LeaseLostError(FailedError):
     """This run was silent for so long that another took its place; it must not write any more."""
 
 

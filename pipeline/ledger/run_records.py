@@ -8,9 +8,10 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.schemas.errors import UserError
 
 
-class ReportError(Exception):
+class ReportError(UserError):
     """There is nothing to report on; the message says what was looked for and what to do."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from s2sw.connectors.slices import UID_KINDS
+from s2sw.schemas.errors import UserError
 
 ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32
@@ -17,7 +18,7 @@ KEY_ENV = "S2SW_ID_KEY"
 KEY_FILE = "id.key"
 
 
-class KeyFileError(ValueError):
+class KeyFileError(UserError):
     """The id key cannot be used."""
 
 

@@ -12,7 +12,6 @@ from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.model.bundles.record import BundleRecord, read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
-from s2sw.pipeline.errors import UsageError
 from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
 from s2sw.pipeline.privacy.ids import existing_key
 from s2sw.pipeline.privacy.private_dir import lie_in_each_other, private_folder
@@ -20,6 +19,7 @@ from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.run.window import parse_until
 from s2sw.pipeline.stages.classes import ClassRule, class_rule
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 
@@ -43,26 +43,26 @@ class Job:
 def prepare(config: ScreenConfig) -> Job:
     """Check source, bundle, output, window and private folder, in this order, without writing anything.
 
-    Raises UsageError, KeyFileError for an id key that cannot be used.
+    Raises UserError, KeyFileError for an id key that cannot be used.
     """
     _check_source(config)
     try:
         bundle = resolve_bundle(config.bundle)
         record = read_record(bundle)
     except BundleError as error:
-        raise UsageError(f"bundle: {error}") from error
+        raise UserError(f"bundle: {error}") from error
     try:
         classes = class_rule(config.classes, record.class_names, config.bundle)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UserError(str(error)) from error
     output = open_output(config.output, config.storage)
     try:
         deadline = parse_until(config.until, datetime.now()) if config.until else None
         output.check_writable()
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UserError(str(error)) from error
     except ScreeningError as error:
-        raise UsageError(
+        raise UserError(
             f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
         ) from error
     _check_metrics_file(config.metrics_file)
@@ -70,7 +70,7 @@ def prepare(config: ScreenConfig) -> Job:
     try:
         refuse_other_key(output, existing_key(private_dir) if config.mode == "private" else None)
     except AuditError as error:
-        raise UsageError(f"output: {config.output}: {error}") from error
+        raise UserError(f"output: {config.output}: {error}") from error
     return Job(config, bundle, record, output, private_dir, deadline, classes)
 
 
@@ -79,25 +79,23 @@ def _private_folder(config: ScreenConfig) -> Path:
     try:
         LocalOutput(folder).check_writable()
     except ScreeningError as error:
-        raise UsageError(f"private_dir: cannot write to {folder} ({error.detail})") from error
+        raise UserError(f"private_dir: cannot write to {folder} ({error.detail})") from error
     if config.mode == "private" and lie_in_each_other(folder, config.output):
-        raise UsageError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
+        raise UserError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
     return folder
 
 
 def _check_source(config: ScreenConfig) -> None:
     if not is_s3(config.source) and "://" in config.source:
-        raise UsageError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
+        raise UserError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
     try:
         first = next(list_objects(config.source, config.storage, skip=config.output), None)
     except ScreeningError as error:
         if config.mode == "private" and not is_s3(config.source):
             error = ScreeningError(error.reason, describe(error))  # the detail may be a path of the archive
-        raise UsageError(
-            f"source: cannot list {config.source} ({_storage_problem(error, config)})"
-        ) from error
+        raise UserError(f"source: cannot list {config.source} ({_storage_problem(error, config)})") from error
     if first is None:
-        raise UsageError(f"source: {config.source} holds no files; nothing to screen")
+        raise UserError(f"source: {config.source} holds no files; nothing to screen")
 
 
 def _check_metrics_file(metrics_file: str | None) -> None:
@@ -105,11 +103,11 @@ def _check_metrics_file(metrics_file: str | None) -> None:
         return
     path = Path(metrics_file).expanduser()
     if path.is_dir():
-        raise UsageError(f"metrics_file: {path} is a folder; name a file in it, such as {path / 's2sw.prom'}")
+        raise UserError(f"metrics_file: {path} is a folder; name a file in it, such as {path / 's2sw.prom'}")
     try:
         LocalOutput(path.parent).check_writable()
     except ScreeningError as error:
-        raise UsageError(f"metrics_file: cannot write {path} ({error.detail})") from error
+        raise UserError(f"metrics_file: cannot write {path} ({error.detail})") from error
 
 
 def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:

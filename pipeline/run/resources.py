@@ -7,8 +7,8 @@ import ray
 import torch
 
 from s2sw.model.precision import multiplies_bf16
-from s2sw.pipeline.errors import UsageError
 from s2sw.schemas.config import ClusterSettings
+from s2sw.schemas.errors import UserError
 
 SHARED_CPU = 0.01
 """CPUs that an actor without a GPU asks a cluster for. With whole ones, the actors of a node that died
@@ -42,16 +42,16 @@ def plan_resources(
     """Fill in what the configuration leaves open, from the connected cluster or this machine.
 
     device: ``auto``, ``cpu`` or ``cuda``. weights_bytes: size of the detector, which decides how it shares
-    the cores of a machine without GPUs. Raises UsageError if GPUs are asked for and the cluster has none, or
+    the cores of a machine without GPUs. Raises UserError if GPUs are asked for and the cluster has none, or
     bf16 of a CPU that has no products for it.
     """
     gpus = _gpus()
     if device == "auto":
         device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
     if device == "cuda" and not gpus:
-        raise UsageError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
+        raise UserError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
     if precision == "bf16" and not settings.address and not multiplies_bf16(torch.device(device)):
-        raise UsageError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
+        raise UserError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
     cores = machine_cores(settings)
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
     if settings.actors:

@@ -39,13 +39,14 @@ from s2sw.pipeline.stages.collecting import Collector, FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detecting import DetectSettings
 from s2sw.schemas.config import run_fingerprint
+from s2sw.schemas.errors import FailedError
 from s2sw.schemas.outcomes import PASSING_REASONS, Reason, Status
 
 MAIN_TASK_RETRIES = 1
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
 
 
-class RunFailedError(Exception):
+class RunFailedError(FailedError):
     """The run cannot go on; what is whole is committed, and the same command continues."""
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from s2sw.model import build_ensemble, load_detector
-from s2sw.pipeline.errors import UsageError
 from s2sw.pipeline.imaging.tiles import boxes_of, views
 from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.results.reading import full_map, mask, open_results
@@ -19,6 +18,7 @@ from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.run.session import ray_session
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
+from s2sw.schemas.errors import UserError
 from tests.support.archives import encoded, texture
 from tests.support.family import build_family
 
@@ -130,7 +130,7 @@ def test_rows_rebuild_what_the_detector_gives(screened: dict[str, Any], kind: st
 
 
 def test_a_bundle_with_class_names_needs_a_rule(screened: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="class names bolt, nut; say which object is of which"):
+    with pytest.raises(UserError, match="class names bolt, nut; say which object is of which"):
         prepare(configured(screened["folder"], screened["bundles"]["winclip"]))
-    with pytest.raises(UsageError, match="asks for no class names; leave classes out"):
+    with pytest.raises(UserError, match="asks for no class names; leave classes out"):
         prepare(configured(screened["folder"], screened["bundles"]["s2swclip"], classes={"name": "nut"}))

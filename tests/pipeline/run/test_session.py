@@ -16,12 +16,12 @@ import pytest
 import ray
 import torch
 
-from s2sw.pipeline.errors import UsageError
 from s2sw.pipeline.ledger.process_mark import process_mark
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.session import FOLDER_PREFIX, OWNER, ray_session, wipe_abandoned
 from s2sw.schemas.config import ClusterSettings
+from s2sw.schemas.errors import UserError
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -41,7 +41,7 @@ def test_without_a_gpu_a_small_detector_has_a_core_each() -> None:
 
 def test_bf16_that_would_be_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("s2sw.pipeline.run.resources.multiplies_bf16", lambda device: False)
-    with pytest.raises(UsageError, match="precision: bf16"):
+    with pytest.raises(UserError, match="precision: bf16"):
         plan_resources(ClusterSettings(), "cpu", precision="bf16")
     assert plan_resources(ClusterSettings(address="auto"), "cpu", precision="bf16").device == "cpu"
     assert plan_resources(ClusterSettings(), "cpu", precision="fp32").device == "cpu"
@@ -59,7 +59,7 @@ def test_several_actors_share_the_cores() -> None:
 
 @needs_no_gpu
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UsageError, match="device: cuda"):
+    with pytest.raises(UserError, match="device: cuda"):
         plan_resources(ClusterSettings(), "cuda")
 
 
