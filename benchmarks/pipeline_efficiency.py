@@ -53,7 +53,7 @@ CORES = os.cpu_count() or 1
 class NullDetectRun(ScreeningRun):
     """A run whose detector takes pictures of the same size and does nothing with them."""
 
-    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         record, config = self._job.record, self._config
         decoding = DecodeStage(todo, record.image_size, config.tiles, config.decode, config.storage)
         load = partial(NullDetector, record.image_size, record.grid)

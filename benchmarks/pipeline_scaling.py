@@ -11,12 +11,12 @@ import argparse
 import itertools
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.run.graph import run_pass
 from s2sw.pipeline.run.job import prepare
@@ -24,19 +24,21 @@ from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.stages.detecting import DetectSettings
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.run_record import RunSummary
 from tests.support.null_stages import MemoryWatch, NullDecode, NullDetector
 
 
-class NullRun(ScreeningRun):
-    """A run over objects that exist in the listing only."""
+def listed(count: int) -> Iterator[StoredObject]:
+    """Yield objects that exist in the listing only."""
+    return (StoredObject(f"s3://null/{i:012}", 1, f"{i:x}", float(i)) for i in range(count))
 
-    objects = 0
+
+class NullRun(ScreeningRun):
+    """A run whose stages do nothing."""
+
     slices = 1
 
-    def _objects(self) -> Iterator[StoredObject]:
-        return (StoredObject(f"s3://null/{i:012}", 1, f"{i:x}", float(i)) for i in range(self.objects))
-
-    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         detect = DetectSettings(load=NullDetector, threshold=0.5, batch_size=64)
         return run_pass(NullDecode(todo, self.slices), detect, self._resources, self._config.cluster, 1)
 
@@ -46,8 +48,9 @@ def measure(objects: int, slices: int, folder: Path) -> RunSummary:
     source.mkdir(parents=True)
     (source / "one").touch()
     config = ScreenConfig(source=str(source), output=str(folder / "out"), private_dir=str(folder / "private"))
-    run = NullRun(prepare(config), plan_resources(config.cluster, "cpu"), quiet=True)
-    run.objects, run.slices = objects, slices
+    job = replace(prepare(config), objects=lambda _: listed(objects))
+    run = NullRun(job, plan_resources(config.cluster, "cpu"), quiet=True)
+    run.slices = slices
     with MemoryWatch() as watch:
         summary = run.execute()
     assert summary.by_status["screened"] == objects, (summary.by_status, summary.reasons)

@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import Decision, append
-from s2sw.pipeline.ledger.writer import part_name
 from s2sw.schemas.config import PartSettings
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.layout import part_name
 from s2sw.schemas.tables import OBJECTS, SLICES
 
 PART_ROWS = 20_000

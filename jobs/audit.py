@@ -1,12 +1,13 @@
 """``s2sw audit``: check the log of who ran what."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
+from s2sw.schemas.layout import RUNS_FOLDER
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,19 +19,14 @@ app = typer.Typer(
 
 
 @app.command(no_args_is_help=True)
+@one_line_errors()
 def verify(
-    output: Annotated[
-        str, typer.Argument(help="Folder or s3://bucket/prefix with results.", show_default=False)
-    ],
+    results: ResultsArgument,
     head: Annotated[
         str | None, typer.Option(help="Head that an earlier check printed: it must still be part of the log.")
     ] = None,
-    private_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the id key, which checks the seals.  [default: ~/.s2sw]")
-    ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
+    private_dir: PrivateOption = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Look for entries that were changed, removed, exchanged or cut off.
 
@@ -41,23 +37,19 @@ def verify(
     """
     from s2sw.pipeline.ledger.audit import entry_names
     from s2sw.pipeline.ledger.audit import verify as check
-    from s2sw.pipeline.ledger.run_records import ReportError
-    from s2sw.pipeline.privacy.ids import KeyFileError, existing_key
-    from s2sw.pipeline.results.opening import open_existing, readable
-    from s2sw.schemas.storage import StorageSettings
+    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.results.opening import readable
 
-    try:
-        key = existing_key((private_dir or Path("~/.s2sw")).expanduser())
-        folder = open_existing(output, StorageSettings(endpoint_url=endpoint_url))
-        with readable(folder):
-            if not entry_names(folder) and not folder.names("runs"):
-                fail(
-                    f"{output} holds no audit log (audit/*.jsonl); name the --output of a screening",
-                    EXIT_USAGE,
-                )
-            verdict = check(folder, key, head)
-    except (ReportError, KeyFileError) as error:
-        fail(str(error), EXIT_USAGE)
+    config = results_config(results, endpoint_url, private_dir)
+    key = Inside.of(config.private_dir).key()
+    folder = open_output(config)
+    with readable(folder):
+        if not entry_names(folder) and not folder.names(RUNS_FOLDER):
+            fail(
+                f"{folder.root} holds no audit log (audit/*.jsonl); name the --output of a screening",
+                EXIT_USAGE,
+            )
+        verdict = check(folder, key, head)
     for problem in verdict.problems:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {problem}", markup=False)
     seals = f"{verdict.sealed} seals fit" if not verdict.problems else f"{verdict.sealed} seals checked"

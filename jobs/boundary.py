@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration
-from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.configuration import build_config, is_configuration
+from s2sw.jobs.errors import EXIT_FAILED, one_line_errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ def _group() -> None:
 
 
 @app.command(no_args_is_help=True)
+@one_line_errors()
 def check(
     source: Annotated[
         str, typer.Argument(help="Job file (job.yaml), or a source as for `s2sw screen`.", show_default=False)
@@ -56,10 +57,7 @@ def check(
         "private_dir": private_dir,
         "storage.endpoint_url": endpoint_url,
     }
-    try:
-        config = build_config(Path(source) if from_file else None, options)
-    except ConfigurationError as error:
-        fail(str(error), EXIT_USAGE)
+    config = build_config(Path(source) if from_file else None, options)
     from s2sw.pipeline.privacy.report import describe_boundary, warnings_of
 
     console = Console(highlight=False, soft_wrap=True)

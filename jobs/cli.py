@@ -1,5 +1,8 @@
 """The ``s2sw`` command line. Heavy libraries are imported by the command that needs them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from s2sw.jobs import (
@@ -16,6 +19,7 @@ from s2sw.jobs import (
     train,
     train_embedded,
 )
+from s2sw.jobs.errors import one_line_errors
 
 app = typer.Typer(
     name="s2sw",
@@ -25,15 +29,19 @@ app = typer.Typer(
     help="Screen whole archives of images for anomalies with the zero-shot detector S2SWCLIP.\n\n"
     "Start with `s2sw demo`, then `s2sw screen FOLDER --output RESULTS`.",
 )
-app.command("screen")(screen.command)
-app.command("demo")(demo.command)
-app.command("report")(report.command)
-app.command("review")(review.command)
-app.command("export")(export.command)
-app.command("threshold")(threshold.command)
-app.command("evaluate")(evaluate.command)
-app.command("train")(train.command)
-app.command("train-embedded")(train_embedded.command)
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "screen": screen.command,
+    "demo": demo.command,
+    "report": report.command,
+    "review": review.command,
+    "export": export.command,
+    "threshold": threshold.command,
+    "evaluate": evaluate.command,
+    "train": train.command,
+    "train-embedded": train_embedded.command,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(one_line_errors()(command))
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")

@@ -1,20 +1,50 @@
 """From a YAML file and command-line options to a checked configuration."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
 
-from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.config import ResultsConfig, ScreenConfig
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.marks import expand_places
 
 YAML_SUFFIXES = (".yaml", ".yml")
+
+Config = TypeVar("Config", bound=ResultsConfig)
 
 
 class ConfigurationError(UserError):
     """The configuration cannot work; the message names the key."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML as people write it: a key stands once, and 22:30 is a time of day, no number to base 60."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for place, key in enumerate(keys):
+        if key in keys[:place]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key '{key}' stands twice", node.start_mark
+            )
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:int"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+)$"),
+    list("-+0123456789"),
+)
 
 
 def is_configuration(argument: str) -> bool:
@@ -25,14 +55,43 @@ def is_configuration(argument: str) -> bool:
 def build_config(file: Path | None, options: dict[str, Any]) -> ScreenConfig:
     """Return the configuration: the file's keys, overridden by options that were given.
 
-    options: dotted keys (``storage.endpoint_url``); None means not given. Raises ConfigurationError.
+    options: dotted keys (``storage.endpoint_url``); None means not given. Paths in the file may use ``~`` and
+    ``$VARIABLES``; relative ones start at its folder. Raises ConfigurationError.
     """
-    values = _read_yaml(file) if file else {}
+    return _checked(ScreenConfig, _merged(file, options), file)
+
+
+def build_results_config(file: Path | None, options: dict[str, Any]) -> ResultsConfig:
+    """Return what commands that read results need of a job file or of options; as ``build_config``.
+
+    The whole file is checked, as if it were to be screened by.
+    """
+    if file is None:
+        return _checked(ResultsConfig, _merged(None, options), None)
+    whole = build_config(file, options)
+    return ResultsConfig(output=whole.output, private_dir=whole.private_dir, storage=whole.storage)
+
+
+def _merged(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    values = _from_file(file) if file else {}
     for key, value in options.items():
         if value is not None:
             _set(values, key.split("."), value, str(file))
+    return values
+
+
+def _from_file(file: Path) -> dict[str, Any]:
     try:
-        return ScreenConfig.model_validate(values)
+        return expand_places(_read_yaml(file), ScreenConfig, file.absolute().parent)
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"{file}: {error}") from None
+
+
+def _checked(model: type[Config], values: dict[str, Any], file: Path | None) -> Config:
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
         where = f"{file}: " if file else ""
         raise ConfigurationError(
@@ -50,7 +109,7 @@ def read_flags(file: Path) -> Any:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text())
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe loader)
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -8,16 +8,18 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
+from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import MEANING, Reveal
 
 if TYPE_CHECKING:
+    from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.pipeline.exports.exporting import Choice, Export, Exported
-    from s2sw.schemas.storage import StorageSettings
+    from s2sw.schemas.config import ResultsConfig
 
 
 def command(
-    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    results: ResultsArgument,
     format_: Annotated[
         FormatName | None, typer.Option("--format", "-f", help="What the files are for.", show_default=False)
     ] = None,
@@ -43,12 +45,8 @@ def command(
         list[Reveal] | None,
         typer.Option(help="Let the export hold this; may be repeated.", show_default=False),
     ] = None,
-    private_dir: Annotated[
-        str | None, typer.Option(help="Folder of the crosswalk id -> address.  [default: ~/.s2sw]")
-    ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
+    private_dir: PrivateOption = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Write the highest scores in the format of another tool, or as one page that needs no server.
 
@@ -70,21 +68,17 @@ def command(
     import duckdb
 
     from s2sw.pipeline.exports.exporting import Choice
-    from s2sw.pipeline.exports.revealing import RevealError
-    from s2sw.pipeline.ledger.run_records import ReportError
-    from s2sw.schemas.storage import StorageSettings
 
     choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()))
-    storage = StorageSettings(endpoint_url=endpoint_url)
+    config = results_config(results, endpoint_url, private_dir)
+    folder = open_output(config)
     try:
-        export = _prepare(output, target, choice, storage)
-        exported = _write(export, target, private_dir, storage)
-    except (ReportError, RevealError) as error:
-        fail(str(error), EXIT_USAGE)
+        export = _prepare(folder, target, choice)
+        exported = _write(export, target, folder, config)
     except OSError as error:
         fail(f"cannot write to {target.folder}: {error.strerror or type(error).__name__}", EXIT_FAILED)
     except duckdb.Error as error:
-        fail(f"cannot read {output}: {' '.join(str(error).split())}", EXIT_FAILED)
+        fail(f"cannot read {folder.root}: {' '.join(str(error).split())}", EXIT_FAILED)
     _say(exported, target)
 
 
@@ -111,18 +105,17 @@ def _target(format_: FormatName | None, to: Path | None, html: Path | None) -> T
         return Target(html.parent, None, html.name)
     if format_ is None or to is None:
         fail("name a format and a folder (--format coco --to DIR), or a page (--html FILE)", EXIT_USAGE)
-        raise AssertionError("unreachable")
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         fail(f"--to {to} is not empty; name a new folder", EXIT_USAGE)
     return Target(to, format_)
 
 
-def _prepare(output: str, target: Target, choice: "Choice", storage: "StorageSettings") -> "Export":
+def _prepare(results: "OutputFolder", target: Target, choice: "Choice") -> "Export":
     """Check all that can be checked before anything is written."""
     from s2sw.pipeline.exports.exporting import Export, is_private
     from s2sw.pipeline.exports.formats import FORMATS, lacking, page_format
     from s2sw.pipeline.privacy.environment import enter_reader
-    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.pipeline.results.opening import readable
 
     format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
     if package := lacking(format_):
@@ -130,24 +123,22 @@ def _prepare(output: str, target: Target, choice: "Choice", storage: "StorageSet
             f"the format {target.format_} needs the package {package}: pip install 's2sw[dicom-export]'",
             EXIT_USAGE,
         )
-    results = open_existing(output, storage)
     with readable(results):
         enter_reader(is_private(results))
         return Export(results, target.format_ or "html", format_, choice)
 
 
-def _write(
-    export: "Export", target: Target, private_dir: str | None, storage: "StorageSettings"
-) -> "Exported":
+def _write(export: "Export", target: Target, results: "OutputFolder", config: "ResultsConfig") -> "Exported":
     """Say what the export reveals, then write it."""
-    from s2sw.pipeline.privacy.private_dir import private_folder
+    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.results.sources import Sources
 
     held = "; ".join(MEANING[reveal] for reveal in sorted(export.reveals))
     beyond = f", and {held}" if held else " and nothing else"
     Console(highlight=False, soft_wrap=True).print(
         f"This export holds rows of the results{beyond}.", markup=False
     )
-    return export.run(target.folder, private_folder(private_dir), storage)
+    return export.run(target.folder, Sources(results, Inside.of(config.private_dir), config.storage))
 
 
 def _say(exported: "Exported", target: Target) -> None:

@@ -8,20 +8,19 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_USAGE, fail
+from s2sw.jobs.reading import EndpointOption, ResultsArgument, open_output, results_config
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
-    from s2sw.pipeline.ledger.run_records import RunRecord
+    from s2sw.schemas.run_record import RunRecord
 
 
 def command(
-    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    results: ResultsArgument,
     run: Annotated[str | None, typer.Option(help="Id of the run.  [default: the latest]")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page, too.")] = None,
     every: Annotated[bool, typer.Option("--all", help="One line a run instead.")] = False,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Show what a run did: the account of all objects, scores, quarantine, speed.
 
@@ -38,21 +37,17 @@ def command(
     """
     if every and (run or html):
         fail("--all shows every run on the terminal; leave out --run and --html", EXIT_USAGE)
-    from s2sw.pipeline.ledger.run_records import ReportError, all_runs, choose_run
+    from s2sw.pipeline.ledger.run_records import all_runs, choose_run
     from s2sw.pipeline.reports.text import print_runs
-    from s2sw.pipeline.results.opening import open_existing, readable
-    from s2sw.schemas.storage import StorageSettings
+    from s2sw.pipeline.results.opening import readable
 
     console = Console(highlight=False)
-    try:
-        folder = open_existing(output, StorageSettings(endpoint_url=endpoint_url))
-        with readable(folder):
-            if every:
-                print_runs(all_runs(folder), console)
-            else:
-                _report(folder, choose_run(folder, run), html, console)
-    except ReportError as error:
-        fail(str(error), EXIT_USAGE)
+    folder = open_output(results_config(results, endpoint_url))
+    with readable(folder):
+        if every:
+            print_runs(all_runs(folder), console)
+        else:
+            _report(folder, choose_run(folder, run), html, console)
 
 
 def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console: Console) -> None:

@@ -7,35 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.errors import EXIT_FAILED, fail
+from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from s2sw.connectors.outputs.folder import OutputFolder
-    from s2sw.schemas.storage import StorageSettings
+    from s2sw.pipeline.review.media import Switches
+    from s2sw.schemas.config import ResultsConfig
 
 
 def command(
-    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    results: ResultsArgument,
     reviewer: Annotated[
         str | None, typer.Option(help="Whose decisions these are.  [default: the account's name]")
     ] = None,
     port: Annotated[
         int, typer.Option(help="Port of this machine.  [default: a free one]", min=0, max=65535)
     ] = 0,
-    private_dir: Annotated[
-        str | None, typer.Option(help="Folder of the crosswalk id -> address.  [default: ~/.s2sw]")
-    ] = None,
+    private_dir: PrivateOption = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Read pixels from the source on demand.")
     ] = True,
     show_names: Annotated[
         bool, typer.Option("--show-names", help="Name private objects by their addresses too.")
     ] = False,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Serve a page on which reviewers look at what was flagged and decide: anomaly, false alarm or unsure.
 
@@ -49,19 +47,15 @@ def command(
 
     `s2sw review s3://lake-results --reviewer ada --port 8800`
     """
-    from s2sw.pipeline.ledger.run_records import ReportError
-    from s2sw.pipeline.results.opening import open_existing, readable
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.review.media import Switches
     from s2sw.pipeline.review.serving import Door
-    from s2sw.schemas.storage import StorageSettings
 
-    storage = StorageSettings(endpoint_url=endpoint_url)
-    try:
-        folder = open_existing(output, storage)
-        with readable(folder):
-            _protect(folder)
-            app = _app(folder, storage, reviewer or _account(), private_dir, pictures, show_names)
-    except ReportError as error:
-        fail(str(error), EXIT_USAGE)
+    config = results_config(results, endpoint_url, private_dir)
+    folder = open_output(config)
+    with readable(folder):
+        _protect(folder)
+        app = _app(folder, config, reviewer or _account(), Switches(pictures, show_names))
     try:
         door = Door.open(app, port)
     except OSError as error:
@@ -72,27 +66,15 @@ def command(
     door.serve()
 
 
-def _app(
-    folder: "OutputFolder",
-    storage: "StorageSettings",
-    reviewer: str,
-    private_dir: str | None,
-    pictures: bool,
-    show_names: bool,
-) -> "Starlette":
-    from s2sw.pipeline.flagging.decisions import DecisionError, check_reviewer
-    from s2sw.pipeline.privacy.private_dir import private_folder
+def _app(folder: "OutputFolder", config: "ResultsConfig", reviewer: str, switches: "Switches") -> "Starlette":
+    from s2sw.pipeline.flagging.decisions import check_reviewer
+    from s2sw.pipeline.privacy.private_dir import Inside
     from s2sw.pipeline.results.sources import Sources
     from s2sw.pipeline.review.app import build_app
-    from s2sw.pipeline.review.media import Switches
 
-    try:
-        check_reviewer(reviewer)
-        sources = Sources(folder, private_folder(private_dir), storage)
-        return build_app(folder, sources, reviewer, Switches(pictures, show_names))
-    except DecisionError as error:
-        fail(str(error), EXIT_USAGE)
-        raise
+    check_reviewer(reviewer)
+    sources = Sources(folder, Inside.of(config.private_dir), config.storage)
+    return build_app(folder, sources, reviewer, switches)
 
 
 def _protect(folder: "OutputFolder") -> None:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration, read_flags
-from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, EXIT_USAGE, fail, one_line_errors, warn
+from s2sw.jobs.configuration import build_config, is_configuration, read_flags
+from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, fail, one_line_errors, warn
 from s2sw.schemas.outcomes import ScreeningError
 
 
@@ -108,12 +108,8 @@ def command(
         "cluster.address": address,
         "cluster.workers": workers,
     }
-    try:
-        options["flag"] = read_flags(flag) if flag else None
-        config = build_config(Path(source) if from_file else None, options)
-    except ConfigurationError as error:
-        fail(str(error), EXIT_USAGE)
-    raise typer.Exit(run(config, quiet))
+    options["flag"] = read_flags(flag) if flag else None
+    raise typer.Exit(run(build_config(Path(source) if from_file else None, options), quiet))
 
 
 def run(config: Any, quiet: bool = False) -> int:
@@ -137,7 +133,7 @@ def run(config: Any, quiet: bool = False) -> int:
     except typer.Exit:
         raise
     except Exception as error:
-        if not isinstance(error, OSError | RunFailedError | ScreeningError) and config.mode == "open":
+        if not isinstance(error, OSError | RunFailedError | ScreeningError) and not config.private:
             raise
         fail(f"the run failed: {_problem(error, config)}; the same command continues", EXIT_FAILED)
     except KeyboardInterrupt:
@@ -154,6 +150,6 @@ def _problem(error: Exception, config: Any) -> str:
 
     if isinstance(error, RunFailedError):
         return str(error)
-    if config.mode == "private":
+    if config.private:
         return describe(error)
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
+from s2sw.jobs.reading import EndpointOption, ResultsArgument, open_output, results_config
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
@@ -19,7 +20,7 @@ WIDTH = 140  # a group is one line on a narrow terminal, too
 
 
 def command(
-    output: Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix with results.")],
+    results: ResultsArgument,
     target_precision: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="Share of flagged slices that are anomalies, 0..1."),
@@ -37,9 +38,7 @@ def command(
         ),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="File for the thresholds.  [default: the terminal]")] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Propose a flagging threshold: the image score from which a slice is flagged for review.
 
@@ -57,19 +56,12 @@ def command(
     `s2sw threshold /results --target-rate 0.01`
     """
     source = _source(target_precision, target_rate, from_)
-    from s2sw.pipeline.flagging.decisions import DecisionError
-    from s2sw.pipeline.flagging.proposals import GroupingError
-    from s2sw.pipeline.ledger.run_records import ReportError
-    from s2sw.pipeline.results.opening import open_existing, readable
-    from s2sw.schemas.storage import StorageSettings
+    from s2sw.pipeline.results.opening import readable
 
     columns = [name.strip() for name in by.split(",") if name.strip()]
-    try:
-        folder = open_existing(output, StorageSettings(endpoint_url=endpoint_url))
-        with readable(folder):
-            answers, flag, counts = _propose(folder, source, columns, target_precision, target_rate)
-    except (ReportError, GroupingError, DecisionError) as error:
-        fail(str(error), EXIT_USAGE)
+    folder = open_output(results_config(results, endpoint_url))
+    with readable(folder):
+        answers, flag, counts = _propose(folder, source, columns, target_precision, target_rate)
     console = Console(highlight=False, soft_wrap=True, stderr=to is None)
     console.width = max(console.width, WIDTH)
     console.print(_table(answers, "rate" if target_precision is None else "precision"))

@@ -4,25 +4,22 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from s2sw.schemas.decoding import DECODE_VERSION, DecodeSettings
+from s2sw.schemas.marks import Address, LocalPath, Place, ShownText
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.strict import LARGEST, Count, Strict
 
-Count = Annotated[int, Field(gt=0)]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+EMBEDDED = "embedded"
+"""The bundle that comes with the package."""
 
 
 class TileSettings(Strict):
     """Cutting of large images, so that small defects are not squashed away."""
 
-    size: int = Field(0, ge=0, description="side of a tile in pixels of the image; 0: no tiling")
-    overlap: int = Field(0, ge=0, description="pixels that neighbouring tiles share")
+    size: int = Field(0, ge=0, le=LARGEST, description="side of a tile in pixels of the image; 0: no tiling")
+    overlap: int = Field(0, ge=0, le=LARGEST, description="pixels that neighbouring tiles share")
     max_tiles: Count = Field(64, description="tiles of one slice at most; above, tiles grow to fit")
 
     @model_validator(mode="after")
@@ -39,13 +36,15 @@ class ClusterSettings(Strict):
     workers: Count | None = Field(None, description="CPU cores of a local Ray; default: all")
     actors: Count | None = Field(None, description="detector actors; default: one a GPU, or one without GPUs")
     max_actors: Count | None = Field(None, description="grow the actor pool up to this many where free")
-    gpus_per_actor: float | None = Field(None, ge=0, description="GPUs of an actor, fractions allowed")
+    gpus_per_actor: float | None = Field(
+        None, ge=0, le=LARGEST, description="GPUs of an actor, fractions allowed"
+    )
     cpus_per_actor: float | None = Field(None, gt=0, description="CPUs reserved for an actor")
     decode_tasks: Count | None = Field(None, description="decode tasks at once; default: as many as fit")
     decode_cpus: float = Field(1, gt=0, description="CPUs reserved for a decode task")
     decode_memory: Count = Field(2 << 30, description="bytes reserved for one decode task on a cluster")
     object_store: Count | None = Field(None, description="bytes of the local object store")
-    temp_dir: str | None = Field(None, description="folder for Ray's session and spill files")
+    temp_dir: LocalPath | None = Field(None, description="folder for Ray's session and spill files")
 
 
 class PartSettings(Strict):
@@ -54,7 +53,7 @@ class PartSettings(Strict):
     rows: Count = Field(20_000, description="slices in a part at most, whole objects apart")
     seconds: float = Field(30, gt=0, description="age at which finished objects are committed")
     by_date: bool = Field(False, description="put parts into folders date=YYYY-MM-DD of the run's start, UTC")
-    site: str = Field(
+    site: ShownText = Field(
         "", pattern=r"^[a-z0-9-]*$", description="put parts into a folder site=NAME; an alias, not a person"
     )
 
@@ -62,21 +61,21 @@ class PartSettings(Strict):
 class ClassSettings(Strict):
     """What an object shows, for bundles with class names; of rules, folders and name the first that fits."""
 
-    rules: dict[str, str] = Field(
+    rules: dict[str, ShownText] = Field(
         {}, description="pattern of an object's address (* is any text) to its class name, in this order"
     )
     folders: bool = Field(
         False,
         description="the nearest folder of an object's address that is named like a class of the bundle",
     )
-    name: str | None = Field(None, description="class name of all other objects")
+    name: ShownText | None = Field(None, description="class name of all other objects")
 
 
 class FlagGroup(Strict):
     """A flagging threshold for some slices. site, modality: None for any."""
 
-    site: str | None = Field(None, description="of parts in folders site=NAME")
-    modality: str | None = Field(None, description="a code of the column modality")
+    site: ShownText | None = Field(None, description="of parts in folders site=NAME")
+    modality: ShownText | None = Field(None, description="a code of the column modality")
     threshold: float = Field(ge=0, le=1, description="image score from which such a slice is flagged")
 
 
@@ -90,44 +89,49 @@ class FlagSettings(Strict):
         (), description="thresholds of some sites and modalities; the first that fits a slice counts"
     )
 
-    def threshold_of(self, site: str | None, modality: str) -> float | None:
-        """Return the threshold of a slice; None flags nothing."""
-        for group in self.groups:
-            if group.site in (None, site) and group.modality in (None, modality):
-                return group.threshold
-        return self.threshold
 
+class ResultsConfig(Strict):
+    """What commands that read results are told: where these lie, how that is reached, and what names them."""
 
-class ScreenConfig(Strict):
-    """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
-
-    source: str = Field(description="folder, file or s3://bucket/prefix to screen")
-    output: str = Field(description="folder or s3://bucket/prefix for the results")
-    bundle: str = Field("embedded", description="bundle folder, or: embedded")
-    mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
-    private_dir: str | None = Field(
+    output: Address = Field(description="folder or s3://bucket/prefix for the results")
+    private_dir: LocalPath | None = Field(
         None, description="folder for the id key and the crosswalk id -> uri; default: ~/.s2sw"
     )
+    storage: StorageSettings = StorageSettings()
+
+
+class ScreenConfig(ResultsConfig):
+    """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
+
+    source: Address = Field(description="folder, file or s3://bucket/prefix to screen")
+    bundle: Annotated[str, Place(remote=True, words=frozenset({EMBEDDED}))] = Field(
+        EMBEDDED, description="bundle folder, or: embedded"
+    )
+    mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
     threshold: float = Field(0.5, ge=0, le=1, description="map value from which a pixel is anomalous")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, else fp32")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the detector runs")
     batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
     limit: Count | None = Field(None, description="screen at most this many objects")
-    until: str | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
+    until: ShownText | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
     force: bool = Field(False, description="screen again what is done under the same settings")
     max_quarantined: float = Field(
         1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
     )
-    metrics_file: str | None = Field(
+    metrics_file: LocalPath | None = Field(
         None, description="local file kept up to date with figures in Prometheus' text format"
     )
     classes: ClassSettings = ClassSettings()
     flag: FlagSettings = FlagSettings()
     tiles: TileSettings = TileSettings()
     decode: DecodeSettings = DecodeSettings()
-    storage: StorageSettings = StorageSettings()
     cluster: ClusterSettings = ClusterSettings()
     parts: PartSettings = PartSettings()
+
+    @property
+    def private(self) -> bool:
+        """Whether results keep addresses out."""
+        return self.mode == "private"
 
     @field_validator("metrics_file")
     @classmethod

@@ -1,19 +1,17 @@
 """How objects are turned into slices: settings that change pixels, and limits that refuse objects."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from s2sw.schemas.strict import Count, Strict
 
 DECODE_VERSION = 1
 """Raised whenever the same bytes and settings give other pixels; part of a run's fingerprint."""
 
-Count = Annotated[int, Field(gt=0)]
 
-
-class Limits(BaseModel):
+class Limits(Strict):
     """Above these an object is refused before any decoder runs (reasons ``too_large`` and ``bomb``)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     object_bytes: Count = Field(2 << 30, description="bytes of one object as stored")
     side: Count = Field(32768, description="rows or columns of one slice, pixels")
@@ -34,10 +32,8 @@ class Limits(BaseModel):
     members: Count = Field(100_000, description="members of one zip or tar archive")
 
 
-class DecodeSettings(BaseModel):
+class DecodeSettings(Strict):
     """Settings of decoding that change pixels. All of them are part of a run's fingerprint."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     percentiles: tuple[float, float] = Field(
         (0.5, 99.5), description="grey range mapped to 0..255 where the object names no window"

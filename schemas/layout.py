@@ -1,13 +1,13 @@
 """Where things lie in an output, what their names say, and which of them count.
 
-``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``, or below Hive folders. A part of
-slices counts once the part of objects of its name is there: that is the commit.
+``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``, alone or below Hive folders.
+A part of slices counts once the part of objects of its name is there: that is the commit.
 """
 
+import datetime
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import PurePosixPath
 
 SLICES_FOLDER = "slices"
@@ -34,7 +34,7 @@ class Part:
 
     name: str
     run: str
-    date: date | None = None
+    date: datetime.date | None = None
     site: str | None = None
 
 
@@ -54,7 +54,7 @@ def part_of(name: str) -> Part:
     return Part(
         name,
         path.name.rpartition("-")[0],
-        date.fromisoformat(day) if _DATE.fullmatch(day) else None,
+        datetime.date.fromisoformat(day) if _DATE.fullmatch(day) else None,
         keys.get("site"),
     )
 

@@ -4,6 +4,7 @@ Text is taken for an address unless its field says otherwise, so that a new fiel
 """
 
 import os
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,10 +20,16 @@ class Shown:
 
 @dataclass(frozen=True)
 class Place:
-    """Mark of a text field that names a file or folder. remote: it may also be an ``s3://`` address."""
+    """Mark of a text field that names a file or folder.
+
+    remote: it may also be an ``s3://`` address. words: values that name no file.
+    """
 
     remote: bool = False
+    words: frozenset[str] = frozenset()
 
+
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{\w+\})")
 
 ShownText = Annotated[str, Shown()]
 LocalPath = Annotated[str, Place()]
@@ -43,7 +50,8 @@ def without_addresses(settings: BaseModel) -> dict[str, Any]:
 def expand_places(values: dict[str, Any], model: type[BaseModel], folder: Path) -> dict[str, Any]:
     """Return the keys of a file with their paths as the file means them.
 
-    ``~`` and ``$VARIABLES`` are replaced in every path and address; relative paths start at the file's folder.
+    ``~`` and ``$VARIABLES`` are replaced in every path and address; relative paths start at the folder.
+    Raises ValueError for a variable that is not set, naming the key.
     """
     found = dict(values)
     for name, field in model.model_fields.items():
@@ -53,13 +61,15 @@ def expand_places(values: dict[str, Any], model: type[BaseModel], folder: Path) 
         if section is not None and isinstance(value, dict):
             found[name] = expand_places(value, section, folder)
         elif place is not None and isinstance(value, str) and value:
-            found[name] = _expanded(value, folder, place.remote)
+            found[name] = _expanded(name, value, folder, place)
     return found
 
 
-def _expanded(text: str, folder: Path, remote: bool) -> str:
+def _expanded(key: str, text: str, folder: Path, place: Place) -> str:
     text = os.path.expandvars(text)
-    if remote and "://" in text:
+    if unset := _VARIABLE.search(text):
+        raise ValueError(f"'{key}': the environment variable {unset[0]} is not set")
+    if text in place.words or (place.remote and "://" in text):
         return text
     path = Path(text).expanduser()
     return str(path if path.is_absolute() else folder / path)

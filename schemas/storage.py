@@ -1,17 +1,18 @@
 """How storage is reached. Credentials are never configuration: they come from the environment or a role."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from s2sw.schemas.marks import ShownText
+from s2sw.schemas.strict import Strict
 
 
-class StorageSettings(BaseModel):
+class StorageSettings(Strict):
     """S3 endpoint, and how patiently it is asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint_url: str | None = Field(
         None, description="S3 endpoint, https://host:port; default: AWS_ENDPOINT_URL or AWS itself"
     )
-    region: str | None = Field(None, description="S3 region; default: AWS_DEFAULT_REGION")
+    region: ShownText | None = Field(None, description="S3 region; default: AWS_DEFAULT_REGION")
     instance_role: bool = Field(
         False, description="take credentials from the machine's role, for which its metadata service is asked"
     )

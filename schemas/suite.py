@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from s2sw.schemas.config import Strict
+from s2sw.schemas.strict import Strict
 
 Level = Literal["image", "pixel"]
 

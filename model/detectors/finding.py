@@ -5,8 +5,7 @@ from pathlib import Path
 
 from s2sw.model.detectors.embedded import embedded_bundle
 from s2sw.model.errors import BundleError
-
-EMBEDDED = "embedded"
+from s2sw.schemas.config import EMBEDDED
 
 
 def resolve_bundle(bundle: str) -> Path:

@@ -10,11 +10,11 @@ from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Format, Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal, revealed
-from s2sw.pipeline.ledger.run_records import ReportError, RunRecord, known_runs, read_run
+from s2sw.pipeline.ledger.run_records import ReportError, known_runs, read_run
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sources import Sources
 from s2sw.pipeline.results.sql_views import newest_fingerprint
-from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class Export:
             choice.threshold,
         )
 
-    def run(self, folder: Path, private_dir: Path, storage: StorageSettings) -> Exported:
+    def run(self, folder: Path, sources: Sources) -> Exported:
         """Write the files into a folder. Raises OSError where that fails."""
-        reader = Reader(Sources(self._output, private_dir, storage), storage)
+        reader = Reader(sources)
         choice = self._choice
         selection = Selection(self._fingerprint, choice.top, choice.min_score, choice.flagged)
         chosen = cases(self._connection, selection, choice.threshold)

@@ -15,7 +15,6 @@ from s2sw.connectors.guard import reason_for
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted, read_payload
 from s2sw.schemas.outcomes import Reason, ScreeningError
-from s2sw.schemas.storage import StorageSettings
 
 NO_SOURCE = "no_source"
 CASES_AT_ONCE = 64  # whose addresses are looked up together
@@ -27,11 +26,10 @@ class Reader:
     no_source: why an object could not even be looked for, if that happened.
     """
 
-    def __init__(self, sources: Sources, storage: StorageSettings) -> None:
+    def __init__(self, sources: Sources) -> None:
         self.skipped: Counter[str] = Counter()
         self.no_source: str | None = None
         self._sources = sources
-        self._storage = storage
         self._coming: list[Wanted] = []
 
     def ahead(self, cases: Iterator[Case], named: bool) -> Iterator[Case]:
@@ -76,7 +74,7 @@ class Reader:
             self._look_up()
             stored = self._sources.locate(case.wanted)
             settings = self._sources.decode_settings(case.wanted.run_id)
-            data = read_payload(stored, self._storage, settings).data
+            data = read_payload(stored, self._sources.storage, settings).data
             return pydicom.dcmread(BytesIO(data), force=True)
         return None
 

@@ -18,9 +18,9 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.parquet import parquet_bytes, table_bytes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.layout import DECISIONS_FOLDER
 from s2sw.schemas.tables import DECISIONS
 
-FOLDER = "decisions"
 REVIEWER_CHARACTERS = 100
 NOTE_CHARACTERS = 2000
 KEPT_FILES = 200
@@ -104,7 +104,7 @@ def ordered(rows: pa.Table) -> pa.Table:
 
 def decision_files(output: OutputFolder) -> list[str]:
     """Return the names of the files of decisions."""
-    return [name for name in output.names(FOLDER) if name.endswith(".parquet")]
+    return [name for name in output.names(DECISIONS_FOLDER) if name.endswith(".parquet")]
 
 
 def compact(output: OutputFolder, keep: int = KEPT_FILES) -> int:
@@ -133,7 +133,9 @@ def read_files(output: OutputFolder, names: list[str]) -> pa.Table:
             return pa.concat_tables([DECISIONS.empty_table(), *(_read_file(output, n) for n in names)])
         except FileNotFoundError:
             names = decision_files(output)
-    raise DecisionError(f"{output.root}/{FOLDER}: files keep vanishing while they are read; try again")
+    raise DecisionError(
+        f"{output.root}/{DECISIONS_FOLDER}: files keep vanishing while they are read; try again"
+    )
 
 
 def _read_file(output: OutputFolder, name: str) -> pa.Table:
@@ -148,4 +150,4 @@ def _read_file(output: OutputFolder, name: str) -> pa.Table:
 
 
 def _new_name() -> str:
-    return f"{FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(8)}.parquet"
+    return f"{DECISIONS_FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(8)}.parquet"

@@ -16,7 +16,7 @@ def flag_settings(output: OutputFolder) -> FlagSettings:
     runs = run_ids(output)
     if not runs:
         return FlagSettings()
-    return FlagSettings.model_validate(read_run(output, runs[-1]).config.get("flag") or {})
+    return read_run(output, runs[-1]).flag
 
 
 def create_flagged(connection: duckdb.DuckDBPyConnection, flag: FlagSettings) -> None:

@@ -15,16 +15,17 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.ledger.summary import RunSummary, versions
+from s2sw.pipeline.ledger.summary import versions
 from s2sw.pipeline.privacy.ids import key_id
+from s2sw.schemas import layout
 from s2sw.schemas.config import ScreenConfig, config_hash
 from s2sw.schemas.errors import FailedError
+from s2sw.schemas.layout import AUDIT_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER
+from s2sw.schemas.run_record import RunSummary
 
-FOLDER = "audit"
 START = "0" * 64
 """What the first entry holds in place of a hash."""
 STARTED = "started"
@@ -46,7 +47,7 @@ class AuditLog:
     def append(self, event: str, run_id: str, facts: Entry) -> None:
         """Add one entry. Raises AuditError if another process adds one at the same time."""
         names = entry_names(self._output)
-        number = _number(names[-1]) + 1 if names else 0
+        number = layout.entry_number(names[-1]) + 1 if names else 0
         entry: Entry = {
             "entry": number,
             "previous": _digest(self._output.read(names[-1])) if names else START,
@@ -58,8 +59,8 @@ class AuditLog:
         }
         if self._key:
             entry["seal"] = _seal(entry, self._key)
-        if not self._output.create(f"{FOLDER}/{number:08}.jsonl", _line(entry)):
-            raise AuditError(f"{FOLDER}: another process has just added entry {number}")
+        if not self._output.create(layout.entry_name(number), _line(entry)):
+            raise AuditError(f"{AUDIT_FOLDER}: another process has just added entry {number}")
 
 
 def refuse_other_key(output: OutputFolder, key: bytes | None) -> None:
@@ -138,7 +139,7 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
 
 def entry_names(output: OutputFolder) -> list[str]:
     """Return the names of the entries' files in their order."""
-    return [name for name in output.names(FOLDER) if name.endswith(".jsonl") and _number(name) >= 0]
+    return [name for name in output.names(AUDIT_FOLDER) if layout.entry_number(name) >= 0]
 
 
 def entries(output: OutputFolder) -> Iterator[Entry]:
@@ -177,7 +178,7 @@ def end_facts(summary: RunSummary, record: bytes) -> Entry:
 
 
 def _entry_problems(entry: Entry, place: int, name: str, head: str) -> Iterator[str]:
-    if _number(name) != place or entry.get("entry") != place:
+    if layout.entry_number(name) != place or entry.get("entry") != place:
         yield f"{name}: entry {place} is expected here; one was removed or exchanged"
     if entry.get("previous") != head:
         yield f"{name}: it was not written after the entry before it, which was changed or exchanged"
@@ -201,7 +202,7 @@ def _check_records(output: OutputFolder, verdict: Verdict) -> None:
         for entry in entries(output):
             if "record_sha256" not in entry:
                 continue
-            name = f"runs/{entry['run_id']}.json"
+            name = layout.record_name(entry["run_id"])
             try:
                 same = _digest(output.read(name)) == entry["record_sha256"]
             except FileNotFoundError:
@@ -212,8 +213,8 @@ def _check_records(output: OutputFolder, verdict: Verdict) -> None:
 
 
 def _runs_with_results(output: OutputFolder) -> set[str]:
-    records = {PurePosixPath(name).stem for name in output.names("runs") if name.endswith(".json")}
-    return records | {PurePosixPath(name).name.rpartition("-")[0] for name in output.names("objects")}
+    parts = layout.parts(output.names(OBJECTS_FOLDER))
+    return {*layout.run_ids(output.names(RUNS_FOLDER)), *(layout.part_of(name).run for name in parts)}
 
 
 def _parse(data: bytes) -> Entry:
@@ -229,11 +230,6 @@ def _parse(data: bytes) -> Entry:
 
 def _line(entry: Entry) -> bytes:
     return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
-
-
-def _number(name: str) -> int:
-    stem = PurePosixPath(name).stem
-    return int(stem) if stem.isdecimal() else -1
 
 
 def _digest(data: bytes) -> str:

@@ -1,18 +1,18 @@
 """What is done: read from the committed objects parts. There is no second bookkeeping."""
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.schemas import layout
+from s2sw.schemas.layout import DEFERRED_FILE, OBJECTS_FOLDER
 from s2sw.schemas.outcomes import STORAGE_REASONS
 from s2sw.schemas.tables import DEFERRED
 
 ASKED_AGAIN = sorted(reason.value for reason in STORAGE_REASONS)
-DEFERRED_FILE = "runs/deferred.parquet"
 _COLUMNS = ["object_id", "status", "reason", "run_id"]
 _DONE = pa.schema([(name, pa.string()) for name in _COLUMNS])
 
@@ -29,8 +29,8 @@ def done_objects(
     counts = own if force else own | pc.field("reason").is_null() | ~pc.field("reason").isin(ASKED_AGAIN)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for name in output.names("objects"):
-            if force and not PurePosixPath(name).name.startswith(f"{run_id}-"):
+        for name in layout.parts(output.names(OBJECTS_FOLDER)):
+            if force and layout.part_of(name).run != run_id:
                 continue
             table = pq.read_table(
                 pa.BufferReader(output.read(name)), columns=[*_COLUMNS, "fingerprint"]

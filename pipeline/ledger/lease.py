@@ -14,8 +14,8 @@ from typing import Any
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.schemas.errors import FailedError
+from s2sw.schemas.layout import LEASE_PREFIX, RUNS_FOLDER
 
-PREFIX = "runs/lease-"
 SECONDS = 120.0
 RENEW_SECONDS = 30.0
 
@@ -44,8 +44,8 @@ class Lease:
         held = self._leases()
         if held:
             self._refuse_if_alive(held[-1])
-        number = int(held[-1].removeprefix(PREFIX)) + 1 if held else 0
-        self._name = f"{PREFIX}{number:06}"
+        number = int(held[-1].removeprefix(LEASE_PREFIX)) + 1 if held else 0
+        self._name = f"{LEASE_PREFIX}{number:06}"
         if not self._output.create(self._name, self._document(SECONDS)):
             raise LeaseHeldError("another run has just started on this output")
         if self._leases()[-1] != self._name:  # the listing above was older than another run's start
@@ -70,7 +70,7 @@ class Lease:
             raise LeaseLostError("the storage did not answer for so long that another run may have started")
 
     def _leases(self) -> list[str]:
-        return [name for name in self._output.names("runs") if name.startswith(PREFIX)]
+        return [name for name in self._output.names(RUNS_FOLDER) if name.startswith(LEASE_PREFIX)]
 
     def _refuse_if_alive(self, name: str) -> None:
         try:

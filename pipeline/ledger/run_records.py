@@ -1,60 +1,29 @@
 """Reading ``runs/RUN.json`` back."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
-
-from pydantic import BaseModel, ValidationError, model_validator
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.schemas import layout
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.layout import RUNS_FOLDER
+from s2sw.schemas.run_record import RunRecord, parse_record
 
 
 class ReportError(UserError):
     """There is nothing to report on; the message says what was looked for and what to do."""
 
 
-class RunRecord(BaseModel):
-    """What one run wrote of itself. config and versions as in RunSummary.as_json."""
-
-    summary: RunSummary
-    config: dict[str, Any]
-    versions: dict[str, str]
-
-    @model_validator(mode="after")
-    def _names_its_detector(self) -> "RunRecord":
-        missing = {"detector", "prompts", "trained"} - set(self.summary.bundle)
-        if missing:
-            raise ValueError(f"bundle lacks {', '.join(sorted(missing))}")
-        return self
-
-    @property
-    def private(self) -> bool:
-        """Whether the run kept addresses out of its results; also where the file does not say."""
-        return self.config.get("mode") != "open"
-
-
 def run_ids(output: OutputFolder) -> list[str]:
-    """Return the ids of the runs that left a file, oldest first."""
-    names = (name.removeprefix("runs/") for name in output.names("runs"))
-    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+    """Return the ids of the runs that left a record, oldest first."""
+    return layout.run_ids(output.names(RUNS_FOLDER))
 
 
 def read_run(output: OutputFolder, run_id: str) -> RunRecord:
-    """Read one run's file. Raises ReportError if it is damaged."""
-    name = f"runs/{run_id}.json"
+    """Read one run's record. Raises ReportError if it is damaged."""
+    name = layout.record_name(run_id)
     try:
-        document = json.loads(output.read(name))
-        if not isinstance(document, dict):
-            raise ValueError("an object with keys is expected")
-        return RunRecord.model_validate({**document, "summary": document})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]).removeprefix("summary.")
-        problem = f"'{key}': {first['msg']}" if key else first["msg"]
-        raise ReportError(f"{output.root}/{name}: not the file of a run ({problem})") from error
-    except (ValueError, RecursionError) as error:
+        return parse_record(output.read(name))
+    except ValueError as error:
         raise ReportError(f"{output.root}/{name}: not the file of a run ({error})") from error
 
 

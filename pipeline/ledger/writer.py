@@ -11,7 +11,9 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.ledger.parquet import Row, parquet_bytes
 from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas import layout
 from s2sw.schemas.config import PartSettings
+from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
 from s2sw.schemas.tables import OBJECTS, SLICES
 
 
@@ -66,13 +68,14 @@ class Writer:
         if not self._objects:
             return
         self._before_commit()
-        name = part_name(self._constants["run_id"], self.parts, self._settings)
+        settings = self._settings
+        name = layout.part_name(self._constants["run_id"], self.parts, settings.site, settings.by_date)
         if self._slices:
-            self._output.write(f"slices/{name}", parquet_bytes(self._slices, SLICES))
+            self._output.write(f"{SLICES_FOLDER}/{name}", parquet_bytes(self._slices, SLICES))
         for row in self._objects:
             row["part"] = name
         self._before_commit()  # the slices may have taken a while
-        self._output.write(f"objects/{name}", parquet_bytes(self._objects, OBJECTS))
+        self._output.write(f"{OBJECTS_FOLDER}/{name}", parquet_bytes(self._objects, OBJECTS))
         self.parts += 1
         self._slices, self._objects = [], []
 
@@ -95,19 +98,11 @@ class Writer:
         }
 
 
-def part_name(run_id: str, number: int, settings: PartSettings) -> str:
-    """Return the name of a run's part: the file, below Hive folders where partitioning is asked for."""
-    site = f"site={settings.site}/" if settings.site else ""
-    date = f"date={run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/" if settings.by_date else ""
-    return f"{site}{date}{run_id}-{number:05}.parquet"
-
-
 def sweep_orphans(output: OutputFolder) -> list[str]:
     """Remove slices parts without an objects part, and temporary files; return the parts' names."""
-    committed = {name.removeprefix("objects/") for name in output.names("objects")}
-    orphans = [n for n in output.names("slices") if n.removeprefix("slices/") not in committed]
+    _, _, orphans = layout.committed_and_orphans(output.names(SLICES_FOLDER), output.names(OBJECTS_FOLDER))
     for name in orphans:
         output.delete(name)
-    for folder in ("slices", "objects", "runs", "audit"):
+    for folder in layout.FOLDERS:
         output.clear_temporary(folder)
     return orphans

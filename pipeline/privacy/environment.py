@@ -32,7 +32,7 @@ _CORE_FILTER = Path("/proc/self/coredump_filter")
 
 def enter(config: ScreenConfig) -> None:
     """Prepare this process for a run; call it before Ray, boto or the detector are imported."""
-    enter_worker(config.storage, config.mode == "private")
+    enter_worker(config.storage, config.private)
 
 
 def enter_worker(storage: StorageSettings, private: bool) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from s2sw.connectors.storage.s3 import is_s3
+from s2sw.pipeline.privacy.ids import existing_key, load_or_create_key
 
 
 def new_run_id() -> str:
@@ -52,19 +53,40 @@ class RunState:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def open_state(private_dir: Path, output: str, run_id: str) -> RunState:
-    """Make the folder (owner only) for runs into this output."""
-    address = output.rstrip("/") if is_s3(output) else str(Path(output).absolute())
-    folder = private_dir / hashlib.sha256(address.encode()).hexdigest()[:16]
-    state = RunState(folder, run_id)
-    for path in (private_dir, folder, state.work):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return state
+@dataclass(frozen=True)
+class Inside:
+    """The private folder: the id key, and for each output its listing and the crosswalks of its runs."""
 
+    folder: Path
 
-def private_folder(private_dir: str | None) -> Path:
-    """Return the configured folder, or the default one."""
-    return Path(private_dir).expanduser() if private_dir else Path.home() / ".s2sw"
+    @classmethod
+    def of(cls, private_dir: str | None) -> "Inside":
+        """Return the configured folder, or the default one, ``~/.s2sw``. It may not exist yet."""
+        return cls(Path(private_dir).expanduser() if private_dir else Path.home() / ".s2sw")
+
+    def key(self) -> bytes | None:
+        """Return the id key if there is one. Raises KeyFileError."""
+        return existing_key(self.folder)
+
+    def make_key(self) -> bytes:
+        """Return the id key, made on first use. Raises KeyFileError."""
+        return load_or_create_key(self.folder)
+
+    def open_state(self, output: str, run_id: str) -> RunState:
+        """Make the folder (owner only) for runs into this output."""
+        address = output.rstrip("/") if is_s3(output) else str(Path(output).absolute())
+        folder = self.folder / hashlib.sha256(address.encode()).hexdigest()[:16]
+        state = RunState(folder, run_id)
+        for path in (self.folder, folder, state.work):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return state
+
+    def crosswalk_files(self, run_id: str) -> list[Path]:
+        """Return the files (schema MANIFEST) that name the objects that a run took up.
+
+        Ids of runs are never used twice, so it does not matter where the output lies by now.
+        """
+        return sorted(self.folder.glob(f"*/crosswalk/{run_id}/*.parquet"))
 
 
 def lie_in_each_other(private_dir: Path, output: str) -> bool:

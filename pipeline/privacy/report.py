@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
-from s2sw.pipeline.ledger.audit import FOLDER
-from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError, existing_key
-from s2sw.pipeline.privacy.private_dir import lie_in_each_other, private_folder
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError
+from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.schemas.config import ScreenConfig, config_hash
+from s2sw.schemas.layout import AUDIT_FOLDER, DEFERRED_FILE
 from s2sw.schemas.outcomes import Reason, Status
 from s2sw.schemas.tables import DEFERRED, MANIFEST, OBJECTS, SLICES
 
@@ -56,7 +56,7 @@ def describe_boundary(config: ScreenConfig) -> list[Section]:
 def warnings_of(config: ScreenConfig) -> list[str]:
     """Return what a security officer should not accept as it is."""
     found = []
-    if config.mode == "open":
+    if not config.private:
         found.append("mode: open writes the address of every object into the results, and errors in full")
     endpoint = s3_endpoint(config.storage) if _uses_s3(config) else None
     if endpoint and urlsplit(endpoint).scheme == "http" and urlsplit(endpoint).hostname not in LOCAL_HOSTS:
@@ -80,14 +80,14 @@ def _reads(config: ScreenConfig) -> list[str]:
 
 
 def _writes(config: ScreenConfig) -> list[str]:
-    private = private_folder(config.private_dir)
+    private = Inside.of(config.private_dir).folder
     lines = [
         f"{config.output}: slices/*.parquet, objects/*.parquet, runs/*.json, runs/deferred.parquet, "
-        f"{FOLDER}/*.jsonl",
+        f"{AUDIT_FOLDER}/*.jsonl",
         f"{private}: what must stay here, for this user alone: crosswalk and listing (columns "
         f"{_names(MANIFEST)})",
     ]
-    if config.mode == "private":
+    if config.private:
         key = f"the environment variable {KEY_ENV}" if KEY_ENV in os.environ else f"{private / KEY_FILE}"
         lines.append(f"{key}: the id key" + ("" if KEY_ENV in os.environ else ", made on first use"))
     if config.metrics_file:
@@ -102,21 +102,21 @@ def _writes(config: ScreenConfig) -> list[str]:
 
 
 def _columns(config: ScreenConfig) -> list[str]:
-    uri = "address of the object" if config.mode == "open" else "always empty"
-    kind = "SHA-256" if config.mode == "open" else "keyed HMAC-SHA256"
+    uri = "address of the object" if not config.private else "always empty"
+    kind = "SHA-256" if not config.private else "keyed HMAC-SHA256"
     statuses, reasons = ", ".join(Status), ", ".join(Reason)
     return [
         f"slices: {_names(SLICES)}",
         f"objects: {_names(OBJECTS)}",
-        f"runs/deferred.parquet: {_names(DEFERRED)}",
+        f"{DEFERRED_FILE}: {_names(DEFERRED)}",
         f"object_id: {kind} of address and version; uri: {uri}",
         f"status: {statuses}; reason: {reasons}",
         "modality, body_part: a code of DICOM's lists, else `other`",
         "class_name: one of the names that the detector's bundle lists",
         "plane, applied, decoder, mask_encoding: words of the program",
         "runs/*.json: counts, times, versions and the configuration"
-        + (", without addresses" if config.mode == "private" else ""),
-        f"{FOLDER}/*.jsonl: who ran what when, with which counts; account and host name of who runs this",
+        + (", without addresses" if config.private else ""),
+        f"{AUDIT_FOLDER}/*.jsonl: who ran what when, with which counts; account and host name",
     ]
 
 
@@ -138,10 +138,11 @@ def _connections(config: ScreenConfig) -> list[str]:
 
 def _exposed(config: ScreenConfig) -> list[str]:
     """Name what others could reach, and what does not fit together."""
-    found, private = [], private_folder(config.private_dir)
-    if config.mode == "private":
+    found, inside = [], Inside.of(config.private_dir)
+    private = inside.folder
+    if config.private:
         try:
-            existing_key(private)
+            inside.key()
         except KeyFileError as error:
             found.append(str(error))
         if lie_in_each_other(private, config.output):

@@ -4,18 +4,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.rule import would_flag
-from s2sw.pipeline.ledger.run_records import RunRecord, run_ids
+from s2sw.pipeline.ledger.committed import committed_parts
+from s2sw.pipeline.ledger.run_records import run_ids
 from s2sw.pipeline.reports.histogram import ScoreHistogram
 from s2sw.pipeline.results import sql_views as views
 from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.run_record import RunRecord
 
 THREADS = 8  # parts read at once: on S3 a part is a few small requests
 PARTS_AHEAD = 16
@@ -47,24 +49,22 @@ class RunReport:
 def gather(output: OutputFolder, run: RunRecord) -> RunReport:
     """Read the few columns that the report needs; memory does not grow with the number of rows."""
     report = RunReport(run)
-    committed = output.names("objects")
+    parts = committed_parts(output)
+    committed, slices = ([part.name for part in parts[table]] for table in (OBJECTS_FOLDER, SLICES_FOLDER))
     for table in _tables(output, committed, ["status", "reason"], run.summary.fingerprint):
         _add_reasons(report, table)
-    parts = {name.removeprefix("objects/") for name in committed}
-    slices = [name for name in output.names("slices") if name.removeprefix("slices/") in parts]
     for table in _tables(output, slices, ["image_score"], run.summary.fingerprint):
         _add_scores(report, table)
     known = set(run_ids(output))
     report.flagged = _flagged(output, run)
-    report.unfinished = sorted({_run_of(name) for name in committed} - known)
+    report.unfinished = sorted({part.run for part in parts[OBJECTS_FOLDER]} - known)
     return report
 
 
 def _flagged(output: OutputFolder, run: RunRecord) -> int | None:
-    flag = FlagSettings.model_validate(run.config.get("flag") or {})
-    if flag == FlagSettings():
+    if run.flag == FlagSettings():
         return None
-    return would_flag(views.connect(output), run.summary.fingerprint, flag)[0]
+    return would_flag(views.connect(output), run.summary.fingerprint, run.flag)[0]
 
 
 def _tables(
@@ -94,8 +94,3 @@ def _add(report: RunReport, table: pa.Table, add: Callable[[Figures, pa.Table], 
     """Add rows to the figures of all, and to the run's own if they are."""
     add(report.same_settings, table)
     add(report.own, table.filter(pc.field("run_id") == report.run.summary.run_id))
-
-
-def _run_of(part: str) -> str:
-    """Return the run of a part's name, ``objects/.../RUN-00000.parquet``."""
-    return PurePosixPath(part).name.rpartition("-")[0]

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
-from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.schemas.run_record import RunSummary
 
 SPANS = 60
 

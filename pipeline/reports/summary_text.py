@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.run_record import RunSummary
 
 EXPLANATIONS = {
     Status.SCREENED: "scored, every slice",

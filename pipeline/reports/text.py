@@ -6,13 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from s2sw.pipeline.ledger.run_records import RunRecord
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.reports.figures import RunReport
 from s2sw.pipeline.reports.histogram import ScoreHistogram
 from s2sw.pipeline.reports.speed import stages
 from s2sw.pipeline.reports.summary_text import accounting_line, counts_table, detector_line, speed_line
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.run_record import RunRecord, RunSummary
 
 BAR_CELLS = 30
 RUNS_WIDTH = 140  # a run is one line in a pipe and on a narrow terminal, too

@@ -6,7 +6,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.ledger.committed import PARTITIONS, Part
+from s2sw.schemas.layout import PARTITIONS, Part
 
 _PARTITION_TYPES = {"date": pa.date32(), "site": pa.string()}
 _VERSION = ("object_id", "fingerprint", "run_id")

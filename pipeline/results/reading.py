@@ -16,9 +16,10 @@ from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.flagging.rule import create_flagged, flag_settings
 from s2sw.pipeline.imaging.masks import SliceMaps, decode_mask
 from s2sw.pipeline.imaging.tiles import boxes_of
-from s2sw.pipeline.ledger.committed import TABLES, committed_parts
+from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results import sql_views as views
 from s2sw.pipeline.results.arrow import dataset_of
+from s2sw.schemas.layout import TABLE_FOLDERS
 from s2sw.schemas.storage import StorageSettings
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Results:
 
     def dataset(self, table: str = "slices") -> ds.Dataset:
         """Return a table (``slices`` or ``objects``) as a lazy pyarrow dataset, columns as of ``connect``."""
-        if table not in TABLES:
-            raise ValueError(f"table is {table!r}: one of {', '.join(TABLES)} is expected")
+        if table not in TABLE_FOLDERS:
+            raise ValueError(f"table is {table!r}: one of {', '.join(TABLE_FOLDERS)} is expected")
         superseded = self.connect().sql("FROM superseded").to_arrow_table()
         return dataset_of(self.output, committed_parts(self.output)[table], views.SCHEMAS[table], superseded)
 

@@ -7,7 +7,6 @@ open mode the results' own address does, and the id itself tells whether the obj
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,8 +19,9 @@ from s2sw.connectors.reading.fetching import Fetcher, Payload
 from s2sw.connectors.slices import Slice
 from s2sw.connectors.storage.objects import read_object, stat_object
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.ledger.run_records import ReportError, read_run
+from s2sw.pipeline.ledger.run_records import read_run
 from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
@@ -48,15 +48,12 @@ class Wanted:
 class Crosswalk:
     """The private files of runs that say where objects lie (schema MANIFEST)."""
 
-    def __init__(self, private_dir: Path) -> None:
-        self._private_dir = private_dir
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
 
     def find(self, run_id: str, ids: list[str]) -> dict[str, StoredObject]:
-        """Return those of the ids that a run took up.
-
-        Ids of runs are never used twice, so it does not matter where the output lies by now.
-        """
-        files = sorted(str(path) for path in self._private_dir.glob(f"*/crosswalk/{run_id}/*.parquet"))
+        """Return those of the ids that a run took up."""
+        files = [str(path) for path in self._inside.crosswalk_files(run_id)]
         if not files:
             return {}
         query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
@@ -68,9 +65,9 @@ class Crosswalk:
 class Sources:
     """Finds and decodes objects of one output. Safe for several threads."""
 
-    def __init__(self, output: OutputFolder, private_dir: Path, storage: StorageSettings) -> None:
-        self._crosswalk = Crosswalk(private_dir)
-        self._storage = storage
+    def __init__(self, output: OutputFolder, inside: Inside, storage: StorageSettings) -> None:
+        self.storage = storage
+        self._crosswalk = Crosswalk(inside)
         self._found: dict[str, StoredObject] = {}
         self.decode_settings: Callable[[str], DecodeSettings] = lru_cache(maxsize=64)(
             lambda run_id: _decode_settings(output, run_id)
@@ -99,7 +96,7 @@ class Sources:
                 "name its folder with --private-dir"
             )
         stored = _by_address(
-            wanted.address, wanted.object_id, self._storage, self.decode_settings(wanted.run_id)
+            wanted.address, wanted.object_id, self.storage, self.decode_settings(wanted.run_id)
         )
         self._keep({wanted.object_id: stored})
         return stored
@@ -110,7 +107,7 @@ class Sources:
         Raises NoSourceError and, at once or half way, ScreeningError.
         """
         settings = self.decode_settings(wanted.run_id)
-        payload = read_payload(self.locate(wanted), self._storage, settings)
+        payload = read_payload(self.locate(wanted), self.storage, settings)
         _, slices = decode(payload.data, settings, companion=payload.companion)
         yield from slices
 
@@ -131,15 +128,11 @@ def read_payload(stored: StoredObject, storage: StorageSettings, settings: Decod
 def _decode_settings(output: OutputFolder, run_id: str) -> DecodeSettings:
     """Return how a run decoded; the defaults where it was killed and left no file. Raises ReportError."""
     try:
-        described = read_run(output, run_id).config.get("decode", {})
+        described = read_run(output, run_id).decode
     except FileNotFoundError:
-        described = {}
-    try:
-        # a scaled picture is made from the same pixels: a person looks at them in full
-        return DecodeSettings.model_validate({**described, "scaled": False})
-    except ValueError as error:
-        first = " ".join(str(error).split())
-        raise ReportError(f"runs/{run_id}.json: 'config.decode' is not understood ({first})") from error
+        described = DecodeSettings()
+    # a scaled picture is made from the same pixels: a person looks at them in full
+    return described.model_copy(update={"scaled": False})
 
 
 def _by_address(

@@ -4,7 +4,8 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.ledger.committed import PARTITIONS, TABLES, Part, committed_parts
+from s2sw.pipeline.ledger.committed import committed_parts
+from s2sw.schemas.layout import PARTITIONS, TABLE_FOLDERS, Part
 from s2sw.schemas.tables import OBJECTS, SLICES
 
 SCHEMAS = {"slices": SLICES, "objects": OBJECTS}
@@ -37,12 +38,12 @@ def connect(output: OutputFolder) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET parquet_metadata_cache = true")
     parts = committed_parts(output)
-    remote = output.reader(*TABLES)
+    remote = output.reader(*TABLE_FOLDERS)
     if remote is not None:
         connection.register_filesystem(remote)
     else:  # the operating system keeps local files better than a second cache could
         connection.execute("SET enable_external_file_cache = false")
-    for table in TABLES:
+    for table in TABLE_FOLDERS:
         query = _reading(connection, output, parts[table], SCHEMAS[table])
         connection.execute(f"CREATE VIEW all_{table} AS {query}")
     _create_views(connection, len({part.run for part in parts["objects"]}) > 1)
@@ -59,7 +60,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, several_runs: bool) -> 
         )
     (replaced,) = connection.execute("SELECT count(*) FROM superseded").fetchall()[0]
     without = "ANTI JOIN superseded USING (object_id, fingerprint, run_id)" if replaced else ""
-    for table in TABLES:
+    for table in TABLE_FOLDERS:
         connection.execute(f"CREATE VIEW {table} AS SELECT * FROM all_{table} {without}")  # noqa: S608
 
 

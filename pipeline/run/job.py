@@ -1,5 +1,6 @@
 """A run's configuration, resolved and checked before anything is written."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +10,13 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
+from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.bundles.record import BundleRecord, read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
-from s2sw.pipeline.privacy.ids import existing_key
-from s2sw.pipeline.privacy.private_dir import lie_in_each_other, private_folder
+from s2sw.pipeline.listing.source import listing
+from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.run.window import parse_until
 from s2sw.pipeline.stages.classes import ClassRule, class_rule
@@ -28,16 +30,17 @@ class Job:
     """A screening that can start.
 
     deadline: seconds since the epoch, None without a time window. classes: None where the bundle has no class
-    names.
+    names. objects: lists the source.
     """
 
     config: ScreenConfig
     bundle: Path
     record: BundleRecord
     output: OutputFolder
-    private_dir: Path
+    inside: Inside
     deadline: float | None
     classes: ClassRule | None = None
+    objects: Callable[[ScreenConfig], Iterator[StoredObject]] = listing
 
 
 def prepare(config: ScreenConfig) -> Job:
@@ -57,7 +60,7 @@ def prepare(config: ScreenConfig) -> Job:
         raise UserError(str(error)) from error
     output = open_output(config.output, config.storage)
     try:
-        deadline = parse_until(config.until, datetime.now()) if config.until else None
+        deadline = parse_until(config.until, datetime.now()) if config.until is not None else None
         output.check_writable()
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -66,23 +69,24 @@ def prepare(config: ScreenConfig) -> Job:
             f"output: cannot write to {config.output} ({_storage_problem(error, config)})"
         ) from error
     _check_metrics_file(config.metrics_file)
-    private_dir = _private_folder(config)
+    inside = _inside(config)
     try:
-        refuse_other_key(output, existing_key(private_dir) if config.mode == "private" else None)
+        refuse_other_key(output, inside.key() if config.private else None)
     except AuditError as error:
         raise UserError(f"output: {config.output}: {error}") from error
-    return Job(config, bundle, record, output, private_dir, deadline, classes)
+    return Job(config, bundle, record, output, inside, deadline, classes)
 
 
-def _private_folder(config: ScreenConfig) -> Path:
-    folder = private_folder(config.private_dir)
+def _inside(config: ScreenConfig) -> Inside:
+    inside = Inside.of(config.private_dir)
+    folder = inside.folder
     try:
         LocalOutput(folder).check_writable()
     except ScreeningError as error:
         raise UserError(f"private_dir: cannot write to {folder} ({error.detail})") from error
-    if config.mode == "private" and lie_in_each_other(folder, config.output):
+    if config.private and lie_in_each_other(folder, config.output):
         raise UserError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
-    return folder
+    return inside
 
 
 def _check_source(config: ScreenConfig) -> None:
@@ -91,7 +95,7 @@ def _check_source(config: ScreenConfig) -> None:
     try:
         first = next(list_objects(config.source, config.storage, skip=config.output), None)
     except ScreeningError as error:
-        if config.mode == "private" and not is_s3(config.source):
+        if config.private and not is_s3(config.source):
             error = ScreeningError(error.reason, describe(error))  # the detail may be a path of the archive
         raise UserError(f"source: cannot list {config.source} ({_storage_problem(error, config)})") from error
     if first is None:

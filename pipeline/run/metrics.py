@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.run.progress import Tally
 from s2sw.schemas.outcomes import Reason, Status, status_of
+from s2sw.schemas.run_record import RunSummary
 
 SECONDS = 15.0  # while screening, the file is written that often
 _log = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -11,23 +10,21 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import ray
 
-from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model import load_detector
 from s2sw.model.bundles.record import WEIGHTS
 from s2sw.model.precision import Precision
 from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
-from s2sw.pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
+from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
 from s2sw.pipeline.ledger.parquet import table_bytes
-from s2sw.pipeline.ledger.summary import RunSummary, describe_bundle
+from s2sw.pipeline.ledger.summary import describe_bundle, versions
 from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
 from s2sw.pipeline.listing.id_sets import IdSets
 from s2sw.pipeline.listing.manifest import freeze
-from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.listing.sweeps import sweep_sizes
 from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
-from s2sw.pipeline.privacy.ids import key_id, load_or_create_key, object_ids, uid_ids
-from s2sw.pipeline.privacy.private_dir import new_run_id, open_state
+from s2sw.pipeline.privacy.ids import key_id, object_ids, uid_ids
+from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.pipeline.run.graph import run_pass
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job
@@ -39,14 +36,15 @@ from s2sw.pipeline.stages.collecting import Collector, FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detecting import DetectSettings
 from s2sw.schemas.config import run_fingerprint
-from s2sw.schemas.errors import FailedError
+from s2sw.schemas.layout import DEFERRED_FILE, record_name
 from s2sw.schemas.outcomes import PASSING_REASONS, Reason, Status
+from s2sw.schemas.run_record import RunSummary, record_bytes
 
 MAIN_TASK_RETRIES = 1
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
 
 
-class RunFailedError(FailedError):
+class RunFailedError(Exception):
     """The run cannot go on; what is whole is committed, and the same command continues."""
 
 
@@ -72,9 +70,9 @@ class ScreeningRun:
         self._timeline = Timeline()
         self._display = ProgressDisplay(self._tally, quiet)
         self._interruption = Interruption()
-        self._state = open_state(job.private_dir, job.config.output, new_run_id())
+        self._state = job.inside.open_state(job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
-        self._key = load_or_create_key(job.private_dir) if job.config.mode == "private" else None
+        self._key = job.inside.make_key() if job.config.private else None
         self._audit = AuditLog(job.output, self._key)
         precision = self._precision()
         self.summary = RunSummary(
@@ -97,7 +95,7 @@ class ScreeningRun:
                 "run_id": self._state.run_id,
                 "threshold": job.config.threshold,
             },
-            keep_uri=job.config.mode == "open",
+            keep_uri=not job.config.private,
             before_commit=self._lease.check,
             uid_ids=uid_ids(self._key),
         )
@@ -135,8 +133,8 @@ class ScreeningRun:
             raise
         finally:
             self.summary.finished = _now()
-            document = json.dumps(self.summary.as_json(self._config), indent=2, sort_keys=True).encode()
-            output.write(f"runs/{run_id}.json", document)
+            document = record_bytes(self.summary, self._config, versions())
+            output.write(record_name(run_id), document)
             self._audit.append(self.summary.outcome, run_id, end_facts(self.summary, document))
 
     def _precision(self) -> Precision:
@@ -150,7 +148,7 @@ class ScreeningRun:
         self._state.clear_abandoned()
         ids = object_ids(self._key)
         with self._timed("list"):
-            self.summary.listed = freeze(self._objects(), ids, self._state.manifest)
+            self.summary.listed = freeze(self._job.objects(self._config), ids, self._state.manifest)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             self._load_done()
@@ -159,9 +157,6 @@ class ScreeningRun:
             self.summary.already_done = self.summary.listed - count
             each = group_size(count, size, self._resources.cores)
             return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
-
-    def _objects(self) -> Iterator[StoredObject]:
-        return listing(self._config)
 
     def _screen(self, todo: Todo) -> None:
         """Run the main pass, then sweeps over what is missing, and commit the rest."""
@@ -202,7 +197,7 @@ class ScreeningRun:
         collector = Collector(todo.objects)
         reader = TodoReader(todo)
         idle = 0
-        for table in self._results(todo, number):
+        for table in self.results(todo, number):
             deferred_only = True
             for finished in collector.add(table):
                 deferred_only &= finished.status is Status.DEFERRED
@@ -226,9 +221,10 @@ class ScreeningRun:
             return []
         return missing
 
-    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+        """Yield what the stages give for one pass (schema DETECTED). Benchmarks measure others than Ray's."""
         config, resources = self._config, self._resources
-        side, deadline, private = self._job.record.image_size, self._job.deadline, config.mode == "private"
+        side, deadline, private = self._job.record.image_size, self._job.deadline, config.private
         decode = DecodeStage(
             todo, side, config.tiles, config.decode, config.storage, deadline, private, self._job.classes
         )

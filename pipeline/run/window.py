@@ -1,5 +1,6 @@
 """When a run has to stop admitting work."""
 
+import contextlib
 import re
 from datetime import datetime, timedelta
 
@@ -19,5 +20,6 @@ def parse_until(text: str, now: datetime) -> float:
             return (moment if moment > now else moment + timedelta(days=1)).timestamp()
     elif match := _DURATION.fullmatch(text):
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return (now + timedelta(hours=hours, minutes=minutes, seconds=seconds)).timestamp()
+        with contextlib.suppress(OverflowError):  # beyond the year 9999
+            return (now + timedelta(hours=hours, minutes=minutes, seconds=seconds)).timestamp()
     raise ValueError(f"until: {text!r} is neither a time like 06:00 nor a duration like 90m or 1h30m")

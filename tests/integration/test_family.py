@@ -11,7 +11,6 @@ import pytest
 
 from s2sw.model import build_ensemble, load_detector
 from s2sw.pipeline.imaging.tiles import boxes_of, views
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.results.reading import full_map, mask, open_results
 from s2sw.pipeline.run.job import prepare
 from s2sw.pipeline.run.resources import plan_resources
@@ -19,6 +18,7 @@ from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.run.session import ray_session
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.run_record import RunSummary
 from tests.support.archives import encoded, texture
 from tests.support.family import build_family
 

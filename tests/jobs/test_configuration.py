@@ -29,6 +29,23 @@ def test_options_override_the_file(job_file: Path) -> None:
     assert (config.tiles.size, config.tiles.overlap) == (256, 64)
 
 
+@pytest.mark.parametrize("until", ["22:30", "'22:30'", "6:00", "90m", "01:05"])
+def test_times_need_no_quotes(job_file: Path, until: str) -> None:
+    job_file.write_text(GOOD + f"until: {until}\nlimit: 0x10\n")
+    config = build_config(job_file, {})
+    assert (config.until, config.limit) == (until.strip("'"), 16)
+
+
+def test_paths_start_at_the_files_folder(job_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("LAKE", "/lake")
+    job_file.write_text("source: $LAKE/in\noutput: out\nprivate_dir: ~/keys\nmetrics_file: s2sw.prom\n")
+    config = build_config(job_file, {})
+    folder = job_file.parent
+    assert (config.source, config.output) == ("/lake/in", f"{folder}/out")
+    assert (config.private_dir, config.metrics_file) == ("/home/ada/keys", f"{folder}/s2sw.prom")
+
+
 def test_options_alone_are_enough() -> None:
     config = build_config(None, {"source": "/a", "output": "/o", "cluster.workers": 2, "mode": "open"})
     assert (config.cluster.workers, config.mode, config.bundle) == (2, "open", "embedded")
@@ -46,6 +63,11 @@ def test_options_alone_are_enough() -> None:
         ("tiles: {size: 8, overlap: 9}\n", ["'tiles'", "overlap (9) must be below size (8)"]),
         ("mode: public\n", ["'mode'", "'private' or 'open'", "'public'"]),
         ("limit: -1\nthreshold: 2\n", ["'limit'", "'threshold'"]),
+        ("limit: 99999999999999999999\n", ["'limit'", "1000000000000000"]),
+        ("parts: {seconds: .inf}\n", ["'parts.seconds'", "finite"]),
+        ("limit: 3\nlimit: 4\n", ["the key 'limit' stands twice"]),
+        ("tiles: {size: 3, size: 4}\n", ["the key 'size' stands twice"]),
+        ("private_dir: $S2SW_NOWHERE/x\n", ["'private_dir'", "$S2SW_NOWHERE is not set"]),
     ],
 )
 def test_what_is_wrong_is_named(job_file: Path, text: str, parts: list[str]) -> None:

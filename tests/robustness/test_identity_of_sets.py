@@ -21,7 +21,6 @@ from typing_extensions import override
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.model.bundles.record import BundleRecord, read_record
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.resources import plan_resources
@@ -29,6 +28,7 @@ from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.stages.wire import DETECTED, table_of
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
 from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
+from s2sw.schemas.run_record import RunSummary
 from tests.robustness import accounts
 from tests.support.rows import Row, end_row, slice_row
 
@@ -133,7 +133,7 @@ class ScheduledRun(ScreeningRun):
         return nullcontext()
 
     @override
-    def _results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
         rows: list[Row] = []
         for group in range(todo.groups):
             for place, stored in todo.objects_of(group):

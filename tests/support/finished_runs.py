@@ -1,16 +1,17 @@
 """Outputs as runs leave them: parts through the writer, run files through the summary."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.ledger.summary import RunSummary
+from s2sw.pipeline.ledger.summary import versions
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.run.progress import Tally
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.config import PartSettings, ScreenConfig
+from s2sw.schemas.layout import record_name
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.run_record import RunSummary, record_bytes
 from tests.support.rows import stored
 
 FIRST, SECOND = "20260701T010000-aaaaaa", "20260702T010000-bbbbbb"
@@ -64,5 +65,5 @@ def summarise(objects: list[FinishedObject], run_id: str = FIRST, **values: Any)
 
 def write_run(output: OutputFolder, summary: RunSummary, configuration: ScreenConfig | None = None) -> None:
     """Write a run's file."""
-    document = json.dumps(summary.as_json(configuration or config()))
-    output.write(f"runs/{summary.run_id}.json", document.encode())
+    document = record_bytes(summary, configuration or config(), versions())
+    output.write(record_name(summary.run_id), document)

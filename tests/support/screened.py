@@ -29,7 +29,7 @@ from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import load_or_create_key, object_ids
-from s2sw.pipeline.privacy.private_dir import RunState, open_state
+from s2sw.pipeline.privacy.private_dir import Inside, RunState
 from s2sw.pipeline.results.reading import open_results
 from s2sw.pipeline.results.sources import read_payload
 from s2sw.pipeline.stages.collecting import FinishedObject
@@ -115,7 +115,7 @@ def screen_archive(folder: Path, mode: str = "private", names: Iterable[str] | N
 
 def _run(result: Screened, run_id: str, site: str, mode: str, objects: list[StoredObject], ids: Any) -> None:
     output = LocalOutput(result.output)
-    state = open_state(result.private, str(result.output), run_id)
+    state = Inside(result.private).open_state(str(result.output), run_id)
     _write_crosswalk(state, objects, ids)
     constants = {"bundle": "b", "fingerprint": SETTINGS, "run_id": run_id, "threshold": THRESHOLD}
     parts = PartSettings(rows=40, site=site, by_date=True)

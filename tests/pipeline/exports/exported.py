@@ -8,7 +8,9 @@ from s2sw.pipeline.exports.exporting import Choice, Export, Exported
 from s2sw.pipeline.exports.formats import FORMATS, page_format
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.results.reading import Row, open_results
+from s2sw.pipeline.results.sources import Sources
 from s2sw.schemas.storage import StorageSettings
 from tests.support.screened import Screened
 
@@ -17,8 +19,9 @@ def export(screened: Screened, name: str, folder: Path, *asked: Reveal, **choice
     """Write an export of a format, or of the page if that is a file's name."""
     format_ = page_format(name) if name.endswith(".html") else FORMATS[FormatName(name)]
     wanted = Choice(asked=frozenset(asked), **choice)
-    plan = Export(LocalOutput(screened.output), name, format_, wanted)
-    return plan.run(folder, screened.private, StorageSettings())
+    output = LocalOutput(screened.output)
+    plan = Export(output, name, format_, wanted)
+    return plan.run(folder, Sources(output, Inside(screened.private), StorageSettings()))
 
 
 def rows_of(screened: Screened) -> dict[tuple[str, int], Row]:

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.pipeline.ledger.done import DEFERRED_FILE, deferred_objects, done_objects
+from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.schemas.config import PartSettings
+from s2sw.schemas.layout import DEFERRED_FILE
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.tables import DEFERRED
 from tests.support.rows import quarantined, screened, stored

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.ledger.run_records import ReportError, all_runs, choose_run, read_run, run_ids
+from s2sw.schemas.run_record import record_bytes
 from tests.support.finished_runs import FIRST, SECOND, config, summarise, write_run
 from tests.support.rows import quarantined, screened
 
 OBJECTS = [screened(0, 0.25, 0.5), quarantined(1)]
-GOOD = summarise(OBJECTS).as_json(config())
+GOOD = json.loads(record_bytes(summarise(OBJECTS), config(), {}))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_an_output_without_runs_is_named(output: OutputFolder) -> None:
         ("{}", "'run_id'"),
         ('{"run_id": 3}', "'run_id': Input should be a valid string"),
         (json.dumps(GOOD | {"bundle": {"trained": True}}), "bundle lacks detector, prompts"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deeply"),
         ("\udcff", "utf-8"),
     ],
 )

@@ -1,13 +1,14 @@
 """A run's exit code, what it writes of its configuration, and what it says at the end."""
 
+import json
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.reports.summary_text import print_summary
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.run_record import RunSummary, record_bytes
 
 BUNDLE = {"detector": "s2swclip", "prompts": "handwritten", "trained": False}
 PRIVATE = {
@@ -43,9 +44,9 @@ def test_exit_codes(values: dict[str, Any], code: int) -> None:
 
 def test_a_private_run_file_names_no_place() -> None:
     private = ScreenConfig.model_validate(PRIVATE)
-    assert "doe" not in str(summary().as_json(private))
+    assert "doe" not in str(record_bytes(summary(), private, {}))
     opened = private.model_copy(update={"mode": "open"})
-    assert summary().as_json(opened)["config"] == opened.model_dump()
+    assert json.loads(record_bytes(summary(), opened, {}))["config"] == opened.model_dump(mode="json")
 
 
 def said(run: RunSummary) -> str:

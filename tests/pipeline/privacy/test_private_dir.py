@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s2sw.pipeline.privacy.private_dir import new_run_id, open_state
+from s2sw.pipeline.privacy.private_dir import Inside, new_run_id
 
 
 def test_run_ids_sort_by_time_and_are_unique() -> None:
@@ -15,7 +15,7 @@ def test_run_ids_sort_by_time_and_are_unique() -> None:
 
 
 def test_folders_are_the_owners_only(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "private", "/results", "run")
+    state = Inside(tmp_path / "private").open_state("/results", "run")
     for path in (tmp_path / "private", state.folder, state.work):
         assert path.stat().st_mode & 0o777 == 0o700
 
@@ -26,7 +26,7 @@ def test_each_output_has_its_own_folder_under_whatever_name(
     monkeypatch.chdir(tmp_path)
 
     def folder(output: str) -> Path:
-        return open_state(tmp_path / "private", output, "run").folder
+        return Inside(tmp_path / "private").open_state(output, "run").folder
 
     assert folder("results") == folder("results/") == folder(str(tmp_path / "results"))
     assert folder("s3://b/results") == folder("s3://b/results/")
@@ -34,7 +34,7 @@ def test_each_output_has_its_own_folder_under_whatever_name(
 
 
 def test_scratch_goes_and_the_crosswalk_stays(tmp_path: Path) -> None:
-    state = open_state(tmp_path, "/results", "run")
+    state = Inside(tmp_path).open_state("/results", "run")
     state.crosswalk(0).mkdir(parents=True)
     state.crosswalk(1).mkdir(parents=True)
     state.clear()

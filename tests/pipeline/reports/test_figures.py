@@ -8,10 +8,11 @@ import pytest
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.pipeline.ledger.run_records import ReportError, RunRecord, read_run
+from s2sw.pipeline.ledger.run_records import ReportError, read_run
 from s2sw.pipeline.reports.figures import gather
 from s2sw.pipeline.results.opening import open_existing, readable
 from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.run_record import RunRecord
 from s2sw.schemas.storage import StorageSettings
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
 from tests.support.rows import quarantined, screened

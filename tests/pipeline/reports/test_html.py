@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2sw.pipeline.ledger.run_records import RunRecord
+from s2sw.pipeline.ledger.summary import versions
 from s2sw.pipeline.reports.figures import RunReport
 from s2sw.pipeline.reports.html import report_page
 from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.run_record import parse_record, record_bytes
 from tests.support.finished_runs import BUNDLE, SECOND, config, summarise
 from tests.support.rows import quarantined, screened
 
@@ -52,7 +53,7 @@ class Page(HTMLParser):
 
 def report_of(mode: str = "private", **values: object) -> RunReport:
     summary = summarise(OBJECTS, **values)
-    report = RunReport(RunRecord.model_validate({"summary": summary, **summary.as_json(config(mode=mode))}))
+    report = RunReport(parse_record(record_bytes(summary, config(mode=mode), versions())))
     for figures in (report.own, report.same_settings):
         figures.scores.add(np.array([0.25, 0.5, 0.75], np.float32))
         figures.reasons.update(["truncated", "bomb"])
@@ -135,7 +136,7 @@ def test_a_killed_run_is_named() -> None:
 
 def test_a_run_without_anything_has_a_page() -> None:
     summary = summarise([], timeline=[], seconds={}, stage_seconds={})
-    record = RunRecord.model_validate({"summary": summary, **summary.as_json(config())})
+    record = parse_record(record_bytes(summary, config(), versions()))
     page = Page(report_page(RunReport(record)))
     for text in ("No slice was scored", "Nothing is quarantined", "Nothing was left to do"):
         assert text in page.text

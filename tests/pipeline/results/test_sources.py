@@ -17,6 +17,7 @@ from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
+from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
@@ -66,7 +67,7 @@ def test_the_address_of_open_results_leads_to_the_very_same_object(
     listed: list[StoredObject], output: LocalOutput, tmp_path: Path
 ) -> None:
     ids = object_ids(None)
-    sources = Sources(output, tmp_path / "none", STORAGE)
+    sources = Sources(output, Inside(tmp_path / "none"), STORAGE)
     assert len(listed) == 8
     for stored in listed:
         wanted = Wanted(ids(stored.address, stored.version), FIRST, stored.address)
@@ -90,7 +91,7 @@ def test_an_object_that_changed_or_went_is_told_from_the_same(
     for stored in listed:
         wanted = Wanted(ids(stored.address, stored.version), FIRST, stored.address)
         with pytest.raises(ScreeningError) as refused:
-            Sources(output, tmp_path / "none", STORAGE).locate(wanted)
+            Sources(output, Inside(tmp_path / "none"), STORAGE).locate(wanted)
         changed = stored.uri == listed[0].uri
         assert refused.value.reason is (Reason.CHANGED if changed else Reason.NOT_FOUND)
 
@@ -101,12 +102,12 @@ def test_private_results_need_the_crosswalk_and_nothing_else(
     ids, private = object_ids(KEY), tmp_path / "private"
     wanted = [Wanted(ids(stored.address, stored.version), FIRST) for stored in listed]
     with pytest.raises(NoSourceError, match="--private-dir"):
-        Sources(output, private, STORAGE).locate(wanted[0])
+        Sources(output, Inside(private), STORAGE).locate(wanted[0])
     folder = private / "0123/crosswalk"
     folder.mkdir(parents=True)
     freeze(iter(listed), ids, tmp_path / "manifest.parquet")
     Todo.write(folder / FIRST, pq.read_table(tmp_path / "manifest.parquet").to_batches(), 2)
-    sources = Sources(output, private, STORAGE)
+    sources = Sources(output, Inside(private), STORAGE)
     assert list(sources.find(wanted).values()) == listed
     assert sources.find([Wanted("nobody", FIRST), Wanted(wanted[0].object_id, "20200101T000000-000000")]) == {
         wanted[0].object_id: listed[0]
@@ -119,8 +120,8 @@ def test_slices_are_decoded_as_the_run_did(
     (ct,) = (stored for stored in listed if stored.uri.endswith("ct.dcm"))
     wanted = Wanted(object_ids(None)(ct.address, ct.version), FIRST, ct.address)
     write_run(output, summarise([]), config(decode={"ct_windows": True}))
-    planes = [one.plane for one in Sources(output, tmp_path / "none", STORAGE).slices(wanted)]
+    planes = [one.plane for one in Sources(output, Inside(tmp_path / "none"), STORAGE).slices(wanted)]
     assert len(planes) == 4
     # a run that was killed left no file: the defaults
     output.delete(f"runs/{FIRST}.json")
-    assert len(list(Sources(output, tmp_path / "none", STORAGE).slices(wanted))) == 1
+    assert len(list(Sources(output, Inside(tmp_path / "none"), STORAGE).slices(wanted))) == 1

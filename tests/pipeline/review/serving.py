@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import uvicorn
 
 from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.results.sources import Sources
 from s2sw.pipeline.review.app import build_app
 from s2sw.pipeline.review.media import Switches
@@ -69,7 +70,7 @@ def served(
 ) -> Iterator[Client]:
     """Serve the page in a thread of this process."""
     folder = open_output(str(output), StorageSettings())
-    sources = Sources(folder, private, StorageSettings())
+    sources = Sources(folder, Inside(private), StorageSettings())
     door = Door.open(build_app(folder, sources, reviewer, switches or Switches()))
     server: uvicorn.Server = door.server()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door.listener]})

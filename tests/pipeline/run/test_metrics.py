@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from s2sw.pipeline.ledger.summary import RunSummary
 from s2sw.pipeline.run import metrics
 from s2sw.pipeline.run.metrics import MetricsFile, metrics_text
 from s2sw.pipeline.run.progress import Tally
 from s2sw.schemas.outcomes import Reason, Status, status_of
+from s2sw.schemas.run_record import RunSummary
 from tests.support.finished_runs import BUNDLE, FIRST, SETTINGS, summarise
 from tests.support.rows import quarantined, screened
 

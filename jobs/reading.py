@@ -1,0 +1,46 @@
+"""How commands that read results are told where these lie: an output, or the job file that wrote them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from s2sw.jobs.configuration import build_results_config, is_configuration
+
+if TYPE_CHECKING:
+    from s2sw.connectors.outputs.folder import OutputFolder
+    from s2sw.schemas.config import ResultsConfig
+
+ResultsArgument = Annotated[
+    str, typer.Argument(help="Folder or s3://bucket/prefix with results, or the job file that wrote them.")
+]
+EndpointOption = Annotated[
+    str | None, typer.Option("--endpoint-url", help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+]
+PrivateOption = Annotated[
+    str | None,
+    typer.Option("--private-dir", help="Folder of the id key and the crosswalk.  [default: ~/.s2sw]"),
+]
+
+
+def results_config(
+    results: str, endpoint_url: str | None = None, private_dir: str | None = None
+) -> "ResultsConfig":
+    """Return where results lie: from a job file (its output, storage and private folder) or an address.
+
+    Options that are given override the file. Raises ConfigurationError.
+    """
+    from_file = is_configuration(results)
+    options = {
+        "output": None if from_file else results,
+        "private_dir": private_dir,
+        "storage.endpoint_url": endpoint_url,
+    }
+    return build_results_config(Path(results) if from_file else None, options)
+
+
+def open_output(config: "ResultsConfig") -> "OutputFolder":
+    """Return the output to read. Raises ReportError where there is none."""
+    from s2sw.pipeline.results.opening import open_existing
+
+    return open_existing(config.output, config.storage)

@@ -1,0 +1,16 @@
+"""What all settings have in common: frozen, no unknown keys, no number that nothing can be done with."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LARGEST = 10**15
+"""Of a count or a size in bytes; above, arithmetic with times and offsets would overflow."""
+
+Count = Annotated[int, Field(gt=0, le=LARGEST)]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys, infinities and not-a-number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
