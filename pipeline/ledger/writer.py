@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.ledger.parquet import Row, parquet_bytes
+from s2sw.pipeline.ledger.parquet import parquet_bytes
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas import layout
 from s2sw.schemas.config import PartSettings
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
-from s2sw.schemas.tables import OBJECTS, SLICES
+from s2sw.schemas.tables import OBJECTS, SLICES, Row
 
 
 class Writer:

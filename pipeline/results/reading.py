@@ -1,7 +1,7 @@
 """Reading results back: committed rows only, maps and masks made again without the model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -21,11 +21,10 @@ from s2sw.pipeline.results import sql_views as views
 from s2sw.pipeline.results.arrow import dataset_of
 from s2sw.schemas.layout import TABLE_FOLDERS
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import Row
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

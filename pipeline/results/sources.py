@@ -7,7 +7,6 @@ open mode the results' own address does, and the id itself tells whether the obj
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import duckdb
 
@@ -28,8 +27,6 @@ from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import MANIFEST
 
 FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
-
-Row = dict[str, Any]
 
 
 class NoSourceError(Exception):

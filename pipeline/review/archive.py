@@ -11,8 +11,9 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.rule import flag_settings, threshold_sql
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results.reading import Results
-from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.review.queries import rows_of
 from s2sw.pipeline.review.worklist import COLUMNS
+from s2sw.schemas.tables import Row
 
 MEMORY = "200MB"
 THREADS = 2

@@ -8,7 +8,8 @@ import duckdb
 import numpy as np
 
 from s2sw.pipeline.review.filters import ORDERS, Condition, FilterError, Filters
-from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.review.queries import rows_of
+from s2sw.schemas.tables import Row
 
 PAGE = 48  # slices of a page; divisible by 2, 3, 4 and 6 columns
 BINS = 10_000  # fine bins of scores over 0..1

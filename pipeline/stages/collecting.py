@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.outcomes import Reason, Status, status_of
-
-Row = dict[str, Any]
+from s2sw.schemas.tables import Row
 
 
 @dataclass(frozen=True)

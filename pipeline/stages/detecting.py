@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,7 @@ from s2sw.pipeline.privacy.redaction import withheld
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.storage import StorageSettings
-
-Row = dict[str, Any]
+from s2sw.schemas.tables import Row
 
 
 class Detector(Protocol):

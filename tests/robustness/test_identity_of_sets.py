@@ -29,8 +29,9 @@ from s2sw.pipeline.stages.wire import DETECTED, table_of
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
 from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
 from s2sw.schemas.run_record import RunSummary
+from s2sw.schemas.tables import Row
 from tests.robustness import accounts
-from tests.support.rows import Row, end_row, slice_row
+from tests.support.rows import end_row, slice_row
 
 RESOURCES = plan_resources(ClusterSettings(workers=1), "cpu")
 REASONS = st.sampled_from([reason for reason in Reason if reason is not Reason.TIME_WINDOW])

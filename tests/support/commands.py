@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from s2sw.pipeline.results.reading import Results, Row, open_results
+from s2sw.pipeline.results.reading import Results, open_results
+from s2sw.schemas.tables import Row
 
 COMMAND = Path(sys.executable).with_name("s2sw")
 SECONDS = 180

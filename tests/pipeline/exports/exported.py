@@ -9,9 +9,10 @@ from s2sw.pipeline.exports.formats import FORMATS, page_format
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.privacy.private_dir import Inside
-from s2sw.pipeline.results.reading import Row, open_results
+from s2sw.pipeline.results.reading import open_results
 from s2sw.pipeline.results.sources import Sources
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import Row
 from tests.support.screened import Screened
 
 

@@ -22,10 +22,11 @@ from s2sw.pipeline.stages.decoding import decoded_table
 from s2sw.pipeline.stages.detecting import Detector, DetectSettings, DetectStage
 from s2sw.pipeline.stages.wire import DETECTED, END
 from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.tables import Row
 from tests.support.archives import texture
 from tests.support.meeting_detector import AT_ONCE, MeetingDetector
 from tests.support.null_stages import SIDE, NullDetector
-from tests.support.rows import Row, end_row
+from tests.support.rows import end_row
 from tests.support.small_clip import state_dict
 
 Pixels = NDArray[np.uint8]

@@ -1,0 +1,23 @@
+"""What Ray reads from the environment when it is imported."""
+
+import os
+
+FIXED = {
+    # no usage reports, and a closed port of this machine as their address: on some clusters it posts that
+    # they are off (Ray 2.60)
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
+}
+DEFAULTS = {
+    # its C++ parts write to stderr what is no matter for a user; set it to debug
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    # workers without a GPU of their own must not see the others'
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare_environment() -> None:
+    """Set it in this process, before Ray is imported."""
+    os.environ.update(FIXED)
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
