@@ -18,7 +18,8 @@ import torch
 
 from benchmarks.detector_speed import SIDE, make_bundle
 from s2sw.model import load_detector
-from s2sw.pipeline.stages.detecting import DetectSettings, DetectStage
+from s2sw.pipeline.stages.detect_settings import DetectSettings
+from s2sw.pipeline.stages.detecting import DetectStage
 from s2sw.pipeline.stages.wire import decoded_table
 
 TABLES = 8

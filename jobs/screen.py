@@ -123,7 +123,8 @@ def run(config: Any, quiet: bool = False) -> int:
         job = prepare(config)
     from s2sw.connectors.dicom.codecs import missing_codecs
     from s2sw.pipeline.reports.summary_text import print_summary
-    from s2sw.pipeline.run.run import RunFailedError, screen
+    from s2sw.pipeline.run.executor import RunFailedError
+    from s2sw.pipeline.run.run import screen
 
     for missing in missing_codecs():
         warn(f"not installed, objects that need it will be quarantined: {missing}")
@@ -146,7 +147,7 @@ def run(config: Any, quiet: bool = False) -> int:
 def _problem(error: Exception, config: Any) -> str:
     """Say what went wrong; in private mode nothing that may quote an object or its address."""
     from s2sw.pipeline.privacy.redaction import describe
-    from s2sw.pipeline.run.run import RunFailedError
+    from s2sw.pipeline.run.executor import RunFailedError
 
     if isinstance(error, RunFailedError):
         return str(error)

@@ -45,6 +45,16 @@ class ClusterSettings(Strict):
     decode_memory: Count = Field(2 << 30, description="bytes reserved for one decode task on a cluster")
     object_store: Count | None = Field(None, description="bytes of the local object store")
     temp_dir: LocalPath | None = Field(None, description="folder for Ray's session and spill files")
+    ray_from: Count = Field(
+        256,
+        description="objects from which a Ray is started on this machine; below, a few processes screen them",
+    )
+    give_up_after: int = Field(
+        16,
+        ge=0,
+        le=LARGEST,
+        description="end the run when so many groups or objects fail before any lives; 0: never",
+    )
 
 
 class PartSettings(Strict):

@@ -67,8 +67,8 @@ def forbid_core_dumps() -> None:
 
 
 @contextlib.contextmanager
-def local_ray_environment(temporary: Path) -> Iterator[None]:
-    """Set what the processes of a local Ray inherit: no id key, and one folder for whatever is temporary."""
+def local_environment(temporary: Path) -> Iterator[None]:
+    """Set what processes that are started here inherit: no id key, and one folder for temporary files."""
     changes = {**OFFLINE, LOOPBACK_RAY: "0", "TMPDIR": str(temporary), KEY_ENV: None}
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)

@@ -13,6 +13,8 @@ DEFAULTS = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     # workers without a GPU of their own must not see the others'
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # where memory is too small, tasks would be killed and tried again without end (Ray 2.60: -1)
+    "RAY_task_oom_retries": "3",
 }
 
 

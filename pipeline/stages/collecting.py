@@ -22,6 +22,8 @@ class FinishedObject:
     attempts: int
     slices: list[Row] = field(default_factory=list)
     uids: Sequence[bytes] = ()
+    words: str = ""
+    """Why the detector failed on it, in our own words."""
 
 
 @dataclass
@@ -91,4 +93,5 @@ class Collector:
             uids = state.end["uids"] or ()
             return FinishedObject(number, Status.SCREENED, None, decoder, attempts, slices, uids)
         reason = Reason(reason)
-        return FinishedObject(number, status_of(reason), reason, decoder, attempts)
+        words = next((row["failure"] for row in slices if row["failure"]), "")
+        return FinishedObject(number, status_of(reason), reason, decoder, attempts, words=words)

@@ -27,6 +27,7 @@ _END = [
 _SCORES = [
     *(SLICES.field(name).with_nullable(True) for name in DETECT_COLUMNS),
     pa.field("detect_seconds", pa.float32()),
+    pa.field("failure", pa.string()),  # why the detector failed on a slice, in our own words
 ]
 
 # the views of a slice, the whole and then its tiles: uint8 (1 + tiles, side, side), (..., 3) where coloured

@@ -19,7 +19,8 @@ import torch
 from s2sw.pipeline.ledger.process_mark import process_mark
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.resources import plan_resources
-from s2sw.pipeline.run.session import FOLDER_PREFIX, OWNER, ray_session, wipe_abandoned
+from s2sw.pipeline.run.session import ray_session
+from s2sw.pipeline.run.session_folder import FOLDER_PREFIX, OWNER, wipe_abandoned
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 

@@ -19,7 +19,8 @@ from s2sw.model.detectors.contract import Detection
 from s2sw.model.maps import MapLayer
 from s2sw.pipeline.imaging.tiles import shrunk, views
 from s2sw.pipeline.stages.decoding import decoded_table
-from s2sw.pipeline.stages.detecting import Detector, DetectSettings, DetectStage
+from s2sw.pipeline.stages.detect_settings import Detector, DetectSettings
+from s2sw.pipeline.stages.detecting import DetectStage
 from s2sw.pipeline.stages.wire import DETECTED, END
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.tables import Row
