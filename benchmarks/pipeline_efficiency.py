@@ -95,7 +95,7 @@ def screen_seconds(kind: type[RayExecutor], folder: Path, count: int) -> float:
         executor = kind(config.cluster, resources, [])
         if isinstance(executor, NullDetect):
             executor.grid = job.record.grid
-        summary = ScreeningRun(job, resources, quiet=True, make_executor=lambda _: executor).execute()
+        summary = ScreeningRun(job, resources, make_executor=lambda _: executor).execute()
         assert summary.by_status["screened"] == count
         return time.monotonic() - started
 

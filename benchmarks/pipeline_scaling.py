@@ -54,7 +54,7 @@ def measure(objects: int, slices: int, folder: Path) -> RunSummary:
     resources = plan_resources(config.cluster, "cpu")
     executor = NullStages(config.cluster, resources, [])
     executor.slices = slices
-    run = ScreeningRun(job, resources, quiet=True, make_executor=lambda _: executor)
+    run = ScreeningRun(job, resources, make_executor=lambda _: executor)
     with MemoryWatch() as watch:
         summary = run.execute()
     assert summary.by_status["screened"] == objects, (summary.by_status, summary.reasons)

@@ -20,6 +20,8 @@ from s2sw.jobs import (
     train_embedded,
 )
 from s2sw.jobs.errors import one_line_errors
+from s2sw.jobs.logs import configure_logs
+from s2sw.jobs.streams import shield_streams
 
 app = typer.Typer(
     name="s2sw",
@@ -47,8 +49,15 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")
 
 
+@app.callback()
+def _ready() -> None:
+    """Give every command its log."""
+    configure_logs()
+
+
 def main() -> None:
     """Run the command line."""
+    shield_streams()
     app()
 
 

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
-from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import MEANING, Reveal
 

@@ -1,26 +1,13 @@
 """How commands that read results are told where these lie: an output, or the job file that wrote them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from s2sw.jobs.configuration import build_results_config, is_configuration
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.schemas.config import ResultsConfig
-
-ResultsArgument = Annotated[
-    str, typer.Argument(help="Folder or s3://bucket/prefix with results, or the job file that wrote them.")
-]
-EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint-url", help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-]
-PrivateOption = Annotated[
-    str | None,
-    typer.Option("--private-dir", help="Folder of the id key and the crosswalk.  [default: ~/.s2sw]"),
-]
 
 
 def results_config(

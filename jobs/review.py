@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, fail
-from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

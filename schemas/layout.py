@@ -84,6 +84,11 @@ def record_name(run_id: str) -> str:
     return f"{RUNS_FOLDER}/{run_id}{_RECORD}"
 
 
+def log_name(run_id: str) -> str:
+    """Return the name of a run's log."""
+    return f"{RUNS_FOLDER}/{run_id}.log"
+
+
 def run_ids(names: Iterable[str]) -> list[str]:
     """Return the ids of the runs whose records are among these names, oldest first."""
     found = (PurePosixPath(name) for name in names)

@@ -9,8 +9,8 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 """From top to bottom; folders of one line do not import each other."""
 ROOMS = {
     "pipeline": (
-        "exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training", "stages",
-        "imaging listing pages privacy",
+        "exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training",
+        "checks stages", "imaging listing pages privacy",
     ),
     "model": (
         "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",

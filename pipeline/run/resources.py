@@ -1,9 +1,11 @@
 """What a run may use of a machine or cluster."""
 
-import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2sw.pipeline.checks.machine import allow_open_files, free_bytes, limits
+from s2sw.pipeline.checks.needs import Fitted, fit
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
@@ -76,7 +78,13 @@ def plan_resources(
 
 def machine_cores(settings: ClusterSettings) -> int:
     """Return the CPU cores of this machine that a run may use."""
-    return settings.workers or os.cpu_count() or 1
+    return settings.workers or limits().cores
+
+
+def fit_to_machine(cluster: ClusterSettings, weights: int) -> Fitted:
+    """Return settings for what this machine has now. weights: bytes. Raises FailedError as ``needs.fit``."""
+    allow_open_files()
+    return fit(cluster, weights, limits(), free_bytes(Path(cluster.temp_dir or tempfile.gettempdir())))
 
 
 def machine_gpus() -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from s2sw.model.bundles.record import WEIGHTS
 from s2sw.model.precision import Precision
+from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
@@ -28,21 +30,27 @@ from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.metrics import MetricsFile
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
-from s2sw.pipeline.run.resources import Resources, plan_resources
+from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
+from s2sw.pipeline.run.run_log import RunLog
 from s2sw.pipeline.run.session_folder import wipe_abandoned
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
 from s2sw.schemas.config import run_fingerprint
-from s2sw.schemas.layout import DEFERRED_FILE, record_name
+from s2sw.schemas.layout import DEFERRED_FILE, log_name, record_name
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary, record_bytes
+
+log = logging.getLogger(__name__)
 
 SMALL_BYTES = 512 << 20  # stored bytes of what is left to do, up to which a run needs no Ray
 
 
-def screen(job: Job, quiet: bool = False) -> RunSummary:
-    """Screen what is not done yet and return the summary, which is also in ``runs/RUN.json``."""
+def screen(job: Job, live: bool = False) -> RunSummary:
+    """Screen what is not done yet and return the summary, which is also in ``runs/RUN.json``.
+
+    live: draw a bar on standard error.
+    """
     wipe_abandoned(job.config.cluster)
     with contextlib.ExitStack() as stack:
         if job.config.cluster.address:
@@ -50,8 +58,11 @@ def screen(job: Job, quiet: bool = False) -> RunSummary:
 
             stack.enter_context(ray_session(job.config.cluster))
         size = (job.bundle / WEIGHTS).stat().st_size
-        resources = plan_resources(job.config.cluster, job.config.device, size, job.config.precision)
-        return ScreeningRun(job, resources, quiet).execute()
+        fitted = fit_to_machine(job.config.cluster, size)
+        for words in fitted.words:
+            log.warning("%s", words)
+        resources = plan_resources(fitted.cluster, job.config.device, size, job.config.precision)
+        return ScreeningRun(job, resources, live, fitted=fitted).execute()
 
 
 class ScreeningRun:
@@ -61,17 +72,22 @@ class ScreeningRun:
         self,
         job: Job,
         resources: Resources,
-        quiet: bool,
+        live: bool = False,
         make_executor: Callable[[Todo], Executor] | None = None,
+        fitted: Fitted | None = None,
     ) -> None:
-        """make_executor: gives what runs the passes, instead of Ray or processes as fits the to-do list."""
+        """live: as of ``screen``. fitted: the settings of the cluster that this machine can carry.
+
+        make_executor: gives what runs the passes, instead of Ray or processes as fits the to-do list.
+        """
         self._job, self._make_executor = job, make_executor
+        self._fitted = fitted or Fitted(job.config.cluster)
         self._config = job.config
         self._resources = resources
         self._tally = Tally()
         self._open_bytes = 0
         self._timeline = Timeline()
-        self._display = ProgressDisplay(self._tally, quiet)
+        self._display = ProgressDisplay(self._tally, live)
         self._interruption = Interruption()
         self._state = job.inside.open_state(job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
@@ -125,8 +141,10 @@ class ScreeningRun:
         run_id, output = self.summary.run_id, self._job.output
         bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
         self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
+        run_log = RunLog()
         try:
-            yield
+            with run_log:
+                yield
             self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
         except KeyboardInterrupt:  # before anything was taken up
             self.summary.interrupted, self.summary.outcome = True, "interrupted"
@@ -138,6 +156,7 @@ class ScreeningRun:
             self.summary.finished = _now()
             document = record_bytes(self.summary, self._config, versions())
             output.write(record_name(run_id), document)
+            output.write(log_name(run_id), run_log.document())
             self._audit.append(self.summary.outcome, run_id, end_facts(self.summary, document))
 
     def _precision(self) -> Precision:
@@ -198,10 +217,11 @@ class ScreeningRun:
 
     def _executor(self, todo: Todo) -> Executor:
         """Return Ray, or for few objects a few processes: starting Ray takes longer than screening them."""
-        cluster, resources = self._config.cluster, self._resources
+        cluster, resources = self._fitted.cluster, self._resources
         if self._make_executor is not None:
             return self._make_executor(todo)
-        if cluster.address is None and todo.objects < cluster.ray_from and self._open_bytes <= SMALL_BYTES:
+        small = todo.objects < cluster.ray_from and self._open_bytes <= SMALL_BYTES
+        if cluster.address is None and (small or self._fitted.small_only):
             from s2sw.pipeline.run.process_executor import ProcessExecutor
 
             return ProcessExecutor(cluster, resources)

@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from s2sw.pipeline.checks.needs import OBJECTS
 from s2sw.pipeline.privacy.environment import local_environment
 from s2sw.pipeline.run.ray_private import (
     IsolatedJobConfig,
@@ -21,8 +22,6 @@ from s2sw.pipeline.run.ray_private import (
 from s2sw.pipeline.run.resources import machine_cores
 from s2sw.pipeline.run.session_folder import session_folder, temporary_in
 from s2sw.schemas.config import ClusterSettings
-
-OBJECT_STORE_BYTES = 2 << 30
 
 
 @contextlib.contextmanager
@@ -72,7 +71,7 @@ def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
         # detectors and decoders may fill the cores each: the operating system balances them better than a
         # fixed split, whichever of the two is the bottleneck
         "num_cpus": 2 * cores,
-        "object_store_memory": settings.object_store or OBJECT_STORE_BYTES,
+        "object_store_memory": settings.object_store or OBJECTS,
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.ERROR,

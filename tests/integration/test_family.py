@@ -62,7 +62,7 @@ def screened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     def run(name: str) -> RunSummary:
         job = prepare(configs[name])
-        return ScreeningRun(job, plan_resources(CLUSTER, "cpu"), quiet=True).execute()
+        return ScreeningRun(job, plan_resources(CLUSTER, "cpu")).execute()
 
     first = {name: run(name) for name in configs}
     again = {name: run(name) for name in configs}

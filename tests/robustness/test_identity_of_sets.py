@@ -179,7 +179,7 @@ def run(
     output = MortalOutput(root / "out", life.dies_at, life.after)
     job = Job(config, root, record, output, Inside(root / "private"), None)
     executor = Schedule(plan, schedule, life)
-    executor.run = ScreeningRun(job, RESOURCES, quiet=True, make_executor=lambda _: executor)
+    executor.run = ScreeningRun(job, RESOURCES, make_executor=lambda _: executor)
     try:
         return executor.run.execute()
     finally:  # the process of a killed driver would be dead; that of the tests is not
