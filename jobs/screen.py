@@ -1,6 +1,8 @@
 """``s2sw screen``: screen an archive into Parquet."""
 
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +58,10 @@ def command(
     `s2sw screen nightly.yaml`
     """
     given = {name: value for name, value in locals().items() if name in KEYS}
-    raise typer.Exit(run(_configuration(source, given, flag), quiet, verbose, log_format))
+    code = run(_configuration(source, given, flag), quiet, verbose, log_format)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is over: its exit code stays
+    raise typer.Exit(code)
 
 
 KEYS = {

@@ -65,7 +65,8 @@ def speed_line(summary: RunSummary) -> str:
     screening = summary.seconds.get("screen", 0.0)
     if not screening:
         if summary.by_status.get(Status.DEFERRED):
-            return "The time window was over before anything was taken up"
+            cause = "Stopped" if summary.interrupted else "The time window was over"
+            return f"{cause} before anything was taken up"
         return f"Nothing was left to do ({summary.seconds.get('total', 0.0):.1f} s)"
     return (
         f"{summary.slices} slices in {screening:.1f} s: {summary.slices / screening:.1f} slices/s, "

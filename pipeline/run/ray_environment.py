@@ -1,6 +1,9 @@
 """What Ray reads from the environment when it is imported."""
 
 import os
+import re
+
+from s2sw.schemas.errors import UserError
 
 FIXED = {
     # no usage reports, and a closed port of this machine as their address: on some clusters it posts that
@@ -16,6 +19,22 @@ DEFAULTS = {
     # where memory is too small, tasks would be killed and tried again without end (Ray 2.60: -1)
     "RAY_task_oom_retries": "3",
 }
+
+
+_NUMBERS = re.compile(
+    r"RAY_[a-z][a-z0-9_]*_(?:ms|s|us|seconds|bytes|mb|size|count|retries|threshold|num|interval)"
+)
+"""Settings of Ray's C++ parts whose values are numbers, by their names: the parts abort on any other value."""
+
+
+def check_variables() -> None:
+    """Raise UserError, naming the variable, for a value that Ray would abort on without a word."""
+    for name, value in os.environ.items():
+        if _NUMBERS.fullmatch(name):
+            try:
+                float(value)
+            except ValueError:
+                raise UserError(f"{name}: {value!r} is no number; Ray cannot start with it") from None
 
 
 def prepare_environment() -> None:

@@ -13,7 +13,7 @@ from typing_extensions import override
 from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup, RunFailedError, words_of
 from s2sw.pipeline.run.ray_private import lost_blocks
 from s2sw.pipeline.run.resources import Resources
-from s2sw.pipeline.run.session import check_shared, ray_session
+from s2sw.pipeline.run.session import check_shared, started
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.detecting import DetectActor
 from s2sw.schemas.config import ClusterSettings
@@ -46,7 +46,7 @@ class RayExecutor(Executor):
             except ValueError as error:
                 raise RunFailedError(str(error)) from error
         else:
-            self._stack.enter_context(ray_session(self._cluster))
+            self._stack.enter_context(started(self._cluster))
         return self
 
     def __exit__(self, *_: object) -> None:

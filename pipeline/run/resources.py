@@ -1,11 +1,11 @@
 """What a run may use of a machine or cluster."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from s2sw.pipeline.checks.machine import allow_open_files, free_bytes, limits
 from s2sw.pipeline.checks.needs import Fitted, fit
+from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
@@ -84,7 +84,7 @@ def machine_cores(settings: ClusterSettings) -> int:
 def fit_to_machine(cluster: ClusterSettings, weights: int) -> Fitted:
     """Return settings for what this machine has now. weights: bytes. Raises FailedError as ``needs.fit``."""
     allow_open_files()
-    return fit(cluster, weights, limits(), free_bytes(Path(cluster.temp_dir or tempfile.gettempdir())))
+    return fit(cluster, weights, limits(), free_bytes(temporary_root(cluster.temp_dir)))
 
 
 def machine_gpus() -> int:

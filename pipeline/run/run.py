@@ -54,9 +54,9 @@ def screen(job: Job, live: bool = False) -> RunSummary:
     wipe_abandoned(job.config.cluster)
     with contextlib.ExitStack() as stack:
         if job.config.cluster.address:
-            from s2sw.pipeline.run.session import ray_session
+            from s2sw.pipeline.run.session import started
 
-            stack.enter_context(ray_session(job.config.cluster))
+            stack.enter_context(started(job.config.cluster))
         size = (job.bundle / WEIGHTS).stat().st_size
         fitted = fit_to_machine(job.config.cluster, size)
         for words in fitted.words:
@@ -123,13 +123,14 @@ class ScreeningRun:
         """Make all steps. Raises LeaseHeldError if another run works on the output."""
         try:
             with (
-                self._lease, self._metrics, self._recorded(), self._interruption, self._display,
+                self._interruption, self._lease, self._metrics, self._recorded(), self._display,
                 self._timed("total"),
             ):  # fmt: skip
                 todo = self._list()
                 self._screen(todo)
                 with self._interruption.held():
                     self._account()
+                    self._interruption.let_finish()
         finally:
             self._sets.close()
             self._state.clear()

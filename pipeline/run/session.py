@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from s2sw.pipeline.checks.needs import OBJECTS
 from s2sw.pipeline.privacy.environment import local_environment
+from s2sw.pipeline.run.executor import RunFailedError
+from s2sw.pipeline.run.ray_environment import check_variables
 from s2sw.pipeline.run.ray_private import (
     IsolatedJobConfig,
     few_processes,
@@ -22,6 +26,50 @@ from s2sw.pipeline.run.ray_private import (
 from s2sw.pipeline.run.resources import machine_cores
 from s2sw.pipeline.run.session_folder import session_folder, temporary_in
 from s2sw.schemas.config import ClusterSettings
+from s2sw.schemas.errors import UserError
+
+ANSWER_SECONDS = 10.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@contextlib.contextmanager
+def started(settings: ClusterSettings) -> Iterator[None]:
+    """As ``ray_session``; whatever keeps Ray from starting is a RunFailedError, in one line that says why."""
+    check_variables()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(ray_session(settings))
+        except (UserError, RunFailedError):
+            raise
+        except Exception as error:
+            where = f"the cluster at {settings.address}" if settings.address else "Ray on this machine"
+            raise RunFailedError(f"{where} cannot be used: {_cause(error)}") from error
+        yield
+
+
+def _cause(error: Exception) -> str:
+    """Return why Ray did not start, in one line; its messages name addresses and settings, no objects."""
+    if isinstance(error, ray.exceptions.AuthenticationError):
+        return (
+            "it wants a token; give it by RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH (`ray get-auth-token` there)"
+        )
+    text = " ".join(_COLOURS.sub("", str(error)).split())
+    first = text.split(". ")[0]
+    return f"{first or type(error).__name__}; `s2sw doctor` checks what it needs"
+
+
+def check_answers(address: str) -> None:
+    """Raise RunFailedError soon where nobody listens at a cluster's address; Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():  # "auto", or a name that Ray resolves itself
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "no answer"
+        raise RunFailedError(
+            f"cluster.address: nobody answers at {address} ({why}); check it, and that the head is up"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -32,6 +80,7 @@ def ray_session(settings: ClusterSettings) -> Iterator[None]:
     removed at the end.
     """
     if settings.address:
+        check_answers(settings.address)
         with signals_left_alone():
             ray.init(
                 address=settings.address,

@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ClusterSettings
 
 FOLDER_PREFIX = "s2sw-"
-
-
 OWNER = "owner.json"
-
-
 REMADE_SECONDS = 10.0
 """A folder that is so old and has no owner is not being made."""
 
@@ -26,7 +23,7 @@ REMADE_SECONDS = 10.0
 def session_folder(settings: ClusterSettings) -> Iterator[Path]:
     """Make the folder for one run, readable by its owner only, and remove it with all that is in it."""
     wipe_abandoned(settings)
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temporary_root(settings.temp_dir)))
     (folder / OWNER).write_text(json.dumps(process_mark()))
     temporary_in(folder).mkdir(mode=0o700)
     try:
@@ -42,8 +39,8 @@ def temporary_in(folder: Path) -> Path:
 
 
 def wipe_abandoned(settings: ClusterSettings) -> None:
-    """Remove what killed runs left behind: their sessions may hold pixels."""
-    for folder in Path(settings.temp_dir or tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+    """Remove what killed runs left behind: their sessions may hold pixels. Raises UserError."""
+    for folder in temporary_root(settings.temp_dir).glob(f"{FOLDER_PREFIX}*"):
         if _is_abandoned(folder):
             _remove(folder)
 
