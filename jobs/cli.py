@@ -18,6 +18,7 @@ from s2sw.jobs import (
     threshold,
     train,
     train_embedded,
+    verify,
 )
 from s2sw.jobs.errors import one_line_errors
 from s2sw.jobs.logs import configure_logs
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "review": review.command,
     "export": export.command,
     "threshold": threshold.command,
+    "verify": verify.command,
     "evaluate": evaluate.command,
     "train": train.command,
     "train-embedded": train_embedded.command,

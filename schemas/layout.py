@@ -15,6 +15,8 @@ OBJECTS_FOLDER = "objects"
 RUNS_FOLDER = "runs"
 AUDIT_FOLDER = "audit"
 DECISIONS_FOLDER = "decisions"
+SET_ASIDE_FOLDER = "set-aside"
+"""Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
 FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER)
 TABLE_FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER)
 PARTITIONS = ("date", "site")

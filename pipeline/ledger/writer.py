@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.parquet import parquet_bytes
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas import layout
@@ -100,7 +101,7 @@ class Writer:
 
 def sweep_orphans(output: OutputFolder) -> list[str]:
     """Remove slices parts without an objects part, and temporary files; return the parts' names."""
-    _, _, orphans = layout.committed_and_orphans(output.names(SLICES_FOLDER), output.names(OBJECTS_FOLDER))
+    orphans = committed(output).orphans
     for name in orphans:
         output.delete(name)
     for folder in layout.FOLDERS:

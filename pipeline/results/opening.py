@@ -9,6 +9,7 @@ import pyarrow as pa
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.s3 import is_s3
+from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
@@ -19,6 +20,12 @@ def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
     if not is_s3(output) and not Path(output).is_dir():
         raise ReportError(f"no such output: {output} is not a folder")
     return open_output(output, storage)
+
+
+def damaged_parts(output: OutputFolder) -> list[str]:
+    """Return the names of parts that no reader can open. Raises ReportError."""
+    with readable(output):
+        return committed(output).damaged
 
 
 @contextlib.contextmanager

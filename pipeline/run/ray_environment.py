@@ -24,7 +24,7 @@ DEFAULTS = {
 _NUMBERS = re.compile(
     r"RAY_[a-z][a-z0-9_]*_(?:ms|s|us|seconds|bytes|mb|size|count|retries|threshold|num|interval)"
 )
-"""Settings of Ray's C++ parts whose values are numbers, by their names: the parts abort on any other value."""
+"""Settings of Ray's C++ parts whose values are numbers, by their names: they abort on any other value."""
 
 
 def check_variables() -> None:
@@ -34,7 +34,7 @@ def check_variables() -> None:
             try:
                 float(value)
             except ValueError:
-                raise UserError(f"{name}: {value!r} is no number; Ray cannot start with it") from None
+                raise UserError(f"{name}: {value!r} is no number: Ray would abort") from None
 
 
 def prepare_environment() -> None:
