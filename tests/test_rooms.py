@@ -9,7 +9,7 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 """From top to bottom; folders of one line do not import each other."""
 ROOMS = {
     "pipeline": (
-        "exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training",
+        "doctor exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training",
         "checks stages", "imaging listing pages privacy",
     ),
     "model": (

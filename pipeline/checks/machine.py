@@ -10,6 +10,7 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+GIB = 1 << 30
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (looked at, not written to)
 
 

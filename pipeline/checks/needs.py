@@ -6,7 +6,7 @@ The figures are proportional set sizes measured with the embedded detector, roun
 
 from dataclasses import dataclass
 
-from s2sw.pipeline.checks.machine import Limits
+from s2sw.pipeline.checks.machine import GIB, Limits
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import FailedError
 
@@ -122,4 +122,4 @@ def _enough(there: int | None, needed: int) -> bool:
 
 
 def _in_gib(size: int | None) -> str:
-    return f"{(size or 0) / (1 << 30):.1f} GiB"
+    return f"{(size or 0) / GIB:.1f} GiB"

@@ -74,7 +74,10 @@ def refuse_other_key(output: OutputFolder, key: bytes | None) -> None:
     try:
         before = _parse(output.read(names[-1])).get("key_id")
     except ValueError as error:
-        raise AuditError(f"{names[-1]}: {error}") from None
+        raise AuditError(
+            f"{names[-1]} is damaged ({error}), and it says which key made the ids: restore it from a copy, "
+            "or name another output; `s2sw audit verify` tells more"
+        ) from None
     now = key_id(key) if key else None
     if before != now:
         raise AuditError(

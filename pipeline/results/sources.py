@@ -4,6 +4,7 @@ Results name objects by their ids. The crosswalk, which stays with whoever scree
 open mode the results' own address does, and the id itself tells whether the object is still the same.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -25,6 +26,8 @@ from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import MANIFEST
+
+log = logging.getLogger(__name__)
 
 FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
 
@@ -54,8 +57,12 @@ class Crosswalk:
         if not files:
             return {}
         query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
-        with duckdb.connect(config={"threads": 1}) as connection:
-            rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
+        try:
+            with duckdb.connect(config={"threads": 1}) as connection:
+                rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
+        except (duckdb.Error, KeyError):
+            log.warning("%s", f"the crosswalk of run {run_id} in the private folder is damaged")
+            return {}
         return {row.pop("object_id"): StoredObject(**row) for row in rows.to_pylist()}
 
 
