@@ -109,6 +109,15 @@ class ResultsConfig(Strict):
     )
     storage: StorageSettings = StorageSettings()
 
+    @field_validator("output")
+    @classmethod
+    def _utf_8(cls, output: str) -> str:
+        try:
+            output.encode()
+        except UnicodeEncodeError:
+            raise ValueError("its name is no UTF-8, and programs that read Parquet need that") from None
+        return output
+
 
 class ScreenConfig(ResultsConfig):
     """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""

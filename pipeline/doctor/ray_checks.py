@@ -14,7 +14,7 @@ TRIED = "2.60"
 
 
 def ray_checks(cluster: ClusterSettings, start: bool = True) -> Iterator[Check]:
-    """Yield what can be said of Ray. start: start one on this machine, or connect to the configured cluster."""
+    """Yield what can be said of Ray. start: start one here, or connect to the configured cluster."""
     version = importlib.metadata.version("ray")
     if version.startswith(f"{TRIED}."):
         yield Check("Ray", version)
