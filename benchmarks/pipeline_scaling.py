@@ -50,7 +50,7 @@ def measure(objects: int, slices: int, folder: Path) -> RunSummary:
     source.mkdir(parents=True)
     (source / "one").touch()
     config = ScreenConfig(source=str(source), output=str(folder / "out"), private_dir=str(folder / "private"))
-    job = replace(prepare(config), objects=lambda _: listed(objects))
+    job = replace(prepare(config), objects=lambda *_: listed(objects))
     resources = plan_resources(config.cluster, "cpu")
     executor = NullStages(config.cluster, resources, [])
     executor.slices = slices

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
-from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
+from s2sw.jobs.options import EndpointOption, FingerprintOption, PrivateOption, ResultsArgument
 from s2sw.jobs.reading import open_output, results_config
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import MEANING, Reveal
@@ -46,6 +46,7 @@ def command(
         list[Reveal] | None,
         typer.Option(help="Let the export hold this; may be repeated.", show_default=False),
     ] = None,
+    fingerprint: FingerprintOption = None,
     private_dir: PrivateOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -70,7 +71,7 @@ def command(
 
     from s2sw.pipeline.exports.exporting import Choice
 
-    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()))
+    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()), fingerprint)
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
     try:

@@ -57,6 +57,10 @@ MetricsOption = Annotated[
 FlagOption = Annotated[
     Path | None, typer.Option(help="Flagging thresholds that `s2sw threshold` wrote.  [default: none]")
 ]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option(help="First digits of the settings' fingerprint.  [default: those of the newest run]"),
+]
 ResultsArgument = Annotated[
     str, typer.Argument(help="Folder or s3://bucket/prefix with results, or the job file that wrote them.")
 ]

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.connectors.storage.objects import list_objects, stat_object
+from s2sw.connectors.storage.objects import stat_object
 from s2sw.model.bundles.record import read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.ledger.audit import refuse_other_key
+from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.schemas.config import ScreenConfig
@@ -28,7 +29,7 @@ def place_checks(config: ScreenConfig) -> Iterator[Check]:
 
 
 def _source(config: ScreenConfig) -> Check:
-    first = next(list_objects(config.source, config.storage, skip=config.output), None)
+    first = next(listing(config), None)
     if first is None:
         return failed("source", f"{config.source} holds no files", "check the address")
     return Check("source", f"{config.source} can be listed")
@@ -76,8 +77,8 @@ def _bundle(config: ScreenConfig) -> Check:
 
 
 def _key(config: ScreenConfig) -> Check:
+    key = Inside.of(config.private_dir).key() if config.private else None
+    refuse_other_key(open_output(config.output, config.storage), config.private, key)
     if not config.private:
         return Check("id key", "none in open mode")
-    key = Inside.of(config.private_dir).key()
-    refuse_other_key(open_output(config.output, config.storage), key)
     return Check("id key", f"key {key_id(key)}" if key else "none yet: the first run makes one")

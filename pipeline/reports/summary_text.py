@@ -25,6 +25,9 @@ def print_summary(summary: RunSummary, config: ScreenConfig, console: Console | 
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(summary.reasons.items()))
         console.print(f"Reasons in this run: {reasons}")
     console.print(accounting_line(summary))
+    if summary.left_out:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(summary.left_out.items()))
+        console.print(f"Files in the source that s2sw wrote itself are left out: {kinds}")
     console.print(speed_line(summary))
     console.print(detector_line(summary.bundle))
     console.print(

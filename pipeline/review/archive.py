@@ -11,6 +11,7 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.rule import flag_settings, threshold_sql
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results.reading import Results
+from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.pipeline.review.worklist import COLUMNS
 from s2sw.schemas.tables import Row
@@ -45,7 +46,7 @@ class Archive:
         with self._lock:
             if parts == self._parts:
                 return
-            connection = Results(self._output).connect()
+            connection = Results(self._output, EVERY).connect()
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
             columns = connection.table("slices").columns
             threshold = threshold_sql(flag, columns)

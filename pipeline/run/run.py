@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
 from s2sw.schemas.config import run_fingerprint
-from s2sw.schemas.layout import DEFERRED_FILE, log_name, record_name
+from s2sw.schemas.layout import DEFERRED_FILE, MARKER, log_name, record_name
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary, record_bytes
 
@@ -144,6 +145,7 @@ class ScreeningRun:
         self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
         run_log = RunLog()
         try:
+            self._job.output.create(MARKER, b"results of s2sw; no source is looked for here\n")
             with run_log:
                 yield
             self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
@@ -169,9 +171,10 @@ class ScreeningRun:
         """Freeze the listing, and write the list of what is not done."""
         self._display.phase("listing")
         self._state.clear_abandoned()
-        ids = object_ids(self._key)
+        ids, left_out = object_ids(self._key), Counter[str]()
         with self._timed("list"):
-            self.summary.listed = freeze(self._job.objects(self._config), ids, self._state.manifest)
+            self.summary.listed = freeze(self._job.objects(self._config, left_out), ids, self._state.manifest)
+        self.summary.left_out = dict(left_out)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             self._load_done()

@@ -87,7 +87,7 @@ def test_fingerprints_differ(screened: dict[str, Any]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def tables(output: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    results = open_results(output)
+    results = open_results(output, fingerprint="all")
     uris = {row["object_id"]: row["uri"] for row in results.objects().to_pylist()}
     return results.slices().to_pylist(), uris
 
