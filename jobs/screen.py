@@ -43,9 +43,6 @@ def command(
     """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
 
     The same command again continues: what is done is skipped.
-    Results: `slices/*.parquet` (a row a picture: scores, mask, token map), `objects/*.parquet` (a row a file:
-    screened, no_pixels or quarantined with a reason) and `runs/*.json` (one a run, counts that add up).
-
     Exit codes: 0 all accounted for, 1 failed, 2 bad usage or configuration, 3 deferred work remains,
     4 more quarantined than `max_quarantined` allows.
 
