@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -49,15 +50,16 @@ class DetectSettings:
     """What an actor needs to know.
 
     load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
-    torch threads on a CPU; None leaves torch's own choice. deadline: seconds since the epoch after which
-    slices are deferred instead of scored: minutes of work may lie decoded before a slow detector.
-    private: no text of an error gets out.
+    torch threads on a CPU; None leaves torch's own choice. mask_threads: masks made at once. deadline:
+    seconds since the epoch after which slices are deferred instead of scored: minutes of work may lie decoded
+    before a slow detector. private: no text of an error gets out.
     """
 
     load: Callable[[], Detector]
     threshold: float
     batch_size: int
     threads: int | None = None
+    mask_threads: int = 1
     deadline: float | None = None
     private: bool = False
 
@@ -89,6 +91,8 @@ class DetectStage:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._settings = settings
+        # NumPy lets other threads run while it computes; a GPU must not wait for the masks of large pictures
+        self._masks = ThreadPoolExecutor(settings.mask_threads) if settings.mask_threads > 1 else None
         self._detector = settings.load()
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
@@ -112,8 +116,9 @@ class DetectStage:
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
         scored = self._score([Views(self._views(pixels[i], rows[i]), rows[i]["class_name"]) for i in slices])
-        for i, scores in zip(slices, scored, strict=True):
-            rows[i].update(self._finish(rows[i], scores))
+        run = self._masks.map if self._masks else map
+        for i, finished in zip(slices, run(self._finish, [rows[i] for i in slices], scored), strict=True):
+            rows[i].update(finished)
         return table_of(rows, DETECTED)
 
     def _views(self, value: pa.LargeBinaryScalar, row: Row) -> NDArray[np.uint8]:
