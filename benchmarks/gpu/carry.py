@@ -9,6 +9,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +32,8 @@ from tests.support.tiny_clip import tiny_images
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".gpu"
 PARTS = (ROOT / ".gpu-screen-1", ROOT / ".gpu-screen-2")
+CONSTRAINTS = ROOT / "constraints.txt"
+ARCHIVE = "site.tar.xz"
 PICTURES = 200
 LIMIT = 64 << 20
 """Bytes that travel in one go, the tree among them."""
@@ -41,15 +44,13 @@ WHEELS = (
 )  # fmt: skip
 """What stages 1 to 5 import beside torch, NumPy, SciPy, Pillow, pyarrow and safetensors."""
 SCREEN_WHEELS = (
-    "aiobotocore", "aiohttp-cors", "aioitertools", "botocore", "colorful", "distlib", "duckdb", "fsspec",
-    "google-api-core", "google-auth", "googleapis-common-protos", "imagecodecs", "jmespath", "jsonschema",
-    "jsonschema-specifications", "nibabel", "opencensus", "opencensus-context", "opentelemetry-api",
-    "opentelemetry-exporter-prometheus", "opentelemetry-proto", "opentelemetry-sdk",
-    "opentelemetry-semantic-conventions", "proto-plus", "pyasn1", "pyasn1-modules", "pydicom", "pyjpegls",
-    "pylibjpeg", "pylibjpeg-openjpeg", "python-discovery", "ray", "referencing", "rpds-py", "s3fs",
-    "smart-open", "starlette", "uvicorn", "virtualenv",
+    "aiohttp-cors", "colorful", "duckdb", "fsspec", "google-api-core", "google-auth",
+    "googleapis-common-protos", "jsonschema", "jsonschema-specifications", "nibabel", "opencensus",
+    "opencensus-context", "opentelemetry-api", "opentelemetry-exporter-prometheus", "opentelemetry-proto",
+    "opentelemetry-sdk", "opentelemetry-semantic-conventions", "proto-plus", "pyasn1", "pyasn1-modules",
+    "pydicom", "pylibjpeg", "ray", "referencing", "rpds-py", "smart-open",
 )  # fmt: skip
-"""What a whole screening imports besides."""
+"""What a whole screening of JPEG files in a folder imports besides: no S3, no codecs of DICOM."""
 
 
 def main() -> None:
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--screen", action="store_true", help="also what a whole screening needs")
     args = parser.parse_args()
     gather(FOLDER, GOLDEN, PICTURES)
-    download(WHEELS, FOLDER / "wheels")
+    pip("download", WHEELS, "-d", str(FOLDER / "wheels"))
     folders = [FOLDER]
     if args.screen:
         gather_screen()
@@ -135,42 +136,32 @@ def solar_cells(count: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(Image.open(path).convert("L")) for path in some])
 
 
-def download(names: Iterable[str], folder: Path) -> None:
-    """Download wheels at the versions of constraints.txt."""
-    pinned = dict(
-        line.lower().replace("_", "-").split("==") for line in (ROOT / "constraints.txt").read_text().split()
-    )
+def pip(verb: str, names: Iterable[str], *options: str) -> None:
+    """Download or install wheels for the GPU machine, at the versions of constraints.txt."""
+    pinned = dict(line.lower().replace("_", "-").split("==") for line in CONSTRAINTS.read_text().split())
     wanted = [f"{name}=={pinned[name]}" if name in pinned else f"{name}<81" for name in names]
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-q",
-        "--no-deps",
-        "--only-binary=:all:",
-        "-d",
-        str(folder),
-    ]
+    command = [sys.executable, "-m", "pip", verb, "-q", "--no-deps", "--only-binary=:all:", *options]
     command += ["--python-version", "3.12", "--implementation", "cp"]
     command += [f"--platform={platform}_x86_64" for platform in PLATFORMS]
     subprocess.run([*command, *wanted], check=True)
 
 
 def gather_screen() -> None:
-    """Fill both parts; a wheel that does not fit into what is left of the first is cut in two."""
-    for part in PARTS:
+    """Install what a whole screening needs for the GPU machine, pack it tightly, and cut it in two.
+
+    As wheels it would be over twice the limit.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        site, packed = Path(scratch) / "site", Path(scratch) / ARCHIVE
+        pip("install", SCREEN_WHEELS, "--target", str(site), "--no-compile")
+        with tarfile.open(packed, "w:xz") as archive:
+            archive.add(site, "site")
+        data = packed.read_bytes()
+    half = -(-len(data) // 2)
+    for part, piece in zip(PARTS, (data[:half], data[half:]), strict=True):
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-    room = LIMIT - sum(path.stat().st_size for path in travelling()) - (1 << 20)
-    with tempfile.TemporaryDirectory() as scratch:
-        download(SCREEN_WHEELS, Path(scratch))
-        for wheel in sorted(Path(scratch).iterdir(), key=lambda path: -path.stat().st_size):
-            data = wheel.read_bytes()
-            for part, piece in ((PARTS[0], data[: max(0, room)]), (PARTS[1], data[max(0, room) :])):
-                if piece:
-                    (part / f"{wheel.name}.piece").write_bytes(piece)
-            room -= len(data)
+        (part / ARCHIVE).write_bytes(piece)
 
 
 def travelling() -> list[Path]:
