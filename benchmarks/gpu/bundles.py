@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from benchmarks.detector_speed import SIDE, make_bundle
@@ -84,5 +83,9 @@ def apart(one: Tensor, other: Tensor) -> dict[str, float]:
 
 def rank_correlation(one: Tensor, other: Tensor) -> float:
     """Return Spearman's correlation of two lists of scores."""
+    from scipy.stats import (
+        spearmanr,
+    )  # here: it takes as long to import as torch, and most stages need it not
+
     found: Any = spearmanr(one.numpy(), other.numpy())
     return float(found.statistic)

@@ -50,11 +50,10 @@ class SliceMaps:
     def strips(self) -> list[Strip]:
         """Return the strips, from top to bottom, in which the map is made."""
         height = max(1, STRIP_PIXELS // self.cols)
-        tops = range(0, self.rows, height)
-        return [
-            Strip(top, bottom, self._bound(top, bottom))
-            for top, bottom in ((top, min(top + height, self.rows)) for top in tops)
-        ]
+        spans = [(top, min(top + height, self.rows)) for top in range(0, self.rows, height)]
+        if len(spans) == 1 or not self._is_linear:
+            return [Strip(*span, np.inf) for span in spans]
+        return [Strip(*span, bound) for span, bound in zip(spans, self._bounds(spans), strict=True)]
 
     def part(self, strip: Strip) -> NDArray[np.float32]:
         """Return the map of one strip, float32 (some rows, cols) in 0..1.
@@ -62,7 +61,7 @@ class SliceMaps:
         Where tiles overlap their maps are averaged; the result is the larger of that and the map of the
         whole slice, since tiles find what is small and the whole finds what is large.
         """
-        whole = self._part(0, self._whole, strip.top, strip.bottom)
+        whole = self._part(0, (0, 0, self.cols, self.rows), strip.top, strip.bottom)
         return np.maximum(whole, self._tiles(strip.top, strip.bottom)) if self.boxes else whole
 
     def full(self) -> NDArray[np.float32]:
@@ -71,7 +70,7 @@ class SliceMaps:
 
     def mean(self) -> float | None:
         """Return the map's mean without making the map; None where it is no linear function of the tokens."""
-        if self.boxes or any(layer.logit for layer in self.layers):
+        if not self._is_linear:
             return None
         total = 0.0
         for layer, grid in self._grids(0):
@@ -80,8 +79,8 @@ class SliceMaps:
         return total
 
     @property
-    def _whole(self) -> Box:
-        return 0, 0, self.cols, self.rows
+    def _is_linear(self) -> bool:
+        return not self.boxes and not any(layer.logit for layer in self.layers)
 
     def _grids(self, view: int) -> Iterator[tuple[MapLayer, NDArray[np.float32]]]:
         """Yield the layers and grids of one view's token map."""
@@ -90,15 +89,18 @@ class SliceMaps:
             yield layer, tokens[start : start + layer.grid**2].reshape(layer.grid, layer.grid)
             start += layer.grid**2
 
-    def _bound(self, top: int, bottom: int) -> float:
-        """Return what no pixel of the rows exceeds: a pixel is a mean of the tokens that reach it."""
-        views = enumerate([self._whole, *self.boxes])
-        seen = [
-            sum(_reached(layer, grid, box, top, bottom) for layer, grid in self._grids(view))
-            for view, box in views
-            if max(top, box[1]) < min(bottom, box[3])
-        ]
-        return max(seen) * (1 + ROUNDING)
+    def _bounds(self, spans: list[tuple[int, int]]) -> NDArray[np.float64]:
+        """Return what no pixel of each span of rows exceeds: what the maps at the detector's own size reach.
+
+        A pixel of the slice lies between pixels of those, whatever the slice's size.
+        """
+        bounds = np.zeros(len(spans))
+        for layer, grid in self._grids(0):
+            (operator,) = axis_operators(layer, layer.side)
+            highest = (operator @ grid @ operator.T).max(axis=1)
+            near = [highest[_between(layer.side, self.rows, *span)].max() for span in spans]
+            bounds += layer.weight * np.array(near, np.float64)
+        return bounds + ROUNDING * np.abs(bounds)
 
     def _tiles(self, top: int, bottom: int) -> NDArray[np.float32]:
         total = np.zeros((bottom - top, self.cols), np.float32)
@@ -135,26 +137,10 @@ def _axis_mean(layer: MapLayer, length: int) -> NDArray[np.float64]:
     return np.asarray(operator.mean(axis=0, dtype=np.float64))
 
 
-def _reached(layer: MapLayer, grid: NDArray[np.float32], box: Box, top: int, bottom: int) -> float:
-    """Return the largest share of a pixel's value that a layer gives to the slice's rows top..bottom.
-
-    The operators take means: no weight is negative, and those of a pixel add up to one at most.
-    """
-    height = box[3] - box[1]
-    near = grid[_reaching(layer, height, max(top - box[1], 0), min(bottom - box[1], height))]
-    if layer.logit:
-        return layer.weight * float(sigmoid(near.max()))
-    return layer.weight * max(0.0, float(near.max()))
-
-
-@lru_cache(maxsize=1024)
-def _reaching(layer: MapLayer, length: int, first: int, last: int) -> slice:
-    """Return the rows of the grid that reach the pixels first..last of ``length``."""
-    rows = slice(first, last)
-    for operator in reversed(axis_operators(layer, length)):
-        touched = np.flatnonzero(operator[rows].any(axis=0))
-        rows = slice(int(touched[0]), int(touched[-1]) + 1)
-    return rows
+def _between(side: int, length: int, first: int, last: int) -> slice:
+    """Return the rows of ``side`` that the rows first..last of ``length`` are resized from, bilinearly."""
+    low, high = ((row + 0.5) * side / length - 0.5 for row in (first, last - 1))
+    return slice(max(0, int(low)), min(side, int(high) + 2))
 
 
 @dataclass(frozen=True, slots=True)
