@@ -7,7 +7,7 @@ attention and what lies between the layers stay in bf16. Hopper and newer have p
 import torch
 from torch import Tensor, nn
 
-from s2sw.model.towers.blocks import Attention
+from s2sw.model.towers.blocks import Attention, Mlp, activate
 from s2sw.model.towers.visual import VisionTower
 
 LARGEST = torch.finfo(torch.float8_e4m3fn).max
@@ -48,8 +48,17 @@ def to_float8(tower: VisionTower) -> None:
         for part, name in ((block.attn, "out_proj"), (block.mlp, "c_fc"), (block.mlp, "c_proj")):
             plain = getattr(part, name)
             setattr(part, name, Float8Linear(plain.weight, plain.bias))
-        block.attn.__class__ = Float8Attention
+        block.mlp.__class__, block.attn.__class__ = Float8Mlp, Float8Attention
         block.attn.packed = Float8Linear(block.attn.in_proj_weight, block.attn.in_proj_bias)
+
+
+class Float8Mlp(Mlp):
+    """The two layers as they are written, each a product of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (..., width) to (..., width)."""
+        out: Tensor = self.c_proj(activate(self.c_fc(x), self.activation))
+        return out
 
 
 class Float8Attention(Attention):
