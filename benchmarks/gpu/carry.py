@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ SCREEN_WHEELS = (
     "googleapis-common-protos", "jsonschema", "jsonschema-specifications", "nibabel", "opencensus",
     "opencensus-context", "opentelemetry-api", "opentelemetry-exporter-prometheus", "opentelemetry-proto",
     "opentelemetry-sdk", "opentelemetry-semantic-conventions", "proto-plus", "pyasn1", "pyasn1-modules",
-    "pydicom", "pylibjpeg", "ray", "referencing", "rpds-py", "smart-open",
+    "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "ray", "referencing", "rpds-py", "smart-open",
+    "wcwidth",
 )  # fmt: skip
 """What a whole screening of JPEG files in a folder imports besides: no S3, no codecs of DICOM."""
 
@@ -154,6 +156,9 @@ def gather_screen() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         site, packed = Path(scratch) / "site", Path(scratch) / ARCHIVE
         pip("install", SCREEN_WHEELS, "--target", str(site), "--no-compile")
+        own = site / f"s2sw-{version('s2sw')}.dist-info"  # a run's record names the version of the package
+        own.mkdir()
+        (own / "METADATA").write_text(distribution("s2sw").read_text("METADATA") or "")
         with tarfile.open(packed, "w:xz") as archive:
             archive.add(site, "site")
         data = packed.read_bytes()

@@ -41,8 +41,9 @@ class Embedded(Measuring):
                 self.attempt(f"{precision}.eager.{batch}", partial(self.rate, eager, batch))
             self.attempt(f"{precision}.graph.{self.middle}", partial(self.graph, eager, self.middle))
         self.attempt(f"kernels.{self.middle}", partial(self.kernels, eager))
-        with compiled(detector, self.options):
-            self.attempt(f"bf16.compiled.{self.batches[-1]}", partial(self.rate, eager, self.batches[-1]))
+        if not self.options.quick:  # capturing it takes longer than all the rest of a rehearsal
+            with compiled(detector, self.options):
+                self.attempt(f"bf16.compiled.{self.batches[-1]}", partial(self.rate, eager, self.batches[-1]))
         self.attempt("memory.embedded", partial(self.memory, detector))
         large = load(self.options.large_bundle, self.options, "bf16")
         self.side = large.image_size

@@ -36,10 +36,21 @@ class Float8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
         rows, scale = scaled(x.flatten(0, -2))
-        out: Tensor = torch._scaled_mm(
-            rows, self.weight.T, scale_a=scale, scale_b=self.scale, bias=self.bias, out_dtype=torch.bfloat16
-        )
-        return out.unflatten(0, x.shape[:-1])
+        product = on_gpu if x.is_cuda else written_out
+        return product(rows, scale, self.weight, self.scale, self.bias).unflatten(0, x.shape[:-1])
+
+
+def on_gpu(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """Return the product of float8 rows (M, K) and a float8 weight (N, K) in bf16, (M, N)."""
+    out: Tensor = torch._scaled_mm(
+        rows, weight.T, scale_a=row_scale, scale_b=scale, bias=bias, out_dtype=torch.bfloat16
+    )
+    return out
+
+
+def written_out(rows: Tensor, row_scale: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """Do the same in float32: on CPUs the library takes one scale for a whole tensor in some releases."""
+    return (rows.float() @ weight.float().T * row_scale * scale + bias).bfloat16()
 
 
 def to_float8(tower: VisionTower) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.gpu import parity, run
 from benchmarks.gpu.carry import GOLDEN, ROOT, gather
-from benchmarks.gpu.float8 import Float8Linear
+from benchmarks.gpu.float8 import Float8Linear, on_gpu, scaled, written_out
 from benchmarks.gpu.options import Options
 from s2sw.model.precision import multiplies_bf16
 from tests.support.bare_machine.sitecustomize import LACKING
@@ -103,3 +103,15 @@ def test_a_float8_layer_is_close_to_the_layer_that_it_replaces() -> None:
     plain = torch.nn.functional.linear(x, weight, bias)
     error = (layer(x.bfloat16()).float() - plain).norm() / plain.norm()
     assert error < 0.06  # three bits of mantissa on both sides
+
+
+def test_the_product_on_a_gpu_is_the_one_that_is_rehearsed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, row_scale = scaled(torch.randn(32, 64, generator=generator))
+    weight, scale = scaled(torch.randn(48, 64, generator=generator))
+    given = rows, row_scale, weight, scale.T.contiguous(), torch.zeros(48, dtype=torch.bfloat16)
+    try:
+        found = on_gpu(*given)
+    except RuntimeError as error:
+        pytest.skip(f"this CPU's product takes one scale a tensor: {str(error)[:60]}")
+    torch.testing.assert_close(found, written_out(*given), rtol=1e-2, atol=1e-2)
