@@ -12,7 +12,8 @@ for ((i = 1; i < $#; i++)); do
 done
 
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
-if compgen -G "$carried/wheels/*.whl" >/dev/null; then
+if ! "$python" -c 'import pycocotools, pydantic, pytorch_wavelets, zstandard' 2>/dev/null &&
+  compgen -G "$carried/wheels/*.whl" >/dev/null; then
   site=$(mktemp -d)
   trap 'rm -rf "$site"' EXIT
   "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$carried"/wheels/*.whl
