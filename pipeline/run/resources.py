@@ -15,6 +15,8 @@ move to the nodes that are left and take their last CPUs: no decode task could s
 SMALL_WEIGHTS = 256 << 20
 GPU_DRIVERS = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What the driver of a GPU leaves on Linux: NVIDIA's, AMD's, and that of Windows' subsystem."""
+MASK_THREADS = 8
+"""Threads of a GPU's actor that make masks, at most: decoding needs the other cores."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Resources:
     calls_per_actor: int
     """Batches that an actor has in hand at once. Two with a GPU: while it computes one, the actor copies the
     next one there and makes the masks of the last."""
+    mask_threads: int
+    """Masks that an actor makes at once: several for a GPU, which would wait for those of large pictures."""
 
 
 def plan_resources(
@@ -54,6 +58,7 @@ def plan_resources(
     if precision == "bf16" and not settings.address and not multiplies_bf16(device):
         raise UserError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
     cores = machine_cores(settings)
+    in_reach = max(1, int(_cluster("CPU"))) if settings.address else cores
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
     if settings.actors:
         actors = settings.actors
@@ -64,7 +69,7 @@ def plan_resources(
         actors = cores if weights_bytes <= SMALL_WEIGHTS else 1
     return Resources(
         device=device,
-        cores=max(1, int(_cluster("CPU"))) if settings.address else cores,
+        cores=in_reach,
         actors=actors,
         max_actors=settings.max_actors or actors,
         gpus_per_actor=share,
@@ -73,6 +78,7 @@ def plan_resources(
         threads=None if device == "cuda" else max(1, cores // actors),
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
         calls_per_actor=2 if device == "cuda" else 1,
+        mask_threads=max(1, min(MASK_THREADS, in_reach // actors)) if device == "cuda" else 1,
     )
 
 

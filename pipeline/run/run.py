@@ -251,6 +251,7 @@ class ScreeningRun:
             threshold=config.threshold,
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
+            mask_threads=resources.mask_threads,
             deadline=deadline,
             private=config.private,
         )

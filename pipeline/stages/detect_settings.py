@@ -46,14 +46,15 @@ class DetectSettings:
     """What an actor needs to know.
 
     load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
-    torch threads on a CPU; None leaves torch's own choice. deadline: seconds since the epoch after which
-    slices are deferred instead of scored: minutes of work may lie decoded before a slow detector.
-    private: no text of an error gets out.
+    torch threads on a CPU; None leaves torch's own choice. mask_threads: masks made at once. deadline:
+    seconds since the epoch after which slices are deferred instead of scored: minutes of work may lie decoded
+    before a slow detector. private: no text of an error gets out.
     """
 
     load: Callable[[], Detector]
     threshold: float
     batch_size: int
     threads: int | None = None
+    mask_threads: int = 1
     deadline: float | None = None
     private: bool = False

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -49,6 +50,8 @@ class DetectStage:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._settings = settings
+        # NumPy lets other threads run while it computes; a GPU must not wait for the masks of large pictures
+        self._masks = ThreadPoolExecutor(settings.mask_threads) if settings.mask_threads > 1 else None
         self._detector = settings.load()
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
@@ -72,8 +75,9 @@ class DetectStage:
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
         scored = self._score([Views(self._views(pixels[i], rows[i]), rows[i]["class_name"]) for i in slices])
-        for i, scores in zip(slices, scored, strict=True):
-            rows[i].update(self._finish(rows[i], scores))
+        run = self._masks.map if self._masks else map
+        for i, finished in zip(slices, run(self._finish, [rows[i] for i in slices], scored), strict=True):
+            rows[i].update(finished)
         return table_of(rows, DETECTED)
 
     def _views(self, value: pa.LargeBinaryScalar, row: Row) -> NDArray[np.uint8]:

@@ -34,8 +34,11 @@ Pixels = NDArray[np.uint8]
 BOXES = [(0, 0, 60, 60), (40, 0, 100, 60)]
 
 
-def detecting(load: Callable[[], Detector], batch_size: int = 3) -> DetectStage:
-    return DetectStage(DetectSettings(load, threshold=0.5, batch_size=batch_size, threads=1))
+def detecting(load: Callable[[], Detector], batch_size: int = 3, mask_threads: int = 1) -> DetectStage:
+    settings = DetectSettings(
+        load, threshold=0.5, batch_size=batch_size, threads=1, mask_threads=mask_threads
+    )
+    return DetectStage(settings)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,15 @@ def test_pixels_end_here_and_end_rows_pass(load: Callable[[], Detector]) -> None
         "status": "screened", "n_slices": 1, "decoder": "dicom",
     }  # fmt: skip
     assert end["image_score"] is None
+
+
+def test_masks_made_in_several_threads_are_the_same(load: Callable[[], Detector]) -> None:
+    side = load().image_size
+    table = decoded(side, *[(texture(40 + number, 60, number), []) for number in range(5)])
+    one, several = (
+        detecting(load, mask_threads=threads)(table).drop_columns(["detect_seconds"]) for threads in (1, 3)
+    )
+    assert one.equals(several)
 
 
 def test_a_table_of_end_rows_needs_no_detection(load: Callable[[], Detector]) -> None:
