@@ -18,4 +18,5 @@ class Lacking(MetaPathFinder):
         return None
 
 
-sys.meta_path.insert(0, Lacking())
+if __name__ == "sitecustomize":  # not where a test imports it for its names
+    sys.meta_path.insert(0, Lacking())
