@@ -1,14 +1,12 @@
 """Prompts that name the class of the object: its normal and anomalous states in templates of sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2sw.model.errors import BundleError
 from s2sw.model.prompts.handwritten import ANOMALOUS_STATES, BATCH, NORMAL_STATES, TEMPLATES
 from s2sw.model.towers.text import TextTower
 from s2sw.model.towers.tokenizer import tokens
@@ -84,21 +82,6 @@ APRIL_GAN = PromptSet(
     normalised=True,
 )
 """Source: APRIL-GAN (Chen et al., VAND workshop 2023), zero-shot winner."""
-
-
-def class_names(options: Mapping[str, Any], detector: str) -> tuple[str, ...]:
-    """Return the option class_name, a name or several, as names; raises BundleError for none or nonsense."""
-    given = options.get("class_name") or ()
-    names = (given,) if isinstance(given, str) else tuple(given)
-    if not names:
-        raise BundleError(
-            f"class_name: {detector} needs the name of what the pictures show, such as 'bottle'; "
-            "give one, or several if objects differ"
-        )
-    for name in names:
-        if not isinstance(name, str) or not name.strip() or names.count(name) > 1:
-            raise BundleError(f"class_name: {name!r} given; names must be text, and each one stand once")
-    return names
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ Sources: method, section 7, for S2SWCLIP; AnomalyCLIP (Zhou et al., ICLR 2024) a
 VAND workshop 2023) for the other detectors of the family.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s2sw.model.errors import BundleError
 
@@ -29,6 +29,11 @@ class Recipe:
     pair: float = 0.0
     pixel_object: float = 1.0
     wavelet: float = 0.0
+
+    def changed(self, epochs: int | None, batch: int | None, image_size: int | None) -> "Recipe":
+        """Return the recipe with what is given instead; image_size is that of training and bundle alike."""
+        given = {"epochs": epochs, "batch": batch, "image_size": image_size, "screen_size": image_size}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 RECIPES: dict[str, dict[str, Recipe]] = {

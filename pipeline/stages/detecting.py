@@ -3,17 +3,17 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from s2sw.model.detectors.contract import Detection
-from s2sw.model.maps import MapLayer, is_ordinary
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.maps import is_ordinary
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.privacy.environment import enter_worker
@@ -23,25 +23,6 @@ from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.storage import StorageSettings
 
 Row = dict[str, Any]
-
-
-class Detector(Protocol):
-    """The part of a detector's face that the pipeline needs."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, pixels."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes that a picture may be of; empty where the detector asks for none."""
-
-    @property
-    def map_layers(self) -> tuple[MapLayer, ...]:
-        """The grids of a token map and their ways into the full map."""
-
-    def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> Detection:
-        """Score uint8 (B, image_size, image_size, 3), each picture as one of its class."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """The commands that build, show and verify bundles."""
 
+import ast
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -7,8 +10,11 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from s2sw.jobs import build_systems, bundle, evaluate, train
+from s2sw.jobs.build_systems import declared, spelling
 from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
+from s2sw.model.detectors.registry import SYSTEMS, detector_kind
 from tests.support import small_clip
 from tests.support.archives import encoded, texture
 
@@ -84,6 +90,54 @@ def test_references_from_folders_and_from_a_query(weights, normals):
     picture = texture(50, 60, 9)[None]
     found = load_detector(weights / "out").detect(picture).family_scores
     assert found.tolist() == whole.detect(picture, ["nut"]).family_scores.tolist()
+
+
+def test_both_forms_of_the_command_are_one(weights):
+    """A system as a sub-command, and as an option in any place: the same bundle, byte for byte."""
+    common = ["--clip", str(weights / "clip.safetensors"), "--image-size", "40"]
+    own = ["--prompts", str(weights / "prompts.pth")]
+    forms = {
+        "new": ["anomalyclip", "new", *common, *own],
+        "old": ["old", *common, "--detector", "anomalyclip", *own],
+        "first": ["--detector=anomalyclip", *own, *common, "first"],
+        "last": ["last", *common, *own, "--detector", "winclip", "--detector", "anomalyclip"],
+    }
+    contents = []
+    for name, arguments in forms.items():
+        done = runner.invoke(app, ["build", *(str(weights / name) if a == name else a for a in arguments)])
+        assert done.exit_code == 0, done.output
+        contents.append({path.name: path.read_bytes() for path in (weights / name).iterdir()})
+    assert contents[0] == contents[1] == contents[2] == contents[3]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_declared_option_is_on_the_command_line(name):
+    """With its description; those of other systems are not shown, and end in one line that names both."""
+    kind = detector_kind(name)
+    shown = runner.invoke(app, ["build", name, "--help"], env={"COLUMNS": "200"}).output
+    for option, field in declared(name).items():
+        flag = "--" + spelling(option, field)[0].replace("_", "-")
+        assert (f" {flag} " in shown) == (option in kind.options.model_fields)
+        if option not in kind.options.model_fields:
+            done = runner.invoke(app, ["build", name, "out", flag, "1"])
+            assert done.exit_code == 2
+            assert f"{option}: {name} has no such option; it has" in done.output
+            assert f"; {option} is an option of " in done.output
+            assert done.output.count("s2sw:") == 1
+
+
+def test_an_unknown_system_is_one_line(weights):
+    done = runner.invoke(app, ["build", str(weights / "out"), "--detector", "nobody"])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert "detector: 'nobody' is unknown; known are anomalyclip" in done.output
+
+
+def test_no_command_is_long():
+    """What a command does stands in the pipeline: here it is parsed, called and printed."""
+    for path in (build_systems, bundle, evaluate, train):
+        tree = ast.parse(Path(path.__file__).read_text())
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        assert max(node.end_lineno - node.lineno for node in functions) < 40
 
 
 def test_ensemble_of_two(weights):
