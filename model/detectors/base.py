@@ -142,6 +142,12 @@ class FaceDetector(Detector, ABC):
         taps = [torch.cat(tap)[:, 1:].float() for tap in zip(*seen, strict=True)]
         return list(zip(self.tap_names, taps, strict=True))
 
+    def upsampled(self, grids: Tensor, *, corners: bool) -> Tensor:
+        """Return grids (B, g, g) upsampled to (B, S, S), bilinearly; corners: with align_corners=True."""
+        layer = MapLayer(grids.shape[-1], self.image_size, smooth=False, corners=corners)
+        (operator,) = _operators(layer, self.image_size, grids.device)
+        return operator @ grids @ operator.T
+
     def _checked(self, x: Tensor) -> Tensor:
         side = self.image_size
         if x.ndim != 4 or x.shape[1:] != (3, side, side):

@@ -14,6 +14,7 @@ SYSTEMS = {
     "anomalyclip": "s2sw.model.detectors.anomalyclip",
     "april_gan": "s2sw.model.detectors.april_gan",
     "winclip": "s2sw.model.detectors.winclip",
+    "mvfa": "s2sw.model.detectors.mvfa",
 }
 """What a bundle is built as; name to the module whose KIND it is, imported when it is asked for."""
 DETECTORS = SYSTEMS | {ENSEMBLE: "s2sw.model.detectors.ensemble"}

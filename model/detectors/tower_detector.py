@@ -1,7 +1,7 @@
 """Detectors over one frozen visual tower: precision, positions, and the two-stream pass of some of them."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -84,7 +84,23 @@ class TwoStreamDetector(TowerDetector):
 
 def quarters(layers: int) -> tuple[int, ...]:
     """Return the blocks that end each quarter of the tower, counted from 1: 6, 12, 18 and 24 of 24."""
-    return tuple(max(1, round(layers * quarter / 4)) for quarter in (1, 2, 3, 4))
+    return evenly(layers, 4)
+
+
+def evenly(layers: int, count: int) -> tuple[int, ...]:
+    """Return the blocks that end each of ``count`` equal parts of the tower, counted from 1."""
+    return tuple(max(1, round(layers * part / count)) for part in range(1, count + 1))
+
+
+def taps_of(given: Sequence[int] | None, count: int, start: int, layers: int) -> tuple[int, ...]:
+    """Return the taps that a checkpoint of ``count`` levels was trained with: those given, or evenly spread.
+
+    None lies before the 1-based block ``start``. Raises BundleError.
+    """
+    if given is not None and len(given) != count:
+        raise BundleError(f"tap_blocks: {len(given)} given, where the checkpoint has {count} levels")
+    blocks = given or [max(start, block) for block in evenly(layers, count)]
+    return known_blocks(blocks, start, layers)
 
 
 def known_blocks(blocks: Iterable[int], start: int, layers: int) -> tuple[int, ...]:

@@ -37,7 +37,11 @@ def test_everything_is_declared(name):
         ("winclip", {"class_name": ["a", 3]}, "class_name: 3 given; input should be a valid string"),
         ("s2swclip", {"taps": "all"}, "taps: 'all' given; 'released' or 'per_layer' is needed"),
         ("s2swclip", {"mix": (1, 1)}, r"mix: \(1.0, 1.0\) given; two weights"),
-        ("s2swclip", {"two_stream_from": "x" * 99}, "two_stream_from: 'x{59} given; input should be a valid int"),
+        (
+            "s2swclip",
+            {"two_stream_from": "x" * 99},
+            "two_stream_from: 'x{59} given; input should be a valid int",
+        ),
         ("s2swclip", {"prompts": torch.zeros(3)}, r"prompts: tensor\(\[0., 0., 0.\]\) given"),
         ("ensemble", {"prompts": "x"}, "prompts: ensemble has no such option; it has none"),
     ],
