@@ -20,7 +20,7 @@ from s2sw.model.detectors.base import Scores
 from s2sw.model.detectors.kinds import Built, DetectorKind, Publication, draft_record
 from s2sw.model.detectors.options import BuildOptions, ClassNames, References, TapBlocks
 from s2sw.model.detectors.references import remember
-from s2sw.model.detectors.tower_detector import TowerDetector, taps_of
+from s2sw.model.detectors.tower_detector import TowerDetector, highest, taps_of
 from s2sw.model.heads.adapters import Bottleneck
 from s2sw.model.heads.augmentation import eleven_fold
 from s2sw.model.heads.memory import Memory, inputs, pictures_by_class
@@ -162,11 +162,6 @@ class Mvfa(TowerDetector):
         """Return what the last det adapter says of the class token, and the seg adapters of all tokens."""
         seen = self.levels(x.to(self.device))
         return seen[DET][-1][:, 0], seen[SEG]
-
-
-def highest(maps: Tensor) -> Tensor:
-    """Return the maximum (B,) of each map (B, S, S)."""
-    return maps.flatten(1).amax(dim=1)
 
 
 def anomaly_logits(tokens: Tensor, vectors: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ SYSTEMS = {
     "anomalyclip": "s2sw.model.detectors.anomalyclip",
     "april_gan": "s2sw.model.detectors.april_gan",
     "winclip": "s2sw.model.detectors.winclip",
+    "aa_clip": "s2sw.model.detectors.aa_clip",
     "mvfa": "s2sw.model.detectors.mvfa",
 }
 """What a bundle is built as; name to the module whose KIND it is, imported when it is asked for."""

@@ -82,6 +82,11 @@ class TwoStreamDetector(TowerDetector):
         return self.image_feature(seen.final), [self.tower.project(y) for y in seen.taps]
 
 
+def highest(maps: Tensor) -> Tensor:
+    """Return the maximum (B,) of each map (B, S, S)."""
+    return maps.flatten(1).amax(dim=1)
+
+
 def quarters(layers: int) -> tuple[int, ...]:
     """Return the blocks that end each quarter of the tower, counted from 1: 6, 12, 18 and 24 of 24."""
     return evenly(layers, 4)

@@ -8,6 +8,8 @@ import torch
 
 from s2sw.model.weights.clip import ClipWeights
 
+Change = Callable[[dict[str, Any]], object]
+
 
 class Draw:
     """Random tensors from a seed, scaled so that what goes through them keeps its size."""
@@ -37,12 +39,40 @@ def mvfa(clip: ClipWeights, levels: int = 4, seed: int = 1) -> dict[str, Any]:
     }
 
 
-def changed(path: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+def aa_clip_image(
+    clip: ClipWeights, blocks: int = 2, levels: int = 4, relu: bool = True, seed: int = 1
+) -> dict[str, Any]:
+    draw, joint, width = Draw(seed), clip.vision.embed_dim, clip.vision.width
+    fc = "fc.0" if relu else "fc"
+    adapter = {f"layer_adapters.{n}.fc.0.weight": draw(width, width) for n in range(blocks)}
+    adapter |= {f"seg_proj.{level}.{fc}.weight": draw(joint, width) for level in range(levels)}
+    adapter[f"det_proj.{fc}.weight"] = draw(joint, width)
+    return {"epoch": 1, "image_adapter": adapter, "image_optimizer": {}}
+
+
+def aa_clip_text(clip: ClipWeights, blocks: int = 1, seed: int = 2) -> dict[str, Any]:
+    draw, joint, width = Draw(seed), clip.text.embed_dim, clip.text.width
+    adapter = {f"{n}.fc.0.weight": draw(width, width) for n in range(blocks)}
+    adapter[f"{blocks}.fc.0.weight"] = draw(joint, width)
+    return {"epoch": 1, "text_adapter": adapter, "text_optimizer": {"state": {0: {"step": 3.0}}}}
+
+
+def changed(path: Path, folder: Path, change: Change) -> Path:
     """Write a changed copy of a checkpoint, under its own name."""
     found = torch.load(path, weights_only=True)
     change(found)
     torch.save(found, folder / path.name)
     return folder / path.name
+
+
+def drop(part: str, key: str) -> Change:
+    """Leave an entry of a part out."""
+    return lambda found: found[part].pop(key)
+
+
+def put(part: str, key: str, value: Any) -> Change:
+    """Add or replace an entry of a part."""
+    return lambda found: found[part].update({key: value})
 
 
 def saved(found: Any, path: Path) -> Path:
