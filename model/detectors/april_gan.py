@@ -56,7 +56,7 @@ class AprilGan(TowerDetector):
         self.exact = record.settings["maps"] == "exact"
         names = [f"memory.{row}" for row in range(len(record.class_names))]
         self.memory = [tensors[n].to(self.device) for n in names if n in tensors]
-        self.published = len(self.tap_blocks) * (1 + FARTHEST * bool(self.memory))
+        self.published_map = len(self.tap_blocks) * (1 + FARTHEST * bool(self.memory))
         self.span: tuple[float, float] = tuple(record.settings.get("calibration", UNSCALED))
 
     @property
@@ -65,7 +65,7 @@ class AprilGan(TowerDetector):
         """The logits of each tap, and the distances to the memory; in compact form all in one grid."""
         if not self.exact:
             return super().map_layers
-        share = 1 / self.published
+        share = 1 / self.published_map
         logits = MapLayer(self.grid, self.image_size, smooth=False, corners=True, logit=True, weight=share)
         distances = replace(logits, logit=False)
         return (logits,) * len(self.tap_blocks) + (distances,) * bool(self.memory)
@@ -85,7 +85,7 @@ class AprilGan(TowerDetector):
 
     def _compact(self, layers: list[Tensor]) -> Tensor:
         logits = torch.stack(layers[: len(self.tap_blocks)]).sigmoid()
-        return torch.stack([*logits, *layers[len(self.tap_blocks) :]]).sum(dim=0) / self.published
+        return torch.stack([*logits, *layers[len(self.tap_blocks) :]]).sum(dim=0) / self.published_map
 
     def distances(self, taps: Sequence[Tensor], classes: Tensor) -> Tensor:
         """Return the sum over taps of the distance to the memory of the picture's class, (B, g, g)."""

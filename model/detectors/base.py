@@ -35,10 +35,11 @@ def mean_of(families: Tensor, tokens: Tensor) -> Scores:
 class FaceDetector(Detector, ABC):
     """A detector of a bundle. Subclasses say how pictures become scores and token maps.
 
-    published: the largest value of the published map, which is 1 here.
+    published_score, published_map: the largest values of the published score and map, which are 1 here.
     """
 
-    published: float = 1.0
+    published_score: float = 1.0
+    published_map: float = 1.0
 
     def __init__(self, record: BundleRecord, device: str, precision: Precision) -> None:
         if precision not in DTYPES:
@@ -132,7 +133,7 @@ class FaceDetector(Detector, ABC):
     @override
     def raw(self, x: Tensor, class_names: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
         found = self.detect_normalized(x, class_names)
-        return found.score, self.published * self.full_map(found.token_map)
+        return self.published_score * found.score, self.published_map * self.full_map(found.token_map)
 
     @override
     @torch.inference_mode()

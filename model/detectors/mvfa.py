@@ -83,7 +83,7 @@ class Mvfa(TowerDetector):
         }
         self.memory = Memory.read(tensors, self.device)
         self.head: str = record.settings["head"]
-        self.published = float(len(self.tap_blocks))
+        self.published_score = self.published_map = float(len(self.tap_blocks))
 
     @property
     @override
@@ -91,8 +91,8 @@ class Mvfa(TowerDetector):
         """The text logits of each level, and the distances to the memory."""
         both = 2 if self.memory else 1
         logits = MapLayer(self.grid, self.image_size, smooth=False, corners=True, logit=True)
-        text = replace(logits, weight=1 / (both * self.published))
-        distances = replace(logits, logit=False, weight=1 / (both * FARTHEST * self.published))
+        text = replace(logits, weight=1 / (both * self.published_map))
+        distances = replace(logits, logit=False, weight=1 / (both * FARTHEST * self.published_map))
         return (text,) * len(self.tap_blocks) + (distances,) * bool(self.memory)
 
     def levels(self, x: Tensor) -> Seen:
@@ -139,7 +139,7 @@ class Mvfa(TowerDetector):
 
     def memory_map(self, distances: Tensor) -> Tensor:
         """Return the few-shot map (B, S, S), 0..1, of the levels' summed distances (B, g, g)."""
-        return self.upsampled(distances, corners=True) / (FARTHEST * self.published)
+        return self.upsampled(distances, corners=True) / (FARTHEST * self.published_map)
 
     def distances(self, seen: Seen, head: str, classes: Tensor) -> Tensor:
         """Return the distances of a head's patches to the memory, summed over levels, (B, g * g)."""
@@ -152,8 +152,10 @@ class Mvfa(TowerDetector):
         found = self.detect_normalized(x, class_names)
         parts = dict(zip(self.family_names, found.family_scores.unbind(dim=1), strict=True))
         if not self.memory:
-            return self.published * parts["zero_det"], self.published * self.full_map(found.token_map)
-        largest = FARTHEST * self.published
+            return self.published_score * parts["zero_det"], self.published_map * self.full_map(
+                found.token_map
+            )
+        largest = FARTHEST * self.published_map
         return largest * parts["few_det_mean"], largest * self.memory_map(found.token_map[:, -1])
 
     @override

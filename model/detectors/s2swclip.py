@@ -43,14 +43,14 @@ class Settings:
 class S2swClip(TwoStreamDetector):
     """The detector over a loaded bundle; the class vectors are its only trace of the text tower."""
 
+    published_map = 4.0  # the sum of four taps
+
     def __init__(
         self, record: BundleRecord, tensors: dict[str, Tensor], device: str, precision: Precision
     ) -> None:
         super().__init__(record, tensors, device, precision)
         self.mix: tuple[float, float] = tuple(record.settings["mix"])
         self.wavelet = WaveletBranch().to(self.device)
-
-    published = 4.0  # the sum of four taps
 
     @override
     def heads(self, seen: TowerOutput, classes: Tensor) -> Scores:

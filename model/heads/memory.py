@@ -47,12 +47,8 @@ class Memory:
     @classmethod
     def read(cls, tensors: Mapping[str, Tensor], device: torch.device) -> "Memory":
         """Take the memory out of a bundle's tensors, on the device; empty where there is none."""
-        found: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith(MEMORY):
-                row, part = name.removeprefix(MEMORY).split(".")
-                found.setdefault(int(row), {})[part] = tensor.flatten(0, -2).to(device)
-        return cls([found[row] for row in sorted(found)])
+        kept = kept_features(tensors)
+        return cls([{part: f.flatten(0, -2).to(device) for part, f in of.items()} for of in kept])
 
     def __bool__(self) -> bool:
         return bool(self.classes)
@@ -68,6 +64,16 @@ class Memory:
             return torch.stack([distance(f[rows], known[part]) for part, f in features.items()], dim=1)
 
         return by_class(classes, of_class)
+
+
+def kept_features(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return what a bundle keeps of normal pictures: for each class the parts by name, each (K, N, D)."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(MEMORY):
+            row, part = name.removeprefix(MEMORY).split(".")
+            found.setdefault(int(row), {})[part] = tensor
+    return [found[row] for row in sorted(found)]
 
 
 def stored(row: int, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

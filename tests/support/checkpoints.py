@@ -65,6 +65,20 @@ def changed(path: Path, folder: Path, change: Change) -> Path:
     return folder / path.name
 
 
+def af_clip_adaptor(clip: ClipWeights, seed: int = 1) -> dict[str, torch.Tensor]:
+    draw, width = Draw(seed), clip.vision.width
+    found = {"attention.norm.weight": 1 + draw(width) / 9, "attention.norm.bias": draw(width) / 9}
+    found |= {f"attention.attn.to_{letter}.weight": draw(512, width) for letter in "qkv"}
+    return found | {
+        "attention.attn.to_out.0.weight": draw(width, 512),
+        "attention.attn.to_out.0.bias": draw(width),
+    }
+
+
+def af_clip_prompt(clip: ClipWeights, count: int = 5, seed: int = 2) -> torch.Tensor:
+    return Draw(seed)(1, count, clip.text.width)
+
+
 def drop(part: str, key: str) -> Change:
     """Leave an entry of a part out."""
     return lambda found: found[part].pop(key)

@@ -19,6 +19,14 @@ def clip(seed: int = 5) -> ClipWeights:
     return clip_from_tensors(small_clip.state_dict(seed, text_layers=1), "small", Hints("quick_gelu"))
 
 
+def two_widths(seed: int = 5, width: int = 128) -> ClipWeights:
+    """A CLIP whose text tower is narrower than its visual one, as in all real ones."""
+    tensors = small_clip.state_dict(seed, text_layers=1)
+    wide = small_clip.state_dict(seed + 1, width=width, vision_layers=6, text_layers=1)
+    visual = {name: tensor for name, tensor in wide.items() if name.startswith("visual.")}
+    return clip_from_tensors(tensors | visual, "two widths", Hints("quick_gelu"))
+
+
 def random(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
