@@ -100,8 +100,9 @@ def gaussian(
 def fitting(layer: MapLayer) -> Operator:
     """Return (grid, side), for both axes: from a map at S x S to the token map that is upsampled to it best.
 
-    By least squares. The full map of a smooth layer differs from the smoothed map by 2e-6 of its range where
-    the grid has a token for every 3.5 pixels: nothing finer is left after a Gaussian of sigma 4.
+    By least squares. Where the grid has a token for every 3.5 pixels, the full map of a smooth layer differs
+    from the smoothed map by 2e-6 of its range, and by 5e-5 where the map jumps from pixel to pixel: hardly
+    anything finer is left after a Gaussian of sigma 4.
     """
     up = bilinear(layer.grid, layer.side, corners=layer.corners)
     after = gaussian(layer.side) if layer.smooth else np.eye(layer.side)

@@ -14,6 +14,7 @@ SYSTEMS = {
     "anomalyclip": "s2sw.model.detectors.anomalyclip",
     "april_gan": "s2sw.model.detectors.april_gan",
     "winclip": "s2sw.model.detectors.winclip",
+    "adaptclip": "s2sw.model.detectors.adaptclip",
     "af_clip": "s2sw.model.detectors.af_clip",
     "aa_clip": "s2sw.model.detectors.aa_clip",
     "mvfa": "s2sw.model.detectors.mvfa",

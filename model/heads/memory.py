@@ -53,6 +53,20 @@ class Memory:
     def __bool__(self) -> bool:
         return bool(self.classes)
 
+    def nearest(self, part: str, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distance to the nearest of a part, (B, N), and that nearest itself, (B, N, D).
+
+        features: (B, N, D). classes: int64 (B,).
+        """
+
+        def of_class(kind: int, rows: Tensor) -> Tensor:
+            known = self.classes[kind][part]
+            apart, row = nearest(features[rows], known)
+            return torch.cat([apart[..., None], known[row]], dim=-1)
+
+        found = by_class(classes, of_class)
+        return found[..., 0], found[..., 1:]
+
     def distances(self, features: Mapping[str, Tensor], classes: Tensor) -> Tensor:
         """Return each part's ``distance`` to the memory of a picture's own class, (B, parts, N).
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from s2sw.model.towers.tokenizer import tokens
 from s2sw.model.weights.clip import ClipWeights
 
 Change = Callable[[dict[str, Any]], object]
@@ -77,6 +78,50 @@ def af_clip_adaptor(clip: ClipWeights, seed: int = 1) -> dict[str, torch.Tensor]
 
 def af_clip_prompt(clip: ClipWeights, count: int = 5, seed: int = 2) -> torch.Tensor:
     return Draw(seed)(1, count, clip.text.width)
+
+
+def adaptclip(
+    clip: ClipWeights, taps: int = 4, contexts: int = 5, hidden: int = 6, wide: int = 8, seed: int = 1
+) -> dict[str, Any]:
+    draw, joint, width, narrow = Draw(seed), clip.vision.embed_dim, clip.text.width, wide // 2
+    ids = tokens([" ".join(["x"] * contexts) + "."], clip.text.context)
+    words = clip.tensors["token_embedding.weight"][ids[0]]
+    textual: dict[str, torch.Tensor] = {}
+    for polarity in ("pos", "neg"):
+        textual[f"ctx_{polarity}"] = draw(1, 1, contexts, width)
+        textual[f"token_prefix_{polarity}"] = words[:1][None, None]
+        textual[f"token_suffix_{polarity}"] = words[1 + contexts :][None, None]
+        textual[f"tokenized_prompts_{polarity}"] = ids.int()[None]
+
+    def norm(name: str, channels: int) -> dict[str, torch.Tensor]:
+        return {
+            f"{name}.weight": 1 + draw(channels) / 9,
+            f"{name}.bias": draw(channels) / 9,
+            f"{name}.running_mean": draw(channels) / 99,
+            f"{name}.running_var": draw(channels).abs() + 0.1,
+            f"{name}.num_batches_tracked": torch.tensor(7),
+        }
+
+    visual: dict[str, torch.Tensor] = {}
+    for name in ("local_adater", "global_adapter"):
+        visual[f"{name}.fc.0.weight"], visual[f"{name}.fc.3.weight"] = (
+            draw(hidden, joint),
+            draw(joint, hidden),
+        )
+        visual |= norm(f"{name}.fc.1", hidden)
+    local = {
+        "0.weight": draw(wide, joint, 3, 3), "3.weight": draw(wide, wide, 2, 2), "3.bias": draw(wide),
+        "4.weight": draw(narrow, wide, 3, 3), "7.weight": draw(narrow, narrow, 2, 2), "7.bias": draw(narrow),
+        "8.weight": draw(2, narrow, 1, 1), "8.bias": draw(2),
+    } | norm("1", wide) | norm("5", narrow)  # fmt: skip
+    whole = {"0.weight": draw(wide, joint), "3.weight": draw(narrow, wide), "6.weight": draw(2, narrow)}
+    whole |= norm("1", wide) | norm("4", narrow)
+    query: dict[str, torch.Tensor] = {}
+    for tap in range(taps):
+        query |= norm(f"sharebn.{tap}", joint)
+        query |= {f"local_adapter.{tap}.{name}": tensor for name, tensor in local.items()}
+        query |= {f"global_adapter.{tap}.{name}": tensor for name, tensor in whole.items()}
+    return {"textual_learner": textual, "visual_learner": visual, "pq_learner": query}
 
 
 def drop(part: str, key: str) -> Change:
