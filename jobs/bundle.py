@@ -8,7 +8,19 @@ from rich.console import Console
 
 from s2sw.jobs.build_systems import HELP, Systems
 from s2sw.jobs.bundle_text import print_bundle
-from s2sw.jobs.errors import one_line_errors
+from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.evaluate import (
+    Device,
+    InPrecision,
+    Json,
+    Quiet,
+    Resolution,
+    Split,
+    console_of,
+    data_errors,
+    way_of,
+    write_json,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +56,34 @@ def ensemble(
     with one_line_errors():
         build_ensemble(out, weighted_members(members))
         print_bundle(out)
+
+
+@app.command(no_args_is_help=True)
+def compare(
+    bundles: Annotated[
+        list[str], typer.Argument(help="two bundles or more, or: embedded", metavar="BUNDLE...")
+    ],
+    data: Annotated[str, typer.Option(help="labelled data set, as for `s2sw evaluate`")],
+    split: Split = "test",
+    resolution: Resolution = "model",
+    device: Device = "auto",
+    precision: InPrecision = "fp32",
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put bundles through the same evaluation: one table of their means, with the time of a picture.
+
+    `s2sw bundle compare my-winclip my-adaptclip --data /data/parts`
+    """
+    from s2sw.pipeline.evaluation.evaluating import evaluate_bundles
+    from s2sw.pipeline.evaluation.tables import print_comparison
+
+    if len(bundles) < 2:
+        fail("compare needs two bundles or more; `s2sw evaluate` measures one", EXIT_USAGE)
+    with one_line_errors(), data_errors():
+        found = evaluate_bundles(way_of(resolution, device, precision, quiet), bundles, data, split=split)
+        print_comparison(found.evaluations, console_of(quiet), times=True)
+        write_json(json_file, found)
 
 
 @app.command(no_args_is_help=True)

@@ -88,7 +88,7 @@ def command(
         given = _checked(targets or [], suite, decisions, html, markdown)
         found = _found(given, suite, decisions, split, html, way_of(resolution, device, precision, quiet))
         found.show(console_of(quiet))
-        write(json_file, lambda: json.dumps(found.record, indent=2, allow_nan=False) + "\n")
+        write_json(json_file, found)
         write(html, found.html)
         write(markdown, found.markdown)
     if html is not None and suite is None:
@@ -160,6 +160,11 @@ def _progress(name: str, total: int, quiet: bool) -> Iterator[Callable[[], None]
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task(name, total=total)
         yield lambda: progress.advance(task)
+
+
+def write_json(path: Path | None, found: "Findings") -> None:
+    """Write the figures, where a file was asked for."""
+    write(path, lambda: json.dumps(found.record, indent=2, allow_nan=False) + "\n")
 
 
 def write(path: Path | None, content: Callable[[], str] | None) -> None:

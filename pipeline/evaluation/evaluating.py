@@ -47,8 +47,9 @@ class Way:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found: the JSON's content, and the ways to show it; None where there is none."""
+    """What an evaluation found, the JSON's content, and the ways to show it; None where there is none."""
 
+    evaluations: list[Evaluation]
     record: dict[str, Any]
     show: Callable[[Console], None]
     html: Callable[[], str] | None = None
@@ -56,11 +57,11 @@ class Findings:
 
 
 def evaluate_bundles(
-    way: Way, bundles: Sequence[str], data: str, *, split: str, pictures: bool, times: bool = False
+    way: Way, bundles: Sequence[str], data: str, *, split: str = "test", pictures: bool = False
 ) -> Findings:
     """Evaluate bundles (folders, or ``embedded``) on one data set.
 
-    pictures: the page will be wanted. times: show seconds a picture. Raises BundleError and DataSetError.
+    pictures: the page will be wanted. Raises BundleError and DataSetError.
     """
     opened = open_dataset(data, split=split)
     found = way.compare(contenders(bundles), opened, pictures=pictures)
@@ -69,9 +70,10 @@ def evaluate_bundles(
         for evaluation in found.evaluations:
             print_evaluation(evaluation, console)
         if len(found.evaluations) > 1:
-            print_comparison(found.evaluations, console, times=times)
+            print_comparison(found.evaluations, console)
 
-    return Findings(json_record(found.evaluations), show, html=lambda: found.page(way.how))
+    several = found.evaluations
+    return Findings(several, json_record(several), show, html=lambda: found.page(way.how))
 
 
 def evaluate_suite(way: Way, bundles: Sequence[str], file: Path) -> Findings:
@@ -87,6 +89,7 @@ def evaluate_suite(way: Way, bundles: Sequence[str], file: Path) -> Findings:
     ]
     result = suites.suite_result(suite, evaluations)
     return Findings(
+        [one for several in evaluations for one in several],
         result.record(),
         lambda console: suites.print_suite(result, console),
         html=lambda: suites.suite_page(result),
@@ -104,7 +107,7 @@ def evaluate_output(output: str) -> Findings:
         for evaluation in evaluations:
             print_evaluation(evaluation, console)
 
-    return Findings(json_record(evaluations), show)
+    return Findings(evaluations, json_record(evaluations), show)
 
 
 def contenders(names: Sequence[str]) -> list[Contender]:

@@ -80,7 +80,7 @@ class Evaluation:
     """One judge on one data set.
 
     false_alarms, misses: the normal pictures of the highest scores and the anomalous ones of the lowest.
-    seconds: mean time of the detector for a picture; None for stored scores.
+    seconds: median time of the detector for a picture; None for stored scores.
     """
 
     judge: Judge

@@ -5,6 +5,7 @@ token map.
 """
 
 import heapq
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -60,16 +61,21 @@ class _Read:
 
 
 class _Clock:
-    """Seconds that the detector took, from pixels in the host's memory to scores in it."""
+    """Times the detector, from pixels in the host's memory to scores in it."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self._each: list[float] = []
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, pictures: int) -> Iterator[None]:
         started = time.perf_counter()
         yield
-        self.seconds += time.perf_counter() - started
+        self._each.append((time.perf_counter() - started) / pictures)
+
+    @property
+    def seconds(self) -> float | None:
+        """The median time of a picture; a first one, which warms up, counts little."""
+        return statistics.median(self._each) if self._each else None
 
 
 class _Worst:
@@ -112,9 +118,8 @@ def measure(detector: Detector, judge: Judge, data: DataSet, how: Measuring) -> 
         )
         classes[group] = ClassResult(image, pixels.compute() if pixels is not None else None)
         everything += scored
-    worst_alarms, worst_misses = alarms.best_first(), misses.best_first()
-    each = clock.seconds / max(1, len(everything))
-    return Evaluation(judge, data.name, classes, everything, worst_alarms, worst_misses, each)
+    first = alarms.best_first(), misses.best_first()
+    return Evaluation(judge, data.name, classes, everything, *first, seconds=clock.seconds)
 
 
 def has_masks(group: str, samples: list[Sample]) -> bool:
@@ -180,7 +185,7 @@ def _class_names(detector: Detector, batch: list[_Read]) -> list[str] | None:
 def _scored(
     detector: Detector, batch: list[_Read], clock: _Clock
 ) -> Iterator[tuple[_Read, float, NDArray[np.float32]]]:
-    with clock.running():
+    with clock.running(len(batch)):
         found = detector.detect(np.stack([read.view for read in batch]), _class_names(detector, batch))
     for read, score, token_map in zip(batch, found.score.tolist(), found.token_map.numpy(), strict=True):
         if not (np.isfinite(score) and np.isfinite(token_map).all()):

@@ -1,6 +1,7 @@
 """The commands that build, show and verify bundles."""
 
 import ast
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from s2sw.jobs.build_systems import declared, spelling
 from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
 from s2sw.model.detectors.registry import SYSTEMS, detector_kind
-from tests.support import small_clip
+from tests.support import layouts, small_clip
 from tests.support.archives import encoded, texture
+from tests.support.bundles import bundle as small_bundle
 
 runner = CliRunner()
 
@@ -116,10 +118,11 @@ def test_every_declared_option_is_on_the_command_line(name):
     kind = detector_kind(name)
     shown = runner.invoke(app, ["build", name, "--help"], env={"COLUMNS": "200"}).output
     for option, field in declared(name).items():
-        flag = "--" + spelling(option, field)[0].replace("_", "-")
+        name_of_flag, of_type = spelling(option, field)
+        flag = "--" + name_of_flag.replace("_", "-")
         assert (f" {flag} " in shown) == (option in kind.options.model_fields)
         if option not in kind.options.model_fields:
-            done = runner.invoke(app, ["build", name, "out", flag, "1"])
+            done = runner.invoke(app, ["build", name, "out", flag, *([] if of_type is bool else ["1"])])
             assert done.exit_code == 2
             assert f"{option}: {name} has no such option; it has" in done.output
             assert f"; {option} is an option of " in done.output
@@ -129,7 +132,7 @@ def test_every_declared_option_is_on_the_command_line(name):
 def test_an_unknown_system_is_one_line(weights):
     done = runner.invoke(app, ["build", str(weights / "out"), "--detector", "nobody"])
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
-    assert "detector: 'nobody' is unknown; known are anomalyclip" in done.output
+    assert "detector: 'nobody' is unknown; known are aa_clip, adaptclip" in done.output
 
 
 def test_no_command_is_long():
@@ -138,6 +141,38 @@ def test_no_command_is_long():
         tree = ast.parse(Path(path.__file__).read_text())
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         assert max(node.end_lineno - node.lineno for node in functions) < 40
+
+
+def test_compare_prints_one_table_with_times(weights):
+    data = layouts.mvtec(weights / "metal")
+    for seed in (5, 6):
+        small_bundle(weights / f"seed-{seed}", seed)
+    folders = [str(weights / f"seed-{seed}") for seed in (5, 6)]
+    done = runner.invoke(app, ["compare", *folders, "--data", str(data), "--json", str(weights / "o.json")])
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.output.splitlines() if line.strip()]
+    assert "Means on metal" in lines[0]
+    assert "ms a picture" in done.output
+    rows = [line.split("│")[1:-1] for line in lines if "seed-" in line]
+    assert [row[0].strip() for row in rows] == ["seed-5", "seed-6"]
+    assert all(int(row[-1]) > 0 for row in rows)
+    found = json.loads((weights / "o.json").read_text())["evaluations"]
+    assert [f"{100 * one['mean']['image_auroc']:.1f}" for one in found] == [row[1].strip() for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["one", "--data", "nowhere"], "compare needs two bundles or more"),
+        (["one", "two", "--data", "nowhere"], "nowhere: no such file or folder"),
+        (["embedded", "embedded", "--data", "DATA"], "bundle embedded is named twice"),
+    ],
+)
+def test_errors_of_compare(weights, arguments, message):
+    data = str(layouts.mvtec(weights / "metal"))
+    done = runner.invoke(app, ["compare", *(data if a == "DATA" else a for a in arguments)])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert message in done.output
 
 
 def test_ensemble_of_two(weights):

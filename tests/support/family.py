@@ -37,7 +37,7 @@ def build_family(folder: Path) -> dict[str, Path]:
     of, normal = clip(), {name: random(1, 3, SIDE, SIDE, seed=seed) for seed, name in enumerate(CLASSES)}
     smaller = {name: pictures[..., :40, :40] for name, pictures in normal.items()}
     files = folder / "checkpoints"
-    files.mkdir()
+    files.mkdir(parents=True)
 
     def file(name: str, found: Any) -> Path:
         return checkpoints.saved(found, files / name)
