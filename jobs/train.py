@@ -21,7 +21,7 @@ Output = Annotated[
     Path, typer.Option("--output", "-o", help="New folder for the bundle.", show_default=False)
 ]
 Clip = Annotated[str, typer.Option(help="CLIP weights, as for `s2sw bundle build`.")]
-Trained = Annotated[str, typer.Option(help="s2swclip, anomalyclip or april_gan.")]
+Trained = Annotated[str, typer.Option(help="s2swclip, anomalyclip, april_gan or adaptclip.")]
 Recipe = Annotated[
     str, typer.Option(help="Published settings for training on MVTec AD (mvtec) or VisA (visa).")
 ]

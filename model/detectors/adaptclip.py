@@ -39,7 +39,7 @@ from s2sw.model.maps import MapLayer, fitting, gaussian
 from s2sw.model.precision import Precision
 from s2sw.model.prompts.handwritten import NOUN, handwritten_features
 from s2sw.model.towers.visual import TowerOutput
-from s2sw.model.weights.adaptclip import ADAPTERS, HEADS, read_adaptclip
+from s2sw.model.weights.adaptclip import ADAPTERS, HEADS, Learners, read_adaptclip
 from s2sw.model.weights.clip import ClipWeights
 
 ZERO_SHOT = ("visual", "textual", "map_max")
@@ -152,7 +152,7 @@ def name_of(tap: int) -> str:
 class AdaptClipOptions(BuildOptions):
     """What an AdaptCLIP bundle is built from."""
 
-    checkpoint: Annotated[str | Path, Field(description="the checkpoint, such as `epoch_15.pth`")]
+    checkpoint: Annotated[str | Path | Learners, Field(description="the checkpoint, such as `epoch_15.pth`")]
     two_stream_from: FirstBlock = None
     tap_blocks: TapBlocks = None
     context: bool = Field(
@@ -171,7 +171,9 @@ def build(clip: ClipWeights, image_size: int, options: AdaptClipOptions) -> Buil
     grid = image_size // clip.vision.patch
     if grid * grid < LARGEST:
         raise BundleError(f"image_size: {image_size} gives {grid * grid} patches; {LARGEST} are needed")
-    found = read_adaptclip(Path(options.checkpoint), clip.text, clip.vision.embed_dim)
+    found = options.checkpoint
+    if not isinstance(found, Learners):
+        found = read_adaptclip(Path(found), clip.text, clip.vision.embed_dim)
     layers = clip.vision.layers
     start = options.two_stream_from or first_of_two_streams(layers, found.taps)
     taps = taps_of(options.tap_blocks, found.taps, start, layers)

@@ -3,8 +3,9 @@
 Normal pictures are the prompt of a query: each of its patches is compared with the nearest of theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +18,21 @@ LARGEST = 10
 """Patches of the largest values, for each channel, that the image head averages."""
 
 
+class Normalises(Protocol):
+    """A batch norm."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (..., C) to (..., C)."""
+
+    def planes(self, x: Tensor) -> Tensor:
+        """Map (B, C, rows, cols) to the same."""
+
+
+Named = Mapping[str, Tensor]
+NormOf = Callable[[Named, str], Normalises]
+"""From a state dict and a name in it to the batch norm of that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Norm:
     """Batch norm on stored statistics: a scale and a shift for each channel, (C,) both."""
@@ -25,7 +41,7 @@ class Norm:
     shift: Tensor
 
     @classmethod
-    def of(cls, named: Mapping[str, Tensor], name: str) -> "Norm":
+    def of(cls, named: Named, name: str) -> "Norm":
         """Take it from a state dict."""
         weight, bias, mean, variance = (
             named[f"{name}.{entry}"] for entry in ("weight", "bias", "running_mean", "running_var")
@@ -47,13 +63,13 @@ class ResidualAdapter:
     """z + up relu(norm(down z)), no biases. down: (h, C), up: (C, h)."""
 
     down: Tensor
-    norm: Norm
+    norm: Normalises
     up: Tensor
 
     @classmethod
-    def of(cls, named: Mapping[str, Tensor], name: str) -> "ResidualAdapter":
+    def of(cls, named: Named, name: str, norm_of: NormOf = Norm.of) -> "ResidualAdapter":
         """Take it from a state dict."""
-        return cls(named[f"{name}.fc.0.weight"], Norm.of(named, f"{name}.fc.1"), named[f"{name}.fc.3.weight"])
+        return cls(named[f"{name}.fc.0.weight"], norm_of(named, f"{name}.fc.1"), named[f"{name}.fc.3.weight"])
 
     def __call__(self, z: Tensor) -> Tensor:
         """Map raw features (..., C) to (..., C)."""
@@ -64,14 +80,14 @@ class ResidualAdapter:
 class LocalHead:
     """From compared patches to a map four times as fine, by plain and transposed convolutions in turn."""
 
-    named: Mapping[str, Tensor]
-    norms: tuple[Norm, Norm]
+    named: Named
+    norms: tuple[Normalises, Normalises]
 
     @classmethod
-    def of(cls, named: Mapping[str, Tensor], name: str) -> "LocalHead":
+    def of(cls, named: Named, name: str, norm_of: NormOf = Norm.of) -> "LocalHead":
         """Take it from a state dict."""
         own = {n.removeprefix(f"{name}."): tensor for n, tensor in named.items() if n.startswith(f"{name}.")}
-        return cls(own, (Norm.of(own, "1"), Norm.of(own, "5")))
+        return cls(own, (norm_of(named, f"{name}.1"), norm_of(named, f"{name}.5")))
 
     def __call__(self, z: Tensor) -> Tensor:
         """Map (B, C, g, g) to the anomalous share (B, 4 g, 4 g), 0..1."""
@@ -92,15 +108,13 @@ class ImageHead:
     first: Tensor
     second: Tensor
     last: Tensor
-    norms: tuple[Norm, Norm]
+    norms: tuple[Normalises, Normalises]
 
     @classmethod
-    def of(cls, named: Mapping[str, Tensor], name: str) -> "ImageHead":
+    def of(cls, named: Named, name: str, norm_of: NormOf = Norm.of) -> "ImageHead":
         """Take it from a state dict."""
-        layers = [named[f"{name}.{number}.weight"] for number in (0, 3, 6)]
-        return cls(
-            layers[0], layers[1], layers[2], (Norm.of(named, f"{name}.1"), Norm.of(named, f"{name}.4"))
-        )
+        first, second, last = (named[f"{name}.{number}.weight"] for number in (0, 3, 6))
+        return cls(first, second, last, (norm_of(named, f"{name}.1"), norm_of(named, f"{name}.4")))
 
     def logits(self, z: Tensor) -> Tensor:
         """Map (B, N, C) to logits (B, 2), normal and anomalous."""

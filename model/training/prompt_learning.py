@@ -20,7 +20,7 @@ from s2sw.model.prompts.families import WORDS
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.training.losses import image_logits, map_loss, pair_loss, step_losses
 from s2sw.model.training.recipes import Recipe
-from s2sw.model.training.trainees import Batch, How, Prompts
+from s2sw.model.training.trainees import Batch, How, Plain, Prompts
 from s2sw.model.training.visual import Pass
 from s2sw.model.weights.clip import ClipWeights
 
@@ -30,7 +30,7 @@ RELEASED_TAPS = 4
 
 
 @dataclass(frozen=True)
-class S2swClipTrainee:
+class S2swClipTrainee(Plain):
     """S2SWCLIP's prompts. taps: as of its bundle; the released program counts its one tap four times."""
 
     prompts: Prompts
@@ -93,7 +93,7 @@ def s2swclip_trainee(
 
 
 @dataclass(frozen=True)
-class AnomalyClipTrainee:
+class AnomalyClipTrainee(Plain):
     """AnomalyCLIP's prompts."""
 
     prompts: Prompts

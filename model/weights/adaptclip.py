@@ -1,7 +1,9 @@
 """AdaptCLIP's released checkpoint: three learners, each a state dict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,17 +21,20 @@ HEADS = ("local_adapter", "global_adapter")
 """The heads of the prompt-query learner, each listed once for every tap."""
 COUNTER = "num_batches_tracked"
 
+Shapes = dict[str, Shape]
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class Learners:
-    """What a checkpoint holds, by its own names; of each head one copy, ``local_adapter.0.*``.
+    """What a checkpoint holds, by its own names, without counters; of each head one copy, ``*_adapter.0``.
 
     taps: how many taps it was trained with.
     """
 
-    textual: dict[str, Tensor]
-    visual: dict[str, Tensor]
-    query: dict[str, Tensor]
+    textual: Mapping[str, Tensor]
+    visual: Mapping[str, Tensor]
+    query: Mapping[str, Tensor]
     taps: int
 
     def prompts(self) -> tuple[Tensor, Tensor]:
@@ -40,50 +45,78 @@ class Learners:
         return torch.stack(both), torch.tensor([end, end])
 
 
+def textual_shapes(contexts: int, text: TextShape) -> Shapes:
+    """Return the shapes of the prompts' parts; tokenized prompts left out."""
+    rows = {"ctx": contexts, "token_prefix": 1, "token_suffix": text.context - 1 - contexts}
+    return {f"{name}_{p}": (1, 1, number, text.width) for name, number in rows.items() for p in POLARITIES}
+
+
+def visual_shapes(hidden: int, joint: int) -> Shapes:
+    """Return the shapes of both residual adapters."""
+    shapes: Shapes = {}
+    for name in ADAPTERS:
+        shapes |= {f"{name}.fc.0.weight": (hidden, joint), f"{name}.fc.3.weight": (joint, hidden)}
+        shapes |= norm_shapes(f"{name}.fc.1", hidden)
+    return shapes
+
+
+def query_shapes(wide: int, joint: int, taps: int) -> Shapes:
+    """Return the shapes of one copy of both heads and of the taps' batch norms."""
+    narrow, (local, whole) = wide // 2, (f"{head}.0" for head in HEADS)
+    shapes: Shapes = {
+        f"{local}.0.weight": (wide, joint, 3, 3),
+        f"{local}.3.weight": (wide, wide, 2, 2),
+        f"{local}.3.bias": (wide,),
+        f"{local}.4.weight": (narrow, wide, 3, 3),
+        f"{local}.7.weight": (narrow, narrow, 2, 2),
+        f"{local}.7.bias": (narrow,),
+        f"{local}.8.weight": (2, narrow, 1, 1),
+        f"{local}.8.bias": (2,),
+        f"{whole}.0.weight": (wide, joint),
+        f"{whole}.3.weight": (narrow, wide),
+        f"{whole}.6.weight": (2, narrow),
+    }
+    shapes |= norm_shapes(f"{local}.1", wide) | norm_shapes(f"{local}.5", narrow)
+    shapes |= norm_shapes(f"{whole}.1", wide) | norm_shapes(f"{whole}.4", narrow)
+    for tap in range(taps):
+        shapes |= norm_shapes(f"sharebn.{tap}", joint)
+    return shapes
+
+
+def norm_shapes(name: str, channels: int) -> Shapes:
+    """Return the shapes of a batch norm; its counter left out."""
+    return {f"{name}.{entry}": (channels,) for entry in ("weight", "bias", "running_mean", "running_var")}
+
+
+def token_ids(contexts: int, context: int) -> Tensor:
+    """Return the tokens that stand for a prompt of so many learned vectors, int64 (1, context)."""
+    return tokens([" ".join(["x"] * contexts) + "."], context)
+
+
 def read_adaptclip(path: Path, text: TextShape, joint: int) -> Learners:
     """Read a checkpoint for a CLIP of this text tower and joint dimension. Raises BundleError."""
     parts = read_parts(path, "adaptclip", PARTS)
+    textual = _textual(parts["textual_learner"], text)
     query, taps = _query(parts["pq_learner"], joint)
-    return Learners(
-        _textual(parts["textual_learner"], text), _visual(parts["visual_learner"], joint), query, taps
-    )
+    hidden = parts["visual_learner"].shape(f"{ADAPTERS[0]}.fc.0.weight", 2)[0]
+    return Learners(textual, _checked(parts["visual_learner"], visual_shapes(hidden, joint)), query, taps)
 
 
 def _textual(part: Part, text: TextShape) -> dict[str, Tensor]:
     count = part.shape("ctx_pos", 4)[2]
-    rows = {"ctx": count, "token_prefix": 1, "token_suffix": text.context - 1 - count}
-    shapes: dict[str, Shape] = {
-        f"{name}_{polarity}": (1, 1, number, text.width)
-        for name, number in rows.items()
-        for polarity in POLARITIES
-    }
     ids = [f"tokenized_prompts_{polarity}" for polarity in POLARITIES]
-    found = part.exactly(shapes | dict.fromkeys(ids, (1, 1, text.context)), ids)
-    expected = tokens([" ".join(["x"] * count) + "."], text.context)[0]
+    shapes = textual_shapes(count, text) | dict.fromkeys(ids, (1, 1, text.context))
+    found = part.exactly(shapes, ids)
     for name in ids:
-        if not torch.equal(found[name].flatten().long(), expected):
+        if not torch.equal(found.pop(name)[0].long(), token_ids(count, text.context)):
             part.refuse(name, f"is not [SOT], {count} times 'x', '.', [EOT]")
     return found
 
 
-def _visual(part: Part, joint: int) -> dict[str, Tensor]:
-    hidden = part.shape(f"{ADAPTERS[0]}.fc.0.weight", 2)[0]
-    shapes: dict[str, Shape] = {}
-    for name in ADAPTERS:
-        shapes |= {f"{name}.fc.0.weight": (hidden, joint), f"{name}.fc.3.weight": (joint, hidden)}
-        shapes |= _norm(f"{name}.fc.1", hidden)
-    return _checked(part, shapes)
-
-
 def _query(part: Part, joint: int) -> tuple[dict[str, Tensor], int]:
     taps = part.count("sharebn.", ".weight")
-    heads = _heads(joint, part.shape("local_adapter.0.0.weight", 4)[0])
-    shapes: dict[str, Shape] = {}
-    for tap in range(taps):
-        shapes |= _norm(f"sharebn.{tap}", joint)
-        for head, layers in heads.items():
-            shapes |= {f"{head}.{tap}.{name}": shape for name, shape in layers.items()}
-    found = _checked(part, shapes)
+    wide = part.shape("local_adapter.0.0.weight", 4)[0]
+    found = _checked(part, _with_copies(query_shapes(wide, joint, taps), taps))
     for name in [name for name in found if name.startswith(HEADS)]:
         head, copy, rest = name.split(".", 2)
         first = f"{head}.0.{rest}"
@@ -92,33 +125,34 @@ def _query(part: Part, joint: int) -> tuple[dict[str, Tensor], int]:
     return found, taps
 
 
-def _heads(joint: int, wide: int) -> dict[str, dict[str, Shape]]:
-    """Return the shapes of both heads, from joint channels over wide and half as many to two."""
-    narrow = wide // 2
-    local: dict[str, Shape] = {
-        "0.weight": (wide, joint, 3, 3),
-        "3.weight": (wide, wide, 2, 2),
-        "3.bias": (wide,),
-        "4.weight": (narrow, wide, 3, 3),
-        "7.weight": (narrow, narrow, 2, 2),
-        "7.bias": (narrow,),
-        "8.weight": (2, narrow, 1, 1),
-        "8.bias": (2,),
-    }
-    whole: dict[str, Shape] = {"0.weight": (wide, joint), "3.weight": (narrow, wide), "6.weight": (2, narrow)}
-    local |= _norm("1", wide) | _norm("5", narrow)
-    whole |= _norm("1", wide) | _norm("4", narrow)
-    return dict(zip(HEADS, (local, whole), strict=True))
+def _with_copies(named: Mapping[str, Value], taps: int) -> dict[str, Value]:
+    """Return the same with every head once for each tap."""
+    copied: dict[str, Value] = {}
+    for name, value in named.items():
+        head, _, rest = name.partition(".0.")
+        copies = [f"{head}.{tap}.{rest}" for tap in range(taps)] if head in HEADS else [name]
+        copied |= dict.fromkeys(copies, value)
+    return copied
 
 
-def _norm(name: str, channels: int) -> dict[str, Shape]:
-    every = ("weight", "bias", "running_mean", "running_var")
-    return {f"{name}.{entry}": (channels,) for entry in every} | {f"{name}.{COUNTER}": ()}
-
-
-def _checked(part: Part, shapes: dict[str, Shape]) -> dict[str, Tensor]:
-    found = part.exactly(shapes, [name for name in shapes if name.endswith(COUNTER)])
+def _checked(part: Part, shapes: Shapes) -> dict[str, Tensor]:
+    counters = [_counter(name) for name in shapes if name.endswith(".running_var")]
+    found = part.exactly(shapes | dict.fromkeys(counters, ()), counters)
     for name, tensor in found.items():
-        if name.endswith("running_var") and (tensor < 0).any():
+        if name.endswith(".running_var") and (tensor < 0).any():
             part.refuse(name, "has negative values, where variances are needed")
     return {name: tensor for name, tensor in found.items() if not name.endswith(COUNTER)}
+
+
+def _counter(running_var: str) -> str:
+    return running_var.removesuffix("running_var") + COUNTER
+
+
+def released(learners: Learners, context: int) -> dict[str, Tensor]:
+    """Return learners as a checkpoint holds them, each name behind its part's; context: of the text tower."""
+    ids = token_ids(learners.textual["ctx_pos"].shape[2], context).int()[None]
+    textual = dict(learners.textual) | {f"tokenized_prompts_{p}": ids.clone() for p in POLARITIES}
+    parts = (textual, learners.visual, _with_copies(learners.query, learners.taps))
+    named = {f"{part}.{n}": t.clone() for part, own in zip(PARTS, parts, strict=True) for n, t in own.items()}
+    counters = [_counter(name) for name in named if name.endswith(".running_var")]
+    return named | {name: torch.zeros((), dtype=torch.int64) for name in counters}

@@ -88,6 +88,17 @@ class Part:
         return {key: tensor if key in whole else tensor.float() for key, tensor in kept.items()}
 
 
+def _nested(found: dict[str, Any], parts: Collection[str]) -> dict[str, Any]:
+    """Return a file whose keys are ``part.key``, as training here leaves it, as a dict of the parts."""
+    if not all(name.partition(".")[0] in parts and "." in name for name in found):
+        return found
+    nested: dict[str, Any] = {}
+    for name, value in found.items():
+        part, _, key = name.partition(".")
+        nested.setdefault(part, {})[key] = value
+    return nested
+
+
 def read_parts(
     path: str | Path, system: str, parts: Collection[str], beside: Collection[str] = ()
 ) -> dict[str, Part]:
@@ -96,7 +107,7 @@ def read_parts(
     parts: the state dicts that it must have. beside: entries that it may have and that are not looked at.
     Raises BundleError for a part that is missing or unknown.
     """
-    found = read_tensors(Path(path))
+    found = _nested(read_tensors(Path(path)), parts)
     looks = looks_like(found)
     for name in [*parts, *found]:
         if name not in found:

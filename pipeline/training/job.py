@@ -115,7 +115,15 @@ def train_bundle(
     key = training_key(items, tower.key, clip, settings)
     del tower
     train, rest = held_out(items, settings.holdout, settings.seed)
-    plan = Plan(recipe.epochs, recipe.batch, recipe.image_size, settings.seed, device, settings.patience)
+    plan = Plan(
+        recipe.epochs,
+        recipe.batch,
+        recipe.image_size,
+        settings.seed,
+        device,
+        settings.patience,
+        recipe.learning_rate,
+    )
     training = Training(trainee, plan, store, train, rest, work, key)
     with watching.training(recipe.epochs, plan.steps(len(train))) as follow:
         state = training.run(follow)
