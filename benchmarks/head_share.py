@@ -1,7 +1,7 @@
-"""What a detector costs beside its tower alone: python -m benchmarks.head_share [SYSTEM ...] [--precision bf16]
+"""What a detector costs beside its tower alone: python -m benchmarks.head_share [SYSTEM ...]
 
-ViT-L/14@336's shapes with random weights, each system at its published input size, one picture, one thread. CPU
-seconds of one run, the tower alone and the whole detector in turn; with --references K also with K normal
+ViT-L/14@336's shapes with random weights, each system at its published input size, one picture, one thread.
+CPU seconds of one run, the tower alone and the whole detector in turn; with --references K also with K normal
 pictures in the memory. Ratios are medians over the rounds.
 """
 

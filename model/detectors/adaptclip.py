@@ -19,7 +19,7 @@ from typing_extensions import override
 from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.base import Scores, mean_of
 from s2sw.model.detectors.kinds import Built, DetectorKind, Publication, draft_record
-from s2sw.model.detectors.options import BuildOptions, ClassNames, FirstBlock, References, TapBlocks
+from s2sw.model.detectors.options import BuildOptions, FirstBlock, ReferenceNames, References, TapBlocks
 from s2sw.model.detectors.references import named_references, remember
 from s2sw.model.detectors.tower_detector import TwoStreamDetector, evenly, highest, taps_of
 from s2sw.model.errors import BundleError
@@ -158,7 +158,7 @@ class AdaptClipOptions(BuildOptions):
     context: bool = Field(
         True, description="whether the comparison adds the patch itself, as all published checkpoints need"
     )
-    class_name: ClassNames = ()
+    class_name: ReferenceNames = ()
     references: References = None
     maps: Literal["exact", "compact"] = Field(
         "exact", description="with references: `exact` maps, or `compact` ones on the tower's own grid"

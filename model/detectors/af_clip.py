@@ -18,7 +18,7 @@ from typing_extensions import override
 from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.base import Scores
 from s2sw.model.detectors.kinds import Built, DetectorKind, Publication, draft_record
-from s2sw.model.detectors.options import BuildOptions, ClassNames, References, TapBlocks
+from s2sw.model.detectors.options import BuildOptions, ReferenceNames, References, TapBlocks
 from s2sw.model.detectors.references import named_references, remember
 from s2sw.model.detectors.tower_detector import TowerDetector, highest, known_blocks, quarters
 from s2sw.model.errors import BundleError
@@ -142,7 +142,7 @@ class AfClipOptions(BuildOptions):
     prompt: Annotated[str | Path, Field(description="the learned vectors, such as `mvtec_prompt.pt`")]
     adaptor: Annotated[str | Path, Field(description="the attention adaptor, such as `mvtec_adaptor.pt`")]
     tap_blocks: TapBlocks = None
-    class_name: ClassNames = ()
+    class_name: ReferenceNames = ()
     references: References = None
 
 

@@ -95,6 +95,12 @@ ClassNames = Annotated[
         "they differ"
     ),
 ]
+ReferenceNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_names),
+    AfterValidator(_distinct),
+    Field(description="with references: the kinds of objects, where each is to have a memory of its own"),
+]
 References = Annotated[
     Any,
     Pictures(),

@@ -16,7 +16,9 @@ from s2sw.jobs.build_systems import declared, spelling
 from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
 from s2sw.model.detectors.registry import SYSTEMS, detector_kind
-from tests.support import layouts, small_clip
+from s2sw.model.weights.clip import clip_from_tensors
+from s2sw.model.weights.hints import Hints
+from tests.support import checkpoints, layouts, small_clip
 from tests.support.archives import encoded, texture
 from tests.support.bundles import bundle as small_bundle
 
@@ -141,6 +143,71 @@ def test_no_command_is_long():
         tree = ast.parse(Path(path.__file__).read_text())
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         assert max(node.end_lineno - node.lineno for node in functions) < 40
+
+
+TAPS = ["--tap-blocks", "2", "--tap-blocks", "4"]
+DESCRIBED = ["--class-name", "nut", "--description", "nut=a hexagonal nut"]
+
+
+def family_options(weights, of):
+    """What the systems with checkpoints of their own are built from on the command line."""
+
+    def file(name, found):
+        return str(checkpoints.saved(found, weights / name))
+
+    adaptor, prompt = checkpoints.af_clip_adaptor(of), checkpoints.af_clip_prompt(of)
+    image = file("i.pth", checkpoints.aa_clip_image(of))
+    return {
+        "adaptclip": ["--checkpoint", file("a.pth", checkpoints.adaptclip(of)), "--maps", "compact"],
+        "af_clip": ["--prompt", file("p.pt", prompt), "--adaptor", file("b.pt", adaptor), *TAPS],
+        "aa_clip": ["--image-adapter", image, *DESCRIBED, "--domain", "medical"],
+        "mvfa": ["--checkpoint", file("m.pth", checkpoints.mvfa(of)), "--class-name", "Brain", "--augment"],
+    }
+
+
+@pytest.mark.parametrize("system", ["adaptclip", "af_clip", "aa_clip", "mvfa"])
+def test_systems_with_checkpoints_of_their_own(weights, normals, system):
+    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    options = family_options(weights, of)[system]
+    few = [] if system == "aa_clip" else ["--references", str(normals)]
+    command = [
+        "build",
+        system,
+        str(weights / "out"),
+        "--clip",
+        str(weights / "clip.safetensors"),
+        "--image-size",
+        "40",
+    ]
+    done = runner.invoke(app, [*command, *options, *few, "--activation", "quick_gelu"])
+    assert done.exit_code == 0, done.output
+    assert f"detector         {system}" in done.output
+    loaded = load_detector(weights / "out")
+    assert loaded.detect(texture(50, 60, 9)[None]).score.shape == (1,)
+    if system == "adaptclip":  # all pictures are of one kind where no class names are given
+        assert loaded.class_names == ()
+        assert loaded.memory.classes[0]["tap_0"].shape[0] == 4 * 25
+    if system == "mvfa":
+        assert loaded.memory.classes[0]["seg_0"].shape[0] == 11 * 4 * 26
+
+
+def test_references_of_several_kinds_need_no_other_class_names(weights, normals):
+    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    command = [
+        "build",
+        "af_clip",
+        str(weights / "out"),
+        "--clip",
+        str(weights / "clip.safetensors"),
+        "--image-size",
+        "40",
+    ]
+    own = family_options(weights, of)["af_clip"]
+    done = runner.invoke(
+        app, [*command, *own, "--references", str(normals), "--class-name", "nut", "--class-name", "bolt"]
+    )
+    assert done.exit_code == 0, done.output
+    assert load_detector(weights / "out").class_names == ("nut", "bolt")
 
 
 def test_compare_prints_one_table_with_times(weights):

@@ -126,8 +126,8 @@ def test_bf16_agrees_and_a_batch_is_its_pictures(golden, bundles, detectors, nam
     detector = detectors[name]
     full = detector.detect_normalized(golden.images)
     half = load_detector(bundles[name], precision="bf16").detect_normalized(golden.images)
-    assert (full.score - half.score).abs().max() < 0.05
-    assert (detector.full_map(full.token_map) - detector.full_map(half.token_map)).abs().max() < 0.05
+    assert (full.score - half.score).abs().max() < 0.02
+    assert (detector.full_map(full.token_map) - detector.full_map(half.token_map)).abs().max() < 0.02
     alone = detector.detect_normalized(golden.images[1:])
     for field in ("score", "family_scores", "token_map"):
         assert torch.equal(getattr(alone, field), getattr(full, field)[1:])
