@@ -22,7 +22,7 @@ from s2sw.model.detectors.options import BuildOptions, ReferenceNames, Reference
 from s2sw.model.detectors.references import named_references, remember
 from s2sw.model.detectors.tower_detector import TowerDetector, highest, known_blocks, quarters
 from s2sw.model.errors import BundleError
-from s2sw.model.heads.adapters import ADAPTOR_WIDTH, AttentionAdaptor
+from s2sw.model.heads.attention_adaptor import AttentionAdaptor, adaptor_shapes
 from s2sw.model.heads.memory import Memory, kept_features, remembered
 from s2sw.model.heads.neighbourhoods import Neighbourhoods
 from s2sw.model.heads.similarity import TAU
@@ -38,7 +38,6 @@ SENTENCES = ("without defect.", "with defect.")
 """Normal, anomalous; no class name."""
 ALPHA = 0.1
 """Weight of the text beside the memory."""
-ATTN = "attention.attn."
 PICKLED = (
     "clip.adaptor.Adaptor",
     "clip.adaptor.BasicTransformerBlock",
@@ -62,10 +61,10 @@ class AfClip(TowerDetector):
     ) -> None:
         super().__init__(record, tensors, device, precision)
         self.vectors = tensors["class_vectors"].to(self.device)
-        self.adaptor = adaptor_of(
-            {n: t.to(self.device) for n, t in tensors.items()}, self.tower.conv1.weight.dtype
-        )
         self.around = Neighbourhoods(self.grid, self.device)
+        named = {name: tensors[name] for name in adaptor_shapes(record.vision.width)}
+        post, dtype = (self.tower.ln_post, self.tower.proj), self.tower.conv1.weight.dtype
+        self.adaptor = AttentionAdaptor(named, post, self.vectors, self.around, dtype)
         # a bundle keeps the taps alone: the neighbourhoods follow from them
         self.memory = Memory([self._remembered(kept) for kept in kept_features(tensors)])
         self.published_score = self.published_map = 1 + ALPHA * bool(self.memory)
@@ -78,34 +77,28 @@ class AfClip(TowerDetector):
         """Return the raw tower outputs (B, N, width) at the taps."""
         return self.tower.plain(self.tower.embed(x), self.tap_blocks)[1]
 
-    def multi_scale(self, taps: Sequence[Tensor]) -> list[Tensor]:
-        """Return the taps at each scale, (B, N, width) each: the scales of the first tap come first."""
-        return [tokens for tap in taps for tokens in self.around.tokens(tap)]
-
-    def logits(self, tokens: Tensor) -> Tensor:
-        """Return the logits (B, N, 2), normal and anomalous, of one token set (B, N, width)."""
-        features = functional.normalize(self.tower.project(self.adaptor(tokens)), dim=-1)
-        return features @ self.vectors.T / TAU
+    def logits(self, tap: Tensor) -> list[Tensor]:
+        """Return the logits (B, N, 2), normal and anomalous, of one tap's tokens at each scale."""
+        return [cosines / TAU for cosines in self.adaptor.cosines(tap)]
 
     @override
     def score(self, x: Tensor, classes: Tensor) -> Scores:
-        several = self.multi_scale(self.taps(x))
-        both = torch.stack([self.logits(tokens) for tokens in several]).sum(dim=0)  # a sum, not a mean
+        taps = self.taps(x)
+        both = torch.stack([one for tap in taps for one in self.logits(tap)]).sum(dim=0)  # not a mean
         share = (both[..., 1] - both[..., 0]).sigmoid()
         text, grid = share[:, 0], share[:, 1:].reshape(-1, self.grid, self.grid)
         if not self.memory:
             return Scores(text, text[:, None], grid)
-        near = self.distances(several, classes)
+        near = self.distances(taps, classes).mean(dim=1).reshape(-1, self.grid, self.grid)
         few_shot = highest(near)
         families = torch.stack([text, few_shot], dim=1)
         image, tokens = few_shot + ALPHA * text, near + ALPHA * grid
         return Scores(image / self.published_score, families, tokens / self.published_map)
 
-    def distances(self, several: Sequence[Tensor], classes: Tensor) -> Tensor:
-        """Return the mean distance to the memory over taps and scales, 0..1, (B, g, g)."""
-        parts = {str(number): tokens[:, 1:] for number, tokens in enumerate(several)}
-        near = self.memory.distances(parts, classes) / 2
-        return near.mean(dim=1).reshape(-1, self.grid, self.grid)
+    def distances(self, taps: Sequence[Tensor], classes: Tensor) -> Tensor:
+        """Return the distances to the memory at each tap and scale, 0..1, (B, sets, g * g)."""
+        several = [patches for tap in taps for patches in self.around.patches(tap[:, 1:])]
+        return self.memory.distances({str(n): patches for n, patches in enumerate(several)}, classes) / 2
 
     @override
     @torch.inference_mode()
@@ -113,14 +106,6 @@ class AfClip(TowerDetector):
         """Return the projected class token of the last tap and the raw block outputs at the taps."""
         taps = self.taps(x.to(self.device))
         return self.tower.project(taps[-1][:, 0]), taps
-
-
-def adaptor_of(named: dict[str, Tensor], dtype: torch.dtype) -> AttentionAdaptor:
-    """Return the adaptor of tensors by their published names; its products are of dtype."""
-    norm = named["attention.norm.weight"], named["attention.norm.bias"]
-    qkv = torch.cat([named[f"{ATTN}to_{letter}.weight"] for letter in "qkv"])
-    out = named[f"{ATTN}to_out.0.weight"].to(dtype)
-    return AttentionAdaptor(norm, qkv.to(dtype), out, named[f"{ATTN}to_out.0.bias"])
 
 
 def text_features(tower: TextTower, prompt: Tensor) -> Tensor:
@@ -195,11 +180,7 @@ def read_adaptor(path: Path, clip: ClipWeights) -> dict[str, Tensor]:
     found = read_module(path, PICKLED)
     if not isinstance(found, dict):
         raise BundleError(f"{path}: holds a {type(found).__name__}, where an adaptor is needed")
-    width = clip.vision.width
-    shapes: dict[str, tuple[int, ...]] = {f"attention.norm.{part}": (width,) for part in ("weight", "bias")}
-    shapes |= {f"{ATTN}to_{letter}.weight": (ADAPTOR_WIDTH, width) for letter in "qkv"}
-    shapes |= {f"{ATTN}to_out.0.weight": (width, ADAPTOR_WIDTH), f"{ATTN}to_out.0.bias": (width,)}
-    return Part(str(path), looks_like(found), found).exactly(shapes)
+    return Part(str(path), looks_like(found), found).exactly(adaptor_shapes(clip.vision.width))
 
 
 KIND = DetectorKind(

@@ -31,5 +31,6 @@ class Neighbourhoods:
 
     def tokens(self, tokens: Tensor) -> list[Tensor]:
         """Return tokens (B, 1 + g * g, W), float32, at each scale; the class token stays as it is."""
-        first = tokens[:, :1].float()
-        return [torch.cat([first, patches], dim=1) for patches in self.patches(tokens[:, 1:])]
+        tokens = tokens.float()
+        wider = self.patches(tokens[:, 1:])[1:]
+        return [tokens, *(torch.cat([tokens[:, :1], patches], dim=1) for patches in wider)]

@@ -51,18 +51,22 @@ def test_text_tokens_logits_and_distances(golden, detectors):
     text = text_features(golden.clip.text_tower(), read_prompt(PROMPT, golden.clip))
     assert golden.error("text", text) < TEXT
     zero, few = detectors["zero"], detectors["few"]
+    weights = read_adaptor(ADAPTOR, golden.clip)
     with torch.inference_mode():
-        several = zero.multi_scale(zero.taps(golden.images))
-        near = few.memory.distances(
-            {str(n): tokens[:, 1:] for n, tokens in enumerate(several)}, torch.zeros(2, dtype=torch.int64)
-        )
+        taps = zero.taps(golden.images)
+        several = [tokens for tap in taps for tokens in zero.around.tokens(tap)]
+        logits = [one for tap in taps for one in zero.logits(tap)]
+        near = few.distances(taps, torch.zeros(2, dtype=torch.int64))
         for number, tokens in enumerate(several):
             if f"raw_{number}" in golden.arrays:
                 assert golden.error(f"raw_{number}", tokens[:1]) < TOKEN
+            plain = adapted(tokens, weights)
             if f"adapted_{number}" in golden.arrays:
-                assert golden.error(f"adapted_{number}", zero.adaptor(tokens[:1])) < TOKEN
-            assert golden.error(f"logit_{number}", zero.logits(tokens)) < TOKEN
-            assert golden.error(f"few_distance_{number}", near[:, number].reshape(2, 7, 7) / 2) < FEW
+                assert golden.error(f"adapted_{number}", plain[:1]) < TOKEN
+            cosines = functional.normalize(zero.tower.project(plain), dim=-1) @ zero.vectors.T
+            torch.testing.assert_close(0.07 * logits[number], cosines, rtol=0, atol=FEW)
+            assert golden.error(f"logit_{number}", logits[number]) < TOKEN
+            assert golden.error(f"few_distance_{number}", near[:, number].reshape(2, 7, 7)) < FEW
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("zero", ZERO), ("few", FEW)])
