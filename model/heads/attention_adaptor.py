@@ -88,7 +88,8 @@ class AttentionAdaptor:
         length, joint, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
         share = (length.square().sum(dim=-1, keepdim=True) + EPSILON).rsqrt()
         squared = joint.square().sum(dim=-1, keepdim=True) * share.square() + 2 * on_shift * share
-        return (on_vectors * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
+        found: Tensor = on_vectors * share + self._shift_on_vectors
+        return found * (squared + self._shift_squared).rsqrt()
 
 
 def _of_equal_length(rows: Tensor) -> Tensor:
