@@ -85,11 +85,11 @@ class AttentionAdaptor:
     def _cosines(self, mixed: Tensor) -> Tensor:
         """Return the cosines (B, N, 2) of what ln_post and projection make of mixed values."""
         products = (mixed @ self._products).float() + self._products_bias
-        length, joint, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
+        parts: tuple[Tensor, ...] = torch.split(products, self._sizes, dim=-1)
+        length, joint, on_vectors, on_shift = parts
         share = (length.square().sum(dim=-1, keepdim=True) + EPSILON).rsqrt()
         squared = joint.square().sum(dim=-1, keepdim=True) * share.square() + 2 * on_shift * share
-        found: Tensor = on_vectors * share + self._shift_on_vectors
-        return found * (squared + self._shift_squared).rsqrt()
+        return (on_vectors * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
 
 
 def _of_equal_length(rows: Tensor) -> Tensor:
