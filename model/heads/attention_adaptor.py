@@ -85,8 +85,7 @@ class AttentionAdaptor:
     def _cosines(self, mixed: Tensor) -> Tensor:
         """Return the cosines (B, N, 2) of what ln_post and projection make of mixed values."""
         products = (mixed @ self._products).float() + self._products_bias
-        parts: tuple[Tensor, ...] = torch.split(products, self._sizes, dim=-1)
-        length, joint, on_vectors, on_shift = parts
+        length, joint, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
         share = (length.square().sum(dim=-1, keepdim=True) + EPSILON).rsqrt()
         squared = joint.square().sum(dim=-1, keepdim=True) * share.square() + 2 * on_shift * share
         return (on_vectors * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
@@ -94,4 +93,5 @@ class AttentionAdaptor:
 
 def _of_equal_length(rows: Tensor) -> Tensor:
     """Return a matrix of no more columns than rows, such that all x @ rows keep their length."""
-    return torch.linalg.qr(rows.T, mode="r").R.T
+    triangle: Tensor = torch.linalg.qr(rows.T, mode="r").R
+    return triangle.T
