@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_
 import typer
 from typer.core import TyperGroup
 
+from s2sw.jobs.build_file import arguments_of
+from s2sw.jobs.configuration import is_configuration
 from s2sw.jobs.errors import one_line_errors
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from s2sw.model.detectors.kinds import DetectorKind
 
 OLD_FORM = "--detector"
+GENERAL = ("clip", "image_size", "activation")
+"""What every system is built from, beside its own options."""
 DEFAULT = "s2swclip"
 ANY = "any"
 """The one class of pictures that need no class name."""
@@ -29,7 +33,8 @@ HELP = """Build a bundle from CLIP weights and what a system learned; docs/detec
 
 `s2sw bundle build winclip bottles --class-name bottle --references normal-bottles/`
 
-`s2sw bundle build SYSTEM --help` lists a system's options.
+`s2sw bundle build SYSTEM --help` lists a system's options;
+`s2sw bundle build FILE.yaml` takes them from a file.
 `s2sw bundle build OUT --detector SYSTEM ...` is the same command in its older form.
 
 Without network: fetch the weights file elsewhere and give its path to `--clip`.
@@ -51,8 +56,12 @@ class Systems(TyperGroup):
             return system_command(cmd_name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments of both forms."""
-        return super().parse_args(ctx, system_first(args, self.list_commands(ctx)))
+        """Read the arguments of both forms, or of a file."""
+        systems = self.list_commands(ctx)
+        if args and is_configuration(args[0]):
+            with one_line_errors():
+                return super().parse_args(ctx, [*arguments_of(Path(args[0]), DEFAULT, flags()), *args[1:]])
+        return super().parse_args(ctx, system_first(args, systems))
 
 
 def system_first(args: Sequence[str], systems: Sequence[str]) -> list[str]:
@@ -110,17 +119,13 @@ def _published(kind: "DetectorKind") -> str:
 def _parameters(name: str, kind: "DetectorKind") -> Iterator[inspect.Parameter]:
     """Yield what the command takes; options of other systems are hidden, so that they end in one line."""
     yield _parameter("out", Path, typer.Argument(help="new folder for the bundle", show_default=False))
-    general = {
-        "clip": (
-            str,
-            "CLIP weights: an open_clip name (downloaded, or from its cache), OpenAI's `.pt`, or an "
-            "open_clip or Hugging Face `.safetensors` file (a config beside it is read)  "
-            f"[default: {kind.clip}]",
-        ),
-        "image_size": (int, f"side of the square input, pixels  [default: {kind.image_size}]"),
-        "activation": (str, "`quick_gelu` or `gelu`, where the weights file does not say it"),
-    }
-    for option, (of_type, text) in general.items():
+    texts = (
+        "CLIP weights: an open_clip name (downloaded, or from its cache), OpenAI's `.pt`, or an open_clip or "
+        f"Hugging Face `.safetensors` file (a config beside it is read)  [default: {kind.clip}]",
+        f"side of the square input, pixels  [default: {kind.image_size}]",
+        "`quick_gelu` or `gelu`, where the weights file does not say it",
+    )
+    for option, of_type, text in zip(GENERAL, (str, int, str), texts, strict=True):
         yield _parameter(option, of_type | None, typer.Option(help=text, show_default=False), None)
     own = kind.options.model_fields
     for option, field in declared(name).items():
@@ -196,6 +201,11 @@ def spelling(option: str, field: "FieldInfo") -> tuple[str, Any]:
 
     flag = _mark(field, Flag)
     return (flag.name, flag.type) if flag else (option, _typed(field.annotation))
+
+
+def flags() -> list[str]:
+    """Return the names of all flags of all systems, with underscores."""
+    return [*GENERAL, *(spelling(option, field)[0] for option, field in declared(DEFAULT).items())]
 
 
 def _mark(field: "FieldInfo", kind: type[Mark]) -> Mark | None:

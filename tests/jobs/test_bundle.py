@@ -12,13 +12,9 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from s2sw.jobs import build_systems, bundle, evaluate, train
-from s2sw.jobs.build_systems import declared, spelling
 from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
-from s2sw.model.detectors.registry import SYSTEMS, detector_kind
-from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
-from tests.support import checkpoints, layouts, small_clip
+from tests.support import layouts, small_clip
 from tests.support.archives import encoded, texture
 from tests.support.bundles import bundle as small_bundle
 
@@ -96,118 +92,12 @@ def test_references_from_folders_and_from_a_query(weights, normals):
     assert found.tolist() == whole.detect(picture, ["nut"]).family_scores.tolist()
 
 
-def test_both_forms_of_the_command_are_one(weights):
-    """A system as a sub-command, and as an option in any place: the same bundle, byte for byte."""
-    common = ["--clip", str(weights / "clip.safetensors"), "--image-size", "40"]
-    own = ["--prompts", str(weights / "prompts.pth")]
-    forms = {
-        "new": ["anomalyclip", "new", *common, *own],
-        "old": ["old", *common, "--detector", "anomalyclip", *own],
-        "first": ["--detector=anomalyclip", *own, *common, "first"],
-        "last": ["last", *common, *own, "--detector", "winclip", "--detector", "anomalyclip"],
-    }
-    contents = []
-    for name, arguments in forms.items():
-        done = runner.invoke(app, ["build", *(str(weights / name) if a == name else a for a in arguments)])
-        assert done.exit_code == 0, done.output
-        contents.append({path.name: path.read_bytes() for path in (weights / name).iterdir()})
-    assert contents[0] == contents[1] == contents[2] == contents[3]
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_every_declared_option_is_on_the_command_line(name):
-    """With its description; those of other systems are not shown, and end in one line that names both."""
-    kind = detector_kind(name)
-    shown = runner.invoke(app, ["build", name, "--help"], env={"COLUMNS": "200"}).output
-    for option, field in declared(name).items():
-        name_of_flag, of_type = spelling(option, field)
-        flag = "--" + name_of_flag.replace("_", "-")
-        assert (f" {flag} " in shown) == (option in kind.options.model_fields)
-        if option not in kind.options.model_fields:
-            done = runner.invoke(app, ["build", name, "out", flag, *([] if of_type is bool else ["1"])])
-            assert done.exit_code == 2
-            assert f"{option}: {name} has no such option; it has" in done.output
-            assert f"; {option} is an option of " in done.output
-            assert done.output.count("s2sw:") == 1
-
-
-def test_an_unknown_system_is_one_line(weights):
-    done = runner.invoke(app, ["build", str(weights / "out"), "--detector", "nobody"])
-    assert (done.exit_code, done.output.count("\n")) == (2, 1)
-    assert "detector: 'nobody' is unknown; known are aa_clip, adaptclip" in done.output
-
-
 def test_no_command_is_long():
     """What a command does stands in the pipeline: here it is parsed, called and printed."""
     for path in (build_systems, bundle, evaluate, train):
         tree = ast.parse(Path(path.__file__).read_text())
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         assert max(node.end_lineno - node.lineno for node in functions) < 40
-
-
-TAPS = ["--tap-blocks", "2", "--tap-blocks", "4"]
-DESCRIBED = ["--class-name", "nut", "--description", "nut=a hexagonal nut"]
-
-
-def family_options(weights, of):
-    """What the systems with checkpoints of their own are built from on the command line."""
-
-    def file(name, found):
-        return str(checkpoints.saved(found, weights / name))
-
-    adaptor, prompt = checkpoints.af_clip_adaptor(of), checkpoints.af_clip_prompt(of)
-    image = file("i.pth", checkpoints.aa_clip_image(of))
-    return {
-        "adaptclip": ["--checkpoint", file("a.pth", checkpoints.adaptclip(of)), "--maps", "compact"],
-        "af_clip": ["--prompt", file("p.pt", prompt), "--adaptor", file("b.pt", adaptor), *TAPS],
-        "aa_clip": ["--image-adapter", image, *DESCRIBED, "--domain", "medical"],
-        "mvfa": ["--checkpoint", file("m.pth", checkpoints.mvfa(of)), "--class-name", "Brain", "--augment"],
-    }
-
-
-@pytest.mark.parametrize("system", ["adaptclip", "af_clip", "aa_clip", "mvfa"])
-def test_systems_with_checkpoints_of_their_own(weights, normals, system):
-    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
-    options = family_options(weights, of)[system]
-    few = [] if system == "aa_clip" else ["--references", str(normals)]
-    command = [
-        "build",
-        system,
-        str(weights / "out"),
-        "--clip",
-        str(weights / "clip.safetensors"),
-        "--image-size",
-        "40",
-    ]
-    done = runner.invoke(app, [*command, *options, *few, "--activation", "quick_gelu"])
-    assert done.exit_code == 0, done.output
-    assert f"detector         {system}" in done.output
-    loaded = load_detector(weights / "out")
-    assert loaded.detect(texture(50, 60, 9)[None]).score.shape == (1,)
-    if system == "adaptclip":  # all pictures are of one kind where no class names are given
-        assert loaded.class_names == ()
-        assert loaded.memory.classes[0]["tap_0"].shape[0] == 4 * 25
-    if system == "mvfa":
-        assert loaded.memory.classes[0]["seg_0"].shape[0] == 11 * 4 * 26
-
-
-def test_references_of_several_kinds_need_no_other_class_names(weights, normals):
-    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
-    command = [
-        "build",
-        "af_clip",
-        str(weights / "out"),
-        "--clip",
-        str(weights / "clip.safetensors"),
-        "--image-size",
-        "40",
-    ]
-    own = family_options(weights, of)["af_clip"]
-    done = runner.invoke(
-        app, [*command, *own, "--references", str(normals), "--class-name", "nut", "--class-name", "bolt"]
-    )
-    assert done.exit_code == 0, done.output
-    assert load_detector(weights / "out").class_names == ("nut", "bolt")
 
 
 def test_compare_prints_one_table_with_times(weights):
