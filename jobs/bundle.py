@@ -1,12 +1,26 @@
 """``s2sw bundle``: build, show and verify detector bundles."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from s2sw.jobs.errors import one_line_errors
+from s2sw.jobs.build_systems import HELP, Systems
+from s2sw.jobs.bundle_text import print_bundle
+from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.evaluate import (
+    Device,
+    InPrecision,
+    Json,
+    Quiet,
+    Resolution,
+    Split,
+    console_of,
+    data_errors,
+    way_of,
+    write_json,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,138 +33,7 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(help="folder of the bundle", metavar="BUNDLE", show_default=False)]
 
-
-@app.command(no_args_is_help=True)
-def build(
-    out: Annotated[Path, typer.Argument(help="new folder for the bundle", show_default=False)],
-    detector: Annotated[
-        str, typer.Option(help="`s2swclip`, `anomalyclip`, `april_gan` or `winclip`")
-    ] = "s2swclip",
-    clip: Annotated[
-        str | None,
-        typer.Option(
-            help="CLIP weights: an open_clip name (downloaded, or from its cache), OpenAI's `.pt`, or an "
-            "open_clip or Hugging Face `.safetensors` file (a config beside it is read)  "
-            "[default: ViT-L-14-336/openai; winclip: ViT-B-16-plus-240/laion400m_e32]",
-            show_default=False,
-        ),
-    ] = None,
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            help="s2swclip, anomalyclip: learned prompts, a `.pth` or `.safetensors` file; or `handwritten`, "
-            "which needs no training  [default: handwritten]",
-            show_default=False,
-        ),
-    ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            help="side of the square input in pixels; for s2swclip 518 for image scores, 490 for maps with "
-            "prompts trained on MVTec AD, 410 with prompts trained on VisA  [default: 518; winclip: 240]",
-            show_default=False,
-        ),
-    ] = None,
-    wavelet: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="s2swclip: weight of the wavelet map; 0.1 for MVTec-trained prompts, 0.5 for VisA  "
-            "[default: 0.1]",
-            show_default=False,
-        ),
-    ] = None,
-    taps: Annotated[
-        str | None,
-        typer.Option(
-            help="s2swclip: `released`, as published checkpoints were measured, or `per_layer`, the paper's "
-            "text  [default: released]",
-            show_default=False,
-        ),
-    ] = None,
-    class_name: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="april_gan, winclip: what the pictures show, such as `bottle`; once for each kind of object",
-            show_default=False,
-        ),
-    ] = None,
-    linear: Annotated[
-        str | None,
-        typer.Option(help="april_gan: checkpoint of its learned linear layers", show_default=False),
-    ] = None,
-    references: Annotated[
-        str | None,
-        typer.Option(
-            help="april_gan, winclip: a few normal pictures to compare with: a folder (with several class "
-            "names, a folder in it for each), or a query with a column `uri`, such as `SELECT uri FROM "
-            "'results/objects/*.parquet' ORDER BY max_score LIMIT 4`",
-            show_default=False,
-        ),
-    ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            help="april_gan with references: `LOW,HIGH`, the map's maxima that count as 0 and 1; or pictures "
-            "like those to be screened, as for --references",
-            show_default=False,
-        ),
-    ] = None,
-    maps: Annotated[
-        str | None,
-        typer.Option(
-            help="april_gan: keep `exact` maps, or `compact` ones of a quarter the size  [default: exact]",
-            show_default=False,
-        ),
-    ] = None,
-    activation: Annotated[
-        str | None,
-        typer.Option(
-            help="`quick_gelu` or `gelu`, where the weights file does not say it", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Build a bundle from CLIP weights and prompts. docs/detectors.md says which detector suits what.
-
-    `s2sw bundle build my-bundle --clip ViT-L-14-336/openai --prompts authors.pth`
-
-    `s2sw bundle build bottles --detector winclip --class-name bottle --references normal-bottles/`
-
-    Without network: fetch the weights file elsewhere and give its path to `--clip`.
-    """
-    from s2sw.model.detectors.bundling import build_bundle
-    from s2sw.model.detectors.registry import detector_kind
-
-    options: dict[str, Any] = {
-        "prompts": prompts,
-        "mix": None if wavelet is None else (1 - wavelet, wavelet),
-        "taps": taps,
-        "class_name": class_name or None,
-        "linear": linear,
-        "maps": maps,
-    }
-    with one_line_errors():
-        side = image_size or detector_kind(detector).image_size
-        pictures = _pictures(references, calibration, class_name or [], side)
-        given = {name: value for name, value in (options | pictures).items() if value is not None}
-        build_bundle(out, clip, image_size=side, detector=detector, activation=activation, **given)
-        _print(out)
-
-
-def _pictures(
-    references: str | None, calibration: str | None, class_names: list[str], side: int
-) -> dict[str, Any]:
-    """Read the pictures that two options of build name."""
-    from s2sw.jobs.references import normal_pictures, two_numbers
-
-    found: dict[str, Any] = {}
-    for option, source in (("references", references), ("calibration", calibration)):
-        if source is not None:
-            numbers = two_numbers(source) if option == "calibration" else None
-            # without class names the detector's own check says what is missing
-            found[option] = numbers or (class_names and normal_pictures(source, class_names, side, option))
-    return found
+app.add_typer(typer.Typer(cls=Systems, no_args_is_help=True, help=HELP), name="build")
 
 
 @app.command(no_args_is_help=True)
@@ -172,14 +55,42 @@ def ensemble(
 
     with one_line_errors():
         build_ensemble(out, weighted_members(members))
-        _print(out)
+        print_bundle(out)
+
+
+@app.command(no_args_is_help=True)
+def compare(
+    bundles: Annotated[
+        list[str], typer.Argument(help="two bundles or more, or: embedded", metavar="BUNDLE...")
+    ],
+    data: Annotated[str, typer.Option(help="labelled data set, as for `s2sw evaluate`")],
+    split: Split = "test",
+    resolution: Resolution = "model",
+    device: Device = "auto",
+    precision: InPrecision = "fp32",
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put bundles through the same evaluation: one table of their means, with the time of a picture.
+
+    `s2sw bundle compare my-winclip my-adaptclip --data /data/parts`
+    """
+    from s2sw.pipeline.evaluation.evaluating import evaluate_bundles
+    from s2sw.pipeline.evaluation.tables import print_comparison
+
+    if len(bundles) < 2:
+        fail("compare needs two bundles or more; `s2sw evaluate` measures one", EXIT_USAGE)
+    with one_line_errors(), data_errors():
+        found = evaluate_bundles(way_of(resolution, device, precision, quiet), bundles, data, split=split)
+        print_comparison(found.evaluations, console_of(quiet), times=True)
+        write_json(json_file, found)
 
 
 @app.command(no_args_is_help=True)
 def show(folder: Folder) -> None:
     """Show what a bundle says about itself: detector, tower, prompts, settings, fingerprint."""
     with one_line_errors():
-        _print(folder)
+        print_bundle(folder)
 
 
 @app.command(no_args_is_help=True)
@@ -190,29 +101,3 @@ def verify(folder: Folder) -> None:
     with one_line_errors():
         detector = load_detector(folder)
     Console().print(f"{folder}: whole, fingerprint {detector.fingerprint}", highlight=False, soft_wrap=True)
-
-
-def _print(folder: Path) -> None:
-    from s2sw.model.bundles.record import read_record
-
-    record = read_record(folder, check_weights=False)
-    vision = record.vision
-    rows = {
-        "detector": record.detector,
-        "CLIP": record.clip if record.trained else f"{record.clip} (untrained: scores mean nothing)",
-        "prompts": record.prompts,
-        "input": f"{record.image_size} x {record.image_size} px, {record.grid} x {record.grid} patches",
-        "tower": f"{vision.layers} blocks of width {vision.width}, patch {vision.patch}, {vision.activation}",
-        "families": ", ".join(record.family_names) or "none",
-        **{name.replace("_", " "): _shown(name, value) for name, value in record.settings.items()},
-        "fingerprint": record.fingerprint,
-    }
-    console = Console(soft_wrap=True, highlight=False)
-    for name, value in rows.items():
-        console.print(f"{name:<16} {value}", markup=False)
-
-
-def _shown(name: str, value: Any) -> str:
-    if name != "members":
-        return ", ".join(map(str, value)) if name == "class_names" else str(value)
-    return ", ".join(f"{member['record']['detector']} {member['weight']:.3g}" for member in value)

@@ -46,8 +46,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train.command,
     "train-embedded": train_embedded.command,
 }
+HELP = {"train": train.HELP}
 for name, command in COMMANDS.items():
-    app.command(name)(one_line_errors()(command))
+    app.command(name, help=HELP.get(name))(one_line_errors()(command))
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")

@@ -1,10 +1,9 @@
-"""``s2sw train``: learn prompts, or linear layers, on labelled pictures."""
+"""``s2sw train``: learn what a detector learns, on labelled pictures with CLIP frozen."""
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,132 +14,117 @@ from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
 
 if TYPE_CHECKING:
     from s2sw.model.training.state import Curve, State
-    from s2sw.pipeline.training.job import TrainSettings
+    from s2sw.pipeline.training.job import Watching
+
+Data = Annotated[str, typer.Argument(help="Labelled data set, as for `s2sw evaluate`.", show_default=False)]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="New folder for the bundle.", show_default=False)
+]
+Clip = Annotated[str, typer.Option(help="CLIP weights, as for `s2sw bundle build`.")]
+Trained = Annotated[str, typer.Option(help="s2swclip, anomalyclip, april_gan or adaptclip.")]
+Recipe = Annotated[
+    str, typer.Option(help="Published settings for training on MVTec AD (mvtec) or VisA (visa).")
+]
+Activation = Annotated[
+    str | None, typer.Option(help="quick_gelu or gelu, where the weights do not say it.", show_default=False)
+]
+Split = Annotated[str, typer.Option(help="Split of data sets that name splits.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Pictures a step, instead of the recipe's.")]
+ImageSize = Annotated[
+    int | None, typer.Option(min=1, help="Input side in pixels, of training and bundle alike.")
+]
+Taps = Annotated[str, typer.Option(help="Of s2swclip: released or per_layer.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same bundle.")]
+Holdout = Annotated[
+    float,
+    typer.Option(min=0, max=0.9, help="Share of the pictures held out; the best epoch on them counts."),
+]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many epochs without a lower held-out loss.")
+]
+Start = Annotated[
+    Path | None, typer.Option(help="Checkpoint to begin with instead of the seed's.", show_default=False)
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
+InPrecision = Annotated[str, typer.Option("--precision", help="fp32, or bf16 for tower and losses.")]
+Work = Annotated[Path | None, typer.Option(help="Folder for state and curve.  [default: OUTPUT.training]")]
+Features = Annotated[
+    Path | None,
+    typer.Option(help="Folder for cached features, to share among trainings.  [default: in --work]"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+HELP = """Train on labelled pictures with CLIP frozen, and write a bundle that is ready to screen.
+
+Pictures pass the visual tower once; their features are kept, and epochs read them. The same command again
+goes on after a kill. `--work` holds the learning curve (curve.csv) and the checkpoint, which
+`s2sw bundle build` takes too.
+
+Exit codes: 0 done, 2 the command, the weights or the data cannot work.
+
+Examples:
+
+`s2sw train /data/mvtec --output my-bundle`
+
+`s2sw train parts.csv -o my-bundle --clip ViT-L-14-336.pt --holdout 0.1 --patience 3`
+"""
 
 
 def command(
-    data: Annotated[
-        str, typer.Argument(help="Labelled data set, as for `s2sw evaluate`.", show_default=False)
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="New folder for the bundle.", show_default=False)
-    ],
-    clip: Annotated[
-        str, typer.Option(help="CLIP weights, as for `s2sw bundle build`.")
-    ] = "ViT-L-14-336/openai",
-    detector: Annotated[str, typer.Option(help="s2swclip, anomalyclip or april_gan.")] = "s2swclip",
-    recipe: Annotated[
-        str, typer.Option(help="Published settings for training on MVTec AD (mvtec) or VisA (visa).")
-    ] = "mvtec",
-    activation: Annotated[
-        str | None,
-        typer.Option(help="quick_gelu or gelu, where the weights do not say it.", show_default=False),
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split of data sets that name splits.")] = "test",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Pictures a step, instead of the recipe's.")
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Input side in pixels, of training and bundle alike.")
-    ] = None,
-    taps: Annotated[str, typer.Option(help="Of s2swclip: released or per_layer.")] = "released",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bundle.")] = 0,
-    holdout: Annotated[
-        float,
-        typer.Option(min=0, max=0.9, help="Share of the pictures held out; the best epoch on them counts."),
-    ] = 0.0,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without a lower held-out loss.")
-    ] = None,
-    start_from: Annotated[
-        Path | None, typer.Option(help="Checkpoint to begin with instead of the seed's.", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 for tower and losses.")] = "fp32",
-    work: Annotated[
-        Path | None, typer.Option(help="Folder for state and curve.  [default: OUTPUT.training]")
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(help="Folder for cached features, to share among trainings.  [default: in --work]"),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    data: Data,
+    output: Output,
+    clip: Clip = "ViT-L-14-336/openai",
+    detector: Trained = "s2swclip",
+    recipe: Recipe = "mvtec",
+    activation: Activation = None,
+    split: Split = "test",
+    epochs: Epochs = None,
+    batch: BatchSize = None,
+    image_size: ImageSize = None,
+    taps: Taps = "released",
+    seed: Seed = 0,
+    holdout: Holdout = 0.0,
+    patience: Patience = None,
+    start_from: Start = None,
+    device: Device = "auto",
+    precision: InPrecision = "fp32",
+    work: Work = None,
+    features: Features = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Train on labelled pictures with CLIP frozen, and write a bundle that is ready to screen.
-
-    Pictures pass the visual tower once; their features are kept, and epochs read them. The same command again
-    goes on after a kill. `--work` holds the learning curve (curve.csv) and the checkpoint, which
-    `s2sw bundle build` takes too.
-
-    Exit codes: 0 done, 2 the command, the weights or the data cannot work.
-
-    Examples:
-
-    `s2sw train /data/mvtec --output my-bundle`
-
-    `s2sw train parts.csv -o my-bundle --clip ViT-L-14-336.pt --holdout 0.1 --patience 3`
-    """
-    from s2sw.connectors.datasets import DataSetError
-
-    options = {"epochs": epochs, "batch": batch}
-    sizes = {"image_size": image_size, "screen_size": image_size}
-    with one_line_errors():
-        settings = _settings(
-            detector,
-            recipe,
-            {name: value for name, value in (options | sizes).items() if value is not None},
-            seed=seed,
-            holdout=holdout,
-            patience=patience,
-            device=device_of(device),
-            precision=precision_of(precision),
-            taps=taps,
-            start=start_from,
-        )
-        try:
-            _train(data, split, (clip, activation), output, work, features, settings, quiet)
-        except DataSetError as error:
-            fail(str(error), EXIT_USAGE)
-
-
-def _settings(detector: str, recipe: str, changed: dict[str, Any], **more: Any) -> "TrainSettings":
+    """Train on labelled pictures and write a bundle; HELP tells users more."""
     from s2sw.model.training.recipes import recipe_of
-    from s2sw.pipeline.training.job import TrainSettings
+    from s2sw.pipeline.training.job import Inputs, TrainSettings, train_named
 
-    chosen = replace(recipe_of(detector, recipe), **changed)
-    if more["patience"] is not None and not more["holdout"]:
+    if patience is not None and not holdout:
         fail("--patience needs pictures to judge by; give --holdout 0.1", EXIT_USAGE)
-    return TrainSettings(detector, chosen, **more)
-
-
-def _train(
-    data: str,
-    split: str,
-    clip: tuple[str, str | None],
-    output: Path,
-    work: Path | None,
-    features: Path | None,
-    settings: "TrainSettings",
-    quiet: bool,
-) -> None:
-    from s2sw.connectors.datasets import open_dataset
-    from s2sw.model.bundles.files import new_folder
-    from s2sw.model.weights.hints import Hints, known_activation
-    from s2sw.model.weights.openclip import find_clip
-    from s2sw.pipeline.training.job import Watching, train_bundle
-
-    new_folder(output)
-    opened = open_dataset(data, split=split)
-    chosen = known_activation(clip[1])
-    weights = find_clip(clip[0], Hints(chosen))
-    weights = weights.with_activation(chosen) if chosen else weights
     place = work or output.with_name(f"{output.name}.training")
-    with _bars(quiet) as progress:
-        watching = Watching(lambda total: _reading(progress, total), lambda e, s: _epochs(progress, e, s))
-        state = train_bundle(opened, weights, output, place, settings, watching, features)
+    with one_line_errors(), _data_errors():
+        where, products = device_of(device), precision_of(precision)
+        chosen = recipe_of(detector, recipe).changed(epochs, batch, image_size)
+        settings = TrainSettings(detector, chosen, seed, holdout, patience, where, products, taps, start_from)
+        inputs = Inputs(data, split, clip, activation)
+        with _bars(quiet) as progress:
+            state = train_named(inputs, output, place, settings, _watching(progress), features)
     if not quiet:
         _report(state, output, place)
+
+
+@contextlib.contextmanager
+def _data_errors() -> Iterator[None]:
+    from s2sw.connectors.datasets import DataSetError
+
+    try:
+        yield
+    except DataSetError as error:
+        fail(str(error), EXIT_USAGE)
+
+
+def _watching(progress: Progress) -> "Watching":
+    from s2sw.pipeline.training.job import Watching
+
+    return Watching(lambda total: _reading(progress, total), lambda e, s: _epochs(progress, e, s))
 
 
 def _report(state: "State", output: Path, work: Path) -> None:

@@ -8,7 +8,7 @@ detector takes a probability only after upsampling, its token map holds logits, 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ SIGMA = 4.0
 TRUNCATE = 4.0
 
 Operator = NDArray[np.float64]
+Border = Literal["reflect", "mirror", "constant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,41 @@ def bilinear(source: int, target: int, *, corners: bool = False) -> Operator:
     return operator
 
 
-def gaussian(size: int, sigma: float = SIGMA) -> Operator:
-    """Return (size, size): SciPy's gaussian_filter1d with mode ``reflect`` and truncate 4."""
-    radius = int(TRUNCATE * sigma + 0.5)
+def gaussian(
+    size: int, sigma: float = SIGMA, radius: int | None = None, border: Border = "reflect"
+) -> Operator:
+    """Return (size, size): SciPy's gaussian_filter1d, by default with mode ``reflect`` and truncate 4.
+
+    radius: how far the filter reaches. border: what lies beyond the edge, by SciPy's names: ``reflect``
+    (d c b a | a b c d | d c b a), ``mirror`` (d c b | a b c d | c b a) or ``constant`` (zeros).
+    """
+    radius = int(TRUNCATE * sigma + 0.5) if radius is None else radius
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
-    weights /= weights.sum()
-    index = (np.arange(size)[:, None] + offsets) % (2 * size)
-    index = np.where(index < size, index, 2 * size - 1 - index)  # d c b a | a b c d | d c b a
+    weights = np.broadcast_to(weights / weights.sum(), (size, len(offsets)))
+    index = np.arange(size)[:, None] + offsets
+    if border == "constant":
+        weights = weights * ((index >= 0) & (index < size))
+        index = index.clip(0, size - 1)
+    else:
+        again = 0 if border == "reflect" else 1
+        index = index % max(1, 2 * (size - again))
+        index = np.where(index < size, index, 2 * size - 1 - again - index)
     operator = np.zeros((size, size))
     np.add.at(operator, (np.arange(size)[:, None], index), weights)
     return operator
+
+
+def fitting(layer: MapLayer) -> Operator:
+    """Return (grid, side), for both axes: from a map at S x S to the token map that is upsampled to it best.
+
+    By least squares. Where the grid has a token for every 3.5 pixels, the full map of a smooth layer differs
+    from the smoothed map by 2e-6 of its range, and by 5e-5 where the map jumps from pixel to pixel: hardly
+    anything finer is left after a Gaussian of sigma 4.
+    """
+    up = bilinear(layer.grid, layer.side, corners=layer.corners)
+    after = gaussian(layer.side) if layer.smooth else np.eye(layer.side)
+    return np.asarray(np.linalg.pinv(after @ up, rcond=1e-6) @ after)
 
 
 @lru_cache(maxsize=64)

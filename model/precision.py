@@ -1,9 +1,14 @@
 """float32, or bfloat16 where the processor has products for it."""
 
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
+
+CUDNN_FLAGS = threading.Lock()
 
 Precision = Literal["fp32", "bf16"]
 
@@ -21,6 +26,16 @@ def multiplies_bf16(device: torch.device) -> bool:
 def quick_type(device: torch.device) -> torch.dtype:
     """Return what the products of a training run in: bfloat16 where that is not slower."""
     return torch.bfloat16 if multiplies_bf16(device) else torch.float32
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Let convolutions inside keep float32: cuDNN would round it to TF32.
+
+    Its flags are the whole process's, the other threads' too.
+    """
+    with CUDNN_FLAGS, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:

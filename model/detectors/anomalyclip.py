@@ -3,14 +3,14 @@
 Source: Zhou et al., AnomalyCLIP, ICLR 2024, as its released program computes it.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
-from s2sw.model.detectors.contract import Built, DetectorKind, refuse_unknown
+from s2sw.model.detectors.base import Scores, mean_of
+from s2sw.model.detectors.kinds import Built, DetectorKind, Publication
+from s2sw.model.detectors.options import BuildOptions, FirstBlock, Prompts, TapBlocks
 from s2sw.model.detectors.tower_detector import TwoStreamDetector, known_blocks, quarters
 from s2sw.model.heads.similarity import TAU
 from s2sw.model.prompts.text_features import text_features
@@ -24,11 +24,11 @@ FAMILY = "object"
 class AnomalyClip(TwoStreamDetector):
     """The detector over a loaded bundle; its one family score is the image score."""
 
-    def heads(self, seen: TowerOutput) -> tuple[Tensor, Tensor]:
-        """Map what the tower gives to the family score (B, 1) and token maps (B, g, g), 0..1."""
+    @override
+    def heads(self, seen: TowerOutput, classes: Tensor) -> Scores:
         score = anomaly_share(self.image_feature(seen.final), self.vectors)
         maps = [anomaly_share(self.tower.project(y)[:, 1:], self.vectors) for y in seen.taps]
-        return score[:, None], torch.stack(maps).mean(dim=0).reshape(-1, self.grid, self.grid)
+        return mean_of(score[:, None], torch.stack(maps).mean(dim=0).reshape(-1, self.grid, self.grid))
 
 
 def logits(features: Tensor, vectors: Tensor) -> Tensor:
@@ -45,21 +45,39 @@ def anomaly_share(features: Tensor, vectors: Tensor) -> Tensor:
     return torch.sigmoid(both[..., 1] - both[..., 0])
 
 
-def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Built:
+class AnomalyClipOptions(BuildOptions):
+    """What an AnomalyCLIP bundle is built from."""
+
+    prompts: Prompts = "handwritten"
+    two_stream_from: FirstBlock = None
+    tap_blocks: TapBlocks = None
+
+
+def build(clip: ClipWeights, image_size: int, options: AnomalyClipOptions) -> Built:
     """Compute the class vectors (2, C) and settle the tower's blocks.
 
-    Options: prompts (file, LearnedPrompts or "handwritten"); two_stream_from and tap_blocks, counted from 1.
     By default two streams start after a quarter of the tower, and the last block alone is tapped: the
     released program's four taps are, by aliasing, that one tensor.
     """
-    refuse_unknown("anomalyclip", options, {"prompts", "two_stream_from", "tap_blocks"})
     first, *_, last = quarters(clip.vision.layers)
-    start = options.get("two_stream_from") or first
-    taps = known_blocks(options.get("tap_blocks") or (last,), start, clip.vision.layers)
-    features, label = text_features(clip, options.get("prompts", "handwritten"), (FAMILY,))
+    start = options.two_stream_from or first
+    taps = known_blocks(options.tap_blocks or (last,), start, clip.vision.layers)
+    features, label = text_features(clip, options.prompts, (FAMILY,))
     vectors = functional.normalize(features[FAMILY], dim=-1)
     settings = {"two_stream_from": start, "tap_blocks": taps}
     return Built({"class_vectors": vectors}, settings, (FAMILY,), label)
 
 
-KIND = DetectorKind(build, AnomalyClip)
+KIND = DetectorKind(
+    build,
+    AnomalyClip,
+    AnomalyClipOptions,
+    Publication(
+        name="AnomalyCLIP (ICLR 2024)",
+        checkpoint="prompts, `prompt_learner` in a `.pth`; or none, with handwritten words",
+        licence="MIT",
+        trained_on="the test pictures of MVTec AD, or of VisA",
+        means="made for industrial parts and published on medical pictures too; MVTec AD is licensed for "
+        "non-commercial use",
+    ),
+)

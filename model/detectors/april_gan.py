@@ -5,24 +5,28 @@ Workshop Challenge", as its released program computes it.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from s2sw.model.bundles.record import BundleRecord
-from s2sw.model.detectors.contract import Built, DetectorKind, draft_record, refuse_unknown
+from s2sw.model.detectors.base import Scores, mean_of
+from s2sw.model.detectors.kinds import Built, DetectorKind, Publication, draft_record
+from s2sw.model.detectors.options import BuildOptions, ClassNames, Pictures, References, TapBlocks
 from s2sw.model.detectors.tower_detector import TowerDetector, known_blocks, quarters
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.april_linear import SCALE, LinearLayers, read_linear
 from s2sw.model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import Precision
-from s2sw.model.prompts.class_prompts import APRIL_GAN, class_names, class_vectors
+from s2sw.model.prompts.class_prompts import APRIL_GAN, class_vectors
 from s2sw.model.weights.clip import ClipWeights
 
 log = logging.getLogger(__name__)
@@ -49,29 +53,26 @@ class AprilGan(TowerDetector):
         super().__init__(record, tensors, device, precision)
         self.vectors = tensors["class_vectors"].to(self.device)
         self.linear = LinearLayers(*(tensors[f"linear.{n}"].to(self.device) for n in ("weight", "bias")))
-        self.taps: tuple[int, ...] = tuple(record.settings["tap_blocks"])
         self.exact = record.settings["maps"] == "exact"
         names = [f"memory.{row}" for row in range(len(record.class_names))]
         self.memory = [tensors[n].to(self.device) for n in names if n in tensors]
+        self.published_map = len(self.tap_blocks) * (1 + FARTHEST * bool(self.memory))
         self.span: tuple[float, float] = tuple(record.settings.get("calibration", UNSCALED))
 
     @property
+    @override
     def map_layers(self) -> tuple[MapLayer, ...]:
         """The logits of each tap, and the distances to the memory; in compact form all in one grid."""
         if not self.exact:
             return super().map_layers
-        share = 1 / self._largest
+        share = 1 / self.published_map
         logits = MapLayer(self.grid, self.image_size, smooth=False, corners=True, logit=True, weight=share)
         distances = replace(logits, logit=False)
-        return (logits,) * len(self.taps) + (distances,) * bool(self.memory)
+        return (logits,) * len(self.tap_blocks) + (distances,) * bool(self.memory)
 
-    @property
-    def _largest(self) -> float:
-        return len(self.taps) * (1 + FARTHEST * bool(self.memory))
-
-    def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Map normalised pictures (B, 3, S, S) to family scores (B, 1 or 2) and token maps (B, ...)."""
-        final, taps = self.tower.plain(self.tower.embed(x), self.taps)
+    @override
+    def score(self, x: Tensor, classes: Tensor) -> Scores:
+        final, taps = self.tower.plain(self.tower.embed(x), self.tap_blocks)
         vectors = self.vectors[classes]
         feature = functional.normalize(self.tower.project(final[:, 0]), dim=-1)
         text = (SCALE * torch.einsum("bc,bkc->bk", feature, vectors)).softmax(dim=-1)[:, 1]
@@ -80,11 +81,11 @@ class AprilGan(TowerDetector):
         if self.memory:
             layers.append(self.distances(taps, classes))
         tokens = torch.stack(layers, dim=1) if self.exact else self._compact(layers)
-        return torch.stack([text, *self._few_shot(tokens)], dim=1), tokens
+        return mean_of(torch.stack([text, *self._few_shot(tokens)], dim=1), tokens)
 
     def _compact(self, layers: list[Tensor]) -> Tensor:
-        logits = torch.stack(layers[: len(self.taps)]).sigmoid()
-        return torch.stack([*logits, *layers[len(self.taps) :]]).sum(dim=0) / self._largest
+        logits = torch.stack(layers[: len(self.tap_blocks)]).sigmoid()
+        return torch.stack([*logits, *layers[len(self.tap_blocks) :]]).sum(dim=0) / self.published_map
 
     def distances(self, taps: Sequence[Tensor], classes: Tensor) -> Tensor:
         """Return the sum over taps of the distance to the memory of the picture's class, (B, g, g)."""
@@ -103,43 +104,54 @@ class AprilGan(TowerDetector):
         highest = self.full_map(tokens).flatten(1).amax(dim=1)
         return [((highest - low) / (high - low)).clamp(0, 1)]
 
+    @override
     @torch.inference_mode()
     def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the image feature (B, C) and the raw block outputs (B, N, width) at the taps."""
-        final, taps = self.tower.plain(self.tower.embed(x.to(self.device)), self.taps)
+        final, taps = self.tower.plain(self.tower.embed(x.to(self.device)), self.tap_blocks)
         return self.tower.project(final[:, 0]), taps
 
 
-def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Built:
-    """Compute the class vectors and, of normal pictures, the memory.
+class AprilGanOptions(BuildOptions):
+    """What an APRIL-GAN bundle is built from."""
 
-    Options: class_name, one or several; linear (file or LinearLayers); tap_blocks, counted from 1; maps,
-    "exact" (four grids of logits are kept) or "compact" (one grid of shares). Few-shot: references, normal
-    pictures (``memory.pictures_by_class``), and calibration, two values of the map's maximum (0..1) that
-    count as 0 and 1 in the image score, or pictures like those to be screened, which give both values; by
-    default the maximum counts as it is.
-    """
-    refuse_unknown(
-        "april_gan", options, {"class_name", "linear", "tap_blocks", "maps", "references", "calibration"}
+    class_name: ClassNames
+    linear: Annotated[
+        str | Path | LinearLayers,
+        Field(description="its learned linear layers; give their checkpoint, `trainable_linearlayer`"),
+    ]
+    tap_blocks: TapBlocks = None
+    maps: Literal["exact", "compact"] = Field(
+        "exact", description="`exact` maps, a grid of logits a tap, or `compact` ones, one grid of shares"
     )
-    names = class_names(options, "april_gan")
+    references: References = None
+    calibration: Annotated[
+        Any,
+        Pictures(or_numbers=True),
+        Field(
+            description="with references: `LOW,HIGH`, the map's maxima (0..1) that count as 0 and 1 in the "
+            "image score; or pictures like those to be screened, which give both; by default the maximum "
+            "counts as it is"
+        ),
+    ] = None
+
+
+def build(clip: ClipWeights, image_size: int, options: AprilGanOptions) -> Built:
+    """Compute the class vectors and, of normal pictures, the memory."""
+    names = options.class_name
     layers = clip.vision.layers
-    taps = known_blocks(options.get("tap_blocks") or quarters(layers), 1, layers)
-    form = options.get("maps", "exact")
-    if form not in ("exact", "compact"):
-        raise BundleError(f"maps: {form!r} given; 'exact' or 'compact' is needed")
-    linear = _linear(options.get("linear"), clip, len(taps))
+    taps = known_blocks(options.tap_blocks or quarters(layers), 1, layers)
+    linear = _linear(options.linear, clip, len(taps))
     references = _references(options, names)
     vectors = class_vectors(clip.text_tower(), names, APRIL_GAN)
     tensors = {"class_vectors": vectors, "linear.weight": linear.weight, "linear.bias": linear.bias}
-    settings = {"class_names": names, "tap_blocks": taps, "maps": form}
+    settings = {"class_names": names, "tap_blocks": taps, "maps": options.maps}
     built = Built(tensors, settings, ("text",), f"class names in {len(APRIL_GAN.templates)} templates")
-    return _few_shot(clip, image_size, built, references, options.get("calibration")) if references else built
+    return _few_shot(clip, image_size, built, references, options.calibration) if references else built
 
 
-def _references(options: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+def _references(options: AprilGanOptions, names: Sequence[str]) -> list[Any]:
     """Return the normal pictures of each class; empty without references."""
-    references, calibration = options.get("references"), options.get("calibration")
+    references, calibration = options.references, options.calibration
     if references is None:
         if calibration is not None:
             raise BundleError("calibration: it belongs to the few-shot score; give references too, or none")
@@ -151,9 +163,7 @@ def _references(options: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return pictures_by_class(references, names, "references")
 
 
-def _linear(given: str | Path | LinearLayers | None, clip: ClipWeights, taps: int) -> LinearLayers:
-    if given is None:
-        raise BundleError("linear: april_gan needs its learned linear layers; give their checkpoint")
+def _linear(given: str | Path | LinearLayers, clip: ClipWeights, taps: int) -> LinearLayers:
     width, joint = clip.vision.width, clip.vision.embed_dim
     if not isinstance(given, LinearLayers):
         return read_linear(Path(given), taps, width, joint)
@@ -213,4 +223,16 @@ def _loaded(clip: ClipWeights, image_size: int, built: Built) -> AprilGan:
     return AprilGan(record, clip.bundled(built.tensors), "cpu", "fp32")
 
 
-KIND = DetectorKind(build, AprilGan)
+KIND = DetectorKind(
+    build,
+    AprilGan,
+    AprilGanOptions,
+    Publication(
+        name="APRIL-GAN (CVPR 2023 VAND workshop)",
+        checkpoint="linear layers, `trainable_linearlayer` in a `.pth`",
+        licence="MIT",
+        trained_on="the test pictures of MVTec AD, or of VisA",
+        means="made for industrial parts, which need a name; MVTec AD is licensed for non-commercial use; "
+        "on medical pictures measure it first",
+    ),
+)

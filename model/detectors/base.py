@@ -3,23 +3,43 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from s2sw.model import maps
 from s2sw.model.bundles.record import BundleRecord
-from s2sw.model.detectors.contract import Detection
+from s2sw.model.detectors.contract import Detection, Detector
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
 from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, squash
 
 
-class FaceDetector(ABC):
-    """A detector of a bundle. Subclasses say how pictures become family scores and token maps."""
+class Scores(NamedTuple):
+    """What a detector says of pictures: image scores (B,), family scores (B, F), token maps (B, ...)."""
+
+    image: Tensor
+    families: Tensor
+    tokens: Tensor
+
+
+def mean_of(families: Tensor, tokens: Tensor) -> Scores:
+    """Return the scores of a detector whose image score is the mean of its families."""
+    return Scores(families.mean(dim=1), families, tokens)
+
+
+class FaceDetector(Detector, ABC):
+    """A detector of a bundle. Subclasses say how pictures become scores and token maps.
+
+    published_score, published_map: the largest values of the published score and map, which are 1 here.
+    """
+
+    published_score: float = 1.0
+    published_map: float = 1.0
 
     def __init__(self, record: BundleRecord, device: str, precision: Precision) -> None:
         if precision not in DTYPES:
@@ -33,67 +53,59 @@ class FaceDetector(ABC):
         )
 
     @property
+    @override
     def name(self) -> str:
-        """The kind of detector, as bundle.json names it."""
         return self.record.detector
 
     @property
+    @override
     def image_size(self) -> int:
-        """Side S of the square input, pixels."""
         return self.record.image_size
 
     @property
+    @override
     def grid(self) -> int:
-        """Patches along a side, g."""
         return self.record.grid
 
     @property
+    @override
     def fingerprint(self) -> str:
-        """SHA-256 over all of the bundle that changes results."""
         return self.record.fingerprint
 
     @property
+    @override
     def prompts(self) -> str:
-        """Which prompts the class vectors were made from."""
         return self.record.prompts
 
     @property
+    @override
     def trained(self) -> bool:
-        """False where the weights are random, so that scores mean nothing."""
         return self.record.trained
 
     @property
+    @override
     def family_names(self) -> tuple[str, ...]:
-        """The columns of family_scores; may be empty."""
         return self.record.family_names
 
     @property
+    @override
     def class_names(self) -> tuple[str, ...]:
-        """The class names that the bundle has vectors for; empty for a detector that needs none."""
         return self.record.class_names
 
-    @property
     @abstractmethod
-    def map_layers(self) -> tuple[MapLayer, ...]:
-        """The grids of a token map and their ways into the full map."""
-
-    @abstractmethod
-    def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Map normalised pictures (B, 3, S, S) on the device to family scores (B, F) and token maps (B, ...).
+    def score(self, x: Tensor, classes: Tensor) -> Scores:
+        """Score normalised pictures (B, 3, S, S) on the device.
 
         classes: row in class_names of each picture's class, int64 (B,); 0 where the detector has none.
         """
 
-    def image_score(self, family_scores: Tensor) -> Tensor:
-        """Return the image scores (B,) of family scores (B, F)."""
-        return family_scores.mean(dim=1)
+    @property
+    @abstractmethod
+    def tap_names(self) -> tuple[str, ...]:
+        """The names of the taps of encode_image."""
 
+    @override
     def detect(self, images: Pictures, class_names: Sequence[str] | None = None) -> Detection:
-        """Score uint8 RGB pictures (B, H, W, 3); other sizes than S x S are squashed as Pillow does it.
-
-        class_names: each picture's class, B of the bundle's; not needed where the bundle has one or none.
-        Raises ValueError for any other dtype, shape or class name.
-        """
         return self.detect_normalized(self.prepare(as_batch(images)), class_names)
 
     def prepare(self, images: Pictures) -> Tensor:
@@ -105,9 +117,9 @@ class FaceDetector(ABC):
             batch = batch.pin_memory()
         return normalize(batch.to(self.device, non_blocking=True), self._mean, self._std)
 
+    @override
     @torch.inference_mode()
     def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:
-        """Score normalised pictures, float (B, 3, S, S); raises ValueError for other shapes or names."""
         families, shape = len(self.family_names), maps.token_shape(self.map_layers)
         x = self._checked(x.to(self.device, torch.float32))
         classes = self._class_rows(class_names, len(x))
@@ -117,6 +129,25 @@ class FaceDetector(ABC):
         rows = torch.cat(packed).cpu() if packed else torch.empty(0, 1 + families + numbers)
         score, scores, tokens = torch.split(rows, [1, families, numbers], dim=1)
         return Detection(score[:, 0].clone(), scores.clone(), tokens.reshape(-1, *shape).clone())
+
+    @override
+    def raw(self, x: Tensor, class_names: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
+        found = self.detect_normalized(x, class_names)
+        return self.published_score * found.score, self.published_map * self.full_map(found.token_map)
+
+    @override
+    @torch.inference_mode()
+    def patch_features(self, x: Tensor) -> list[tuple[str, Tensor]]:
+        x = self._checked(x.to(self.device, torch.float32))
+        seen = [self.encode_image(some)[1] for some in self._batches(x) or (x,)]
+        taps = [torch.cat(tap)[:, 1:].float() for tap in zip(*seen, strict=True)]
+        return list(zip(self.tap_names, taps, strict=True))
+
+    def upsampled(self, grids: Tensor, *, corners: bool) -> Tensor:
+        """Return grids (B, g, g) upsampled to (B, S, S), bilinearly; corners: with align_corners=True."""
+        layer = MapLayer(grids.shape[-1], self.image_size, smooth=False, corners=corners)
+        (operator,) = _operators(layer, self.image_size, grids.device)
+        return operator @ grids @ operator.T
 
     def _checked(self, x: Tensor) -> Tensor:
         side = self.image_size
@@ -146,8 +177,8 @@ class FaceDetector(ABC):
 
     def _packed(self, x: Tensor, classes: Tensor) -> Tensor:
         """Return score, family scores and token map side by side, so that one copy leaves the device."""
-        families, token_map = self.score(x, classes)
-        return torch.cat([self.image_score(families)[:, None], families, token_map.flatten(1)], dim=1)
+        image, families, tokens = self.score(x, classes)
+        return torch.cat([image[:, None], families, tokens.flatten(1)], dim=1)
 
     @overload
     def full_map(self, token_map: Tensor, size: tuple[int, int] | None = None) -> Tensor: ...
@@ -155,13 +186,10 @@ class FaceDetector(ABC):
     def full_map(
         self, token_map: NDArray[np.floating], size: tuple[int, int] | None = None
     ) -> NDArray[np.float32]: ...
+    @override
     def full_map(
         self, token_map: Tensor | NDArray[np.floating], size: tuple[int, int] | None = None
     ) -> Tensor | NDArray[np.float32]:
-        """Return full maps (B, S, S), or (B, *size) for size=(rows, cols), 0..1, of token maps (B, ...).
-
-        A tensor gives a tensor on its own device, an array gives an array.
-        """
         size = size or (self.image_size, self.image_size)
         if not isinstance(token_map, Tensor):
             return maps.layered_map(token_map, self.map_layers, size)

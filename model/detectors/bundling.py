@@ -7,13 +7,14 @@ import torch
 
 from s2sw.model.bundles.files import new_folder, read_bundle, write_bundle
 from s2sw.model.bundles.record import read_record
-from s2sw.model.detectors.contract import Detector, draft_record
-from s2sw.model.detectors.registry import detector_kind
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.detectors.kinds import draft_record
+from s2sw.model.detectors.registry import detector_kind, options_of
 from s2sw.model.errors import BundleError
 from s2sw.model.precision import Precision, usable
 from s2sw.model.weights.clip import ClipWeights
-from s2sw.model.weights.hints import Hints, known_activation
-from s2sw.model.weights.openclip import find_clip
+from s2sw.model.weights.hints import known_activation
+from s2sw.model.weights.openclip import read_named
 
 
 def build_bundle(
@@ -33,23 +34,25 @@ def build_bundle(
         "quick_gelu" or "gelu", over what the file's own configuration says.
     image_size: side of the square input, pixels; by default the published one. trained: False marks weights
         that are random.
-    options: the detector's own; for s2swclip prompts (file or "handwritten"), mix, taps, tap_blocks and
-        two_stream_from. See the ``build`` of each detector.
+    options: the detector's own, such as prompts of s2swclip; docs/detectors.md lists them.
     Raises BundleError, with one line that says what to do. The folder appears whole or not at all.
     """
     out = new_folder(out_dir)
-    kind = detector_kind(detector)
-    chosen = known_activation(activation)
-    given = clip or kind.clip
-    weights = given if isinstance(given, ClipWeights) else find_clip(given, Hints(chosen))
-    if chosen:
-        weights = weights.with_activation(chosen)
+    kind, checked = detector_kind(detector), options_of(detector, options)
+    weights = _weights(clip or kind.clip, activation)
     side = image_size or kind.image_size
     if side < weights.vision.patch:
         raise BundleError(f"image_size: {side} is below one patch of {weights.vision.patch} px")
-    built = kind.build(weights, side, options)
+    built = kind.build(weights, side, checked)
     record = draft_record(detector, weights, side, built, trained=trained)
     return write_bundle(out, weights.bundled(built.tensors), record)
+
+
+def _weights(clip: str | Path | ClipWeights, activation: str | None) -> ClipWeights:
+    if not isinstance(clip, ClipWeights):
+        return read_named(clip, activation)
+    chosen = known_activation(activation)
+    return clip.with_activation(chosen) if chosen else clip
 
 
 def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> Detector:

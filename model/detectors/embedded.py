@@ -14,7 +14,7 @@ from torch import Tensor
 
 from s2sw.model.bundles.files import write_bundle
 from s2sw.model.bundles.record import RECORD, BundleRecord, file_sha256, read_record
-from s2sw.model.detectors.s2swclip import settle
+from s2sw.model.detectors.s2swclip import S2swClipOptions, settle
 from s2sw.model.heads.fusion import FAMILIES
 from s2sw.model.towers.shapes import vision_shape
 from s2sw.model.weights.efficientnet import MEAN, STD
@@ -52,7 +52,7 @@ def bundle_of(shipped: dict[str, Tensor], out: Path) -> Path:
         vision=vision,
         mean=MEAN,
         std=STD,
-        settings=asdict(settle(vision.layers, {"two_stream_from": TWO_STREAM_FROM})),
+        settings=asdict(settle(vision.layers, S2swClipOptions(two_stream_from=TWO_STREAM_FROM))),
         family_names=FAMILIES,
         weights_sha256="",
         clip=CLIP,

@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from s2sw.model.bundles.files import new_folder, read_bundle, write_bundle
 from s2sw.model.bundles.record import LABELS, BundleRecord
-from s2sw.model.detectors.base import FaceDetector
-from s2sw.model.detectors.contract import Built, Detector, DetectorKind
-from s2sw.model.detectors.registry import detector_kind
+from s2sw.model.detectors.base import FaceDetector, Scores
+from s2sw.model.detectors.contract import Detector
+from s2sw.model.detectors.kinds import Built, DetectorKind
+from s2sw.model.detectors.options import BuildOptions
+from s2sw.model.detectors.registry import ENSEMBLE, detector_kind
 from s2sw.model.detectors.tower_detector import TwoStreamDetector
 from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
@@ -22,7 +25,6 @@ from s2sw.model.precision import Precision
 from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.clip import ClipWeights
 
-NAME = "ensemble"
 UNLABELLED = {"clip": "", "prompts": "", "trained": True}
 """Stands for the labels that an ensemble does not keep of its members: they change no result."""
 
@@ -41,7 +43,7 @@ def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> 
         )
     read = [read_bundle(Path(folder)) for folder in members]
     records = [record for record, _ in read]
-    if any(record.detector == NAME for record in records):
+    if any(record.detector == ENSEMBLE for record in records):
         raise BundleError("members: an ensemble is no member; give the bundles that it was made of")
     tensors: dict[str, Tensor] = {}
     holders: dict[str, int] = {}
@@ -62,7 +64,7 @@ def _record(records: list[BundleRecord], entries: list[dict[str, Any]]) -> Bundl
     detectors = [record.detector for record in records]
     return largest.model_copy(
         update={
-            "detector": NAME,
+            "detector": ENSEMBLE,
             "settings": {"members": entries} | ({"class_names": names} if names else {}),
             "family_names": tuple(_unique(detectors)),
             "clip": ", ".join(dict.fromkeys(record.clip for record in records)),
@@ -110,29 +112,33 @@ class Ensemble(FaceDetector):
         self._layers, self._places = _merged([member.map_layers for member in self.members], self.shares)
 
     @property
+    @override
     def map_layers(self) -> tuple[MapLayer, ...]:
         """The members' layers; those that are upsampled alike are one."""
         return self._layers
 
-    def image_score(self, family_scores: Tensor) -> Tensor:
-        """Return the weighted mean (B,) of the members' scores (B, members)."""
-        return family_scores @ self._weights.to(family_scores.device)
+    @property
+    @override
+    def tap_names(self) -> tuple[str, ...]:
+        names: tuple[str, ...] = self.members[0].tap_names
+        return names
 
-    def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Map normalised pictures (B, 3, S, S) to the members' scores (B, members) and token maps (B, M)."""
-        found: dict[int, tuple[Tensor, Tensor]] = {}
+    @override
+    def score(self, x: Tensor, classes: Tensor) -> Scores:
+        """Return weighted means: of the members' image scores, which are the families, and of their maps."""
+        found: dict[int, Scores] = {}
         for numbers in self.passes:
             first = self.members[numbers[0]]
             own = self._input(first, x)
             if isinstance(first, TwoStreamDetector):
-                found |= dict(
-                    zip(numbers, shared_heads([self.members[n] for n in numbers], own), strict=True)
-                )
+                heads = shared_heads([self.members[n] for n in numbers], own, classes)
+                found |= dict(zip(numbers, heads, strict=True))
             else:
                 found[numbers[0]] = first.score(own, classes)
         ordered = [found[number] for number in range(len(self.members))]
-        scores = [m.image_score(families) for m, (families, _) in zip(self.members, ordered, strict=True)]
-        return torch.stack(scores, dim=1), self._mixed([tokens.flatten(1) for _, tokens in ordered])
+        scores = torch.stack([one.image for one in ordered], dim=1)
+        tokens = self._mixed([one.tokens.flatten(1) for one in ordered])
+        return Scores(scores @ self._weights.to(scores.device), scores, tokens)
 
     def _input(self, member: FaceDetector, x: Tensor) -> Tensor:
         """Return pictures as a member takes them; what has another side is made of the rounded pixels."""
@@ -157,10 +163,22 @@ class Ensemble(FaceDetector):
                 parts[place] = weighted if before is None else before + weighted
         return torch.cat([part for part in parts if part is not None], dim=1)
 
+    @override
     def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the raw image and patch features of the first member."""
         found: tuple[Tensor, list[Tensor]] = self.members[0].encode_image(self._input(self.members[0], x))
         return found
+
+    @override
+    def patch_features(self, x: Tensor) -> list[tuple[str, Tensor]]:
+        """Return the taps of the members that have the ensemble's grid, each named by its member."""
+        x = self._checked(x.to(self.device, torch.float32))
+        return [
+            (f"{name}.{tap}", patches)
+            for name, member in zip(self.family_names, self.members, strict=True)
+            if member.grid == self.grid
+            for tap, patches in member.patch_features(self._input(member, x))
+        ]
 
 
 def _load(
@@ -181,7 +199,7 @@ def _passes(members: Sequence[Any], towers: Sequence[int]) -> list[list[int]]:
         if isinstance(member, TwoStreamDetector):
             record = member.record
             given = record.image_size, record.mean, record.std, record.vision, member.positions
-            key = tower, given, member.stream_blocks.start
+            key = tower, given, member.start
         groups.setdefault(key, []).append(number)
     for first, *others in groups.values():
         for number in others:
@@ -189,12 +207,12 @@ def _passes(members: Sequence[Any], towers: Sequence[int]) -> list[list[int]]:
     return list(groups.values())
 
 
-def shared_heads(members: Sequence[TwoStreamDetector], x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return each member's family scores and token maps of one pass over pictures (B, 3, S, S)."""
-    first, taps = members[0], sorted({tap for m in members for tap in m.stream_blocks.taps})
-    seen = first.tower.two_stream(first.tower.embed(x), first.stream_blocks.start, taps)
+def shared_heads(members: Sequence[TwoStreamDetector], x: Tensor, classes: Tensor) -> list[Scores]:
+    """Return each member's scores of one pass over pictures (B, 3, S, S)."""
+    first, taps = members[0], sorted({tap for m in members for tap in m.tap_blocks})
+    seen = first.tower.two_stream(first.tower.embed(x), first.start, taps)
     tapped = dict(zip(taps, seen.taps, strict=True))
-    return [m.heads(TowerOutput(seen.final, [tapped[tap] for tap in m.stream_blocks.taps])) for m in members]
+    return [m.heads(TowerOutput(seen.final, [tapped[tap] for tap in m.tap_blocks]), classes) for m in members]
 
 
 def _merged(
@@ -214,8 +232,8 @@ def _merged(
     return tuple(found), places
 
 
-def _no_build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Built:
+def _no_build(clip: ClipWeights, image_size: int, options: BuildOptions) -> Built:
     raise BundleError("detector: an ensemble is made of bundles; see build_ensemble, or s2sw bundle ensemble")
 
 
-KIND = DetectorKind(_no_build, Ensemble)
+KIND = DetectorKind(_no_build, Ensemble, BuildOptions)

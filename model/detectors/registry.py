@@ -1,18 +1,26 @@
 """The detectors that a bundle can name."""
 
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
-from s2sw.model.detectors.contract import DetectorKind
+from s2sw.model.detectors.kinds import DetectorKind
+from s2sw.model.detectors.options import BuildOptions, read_options
 from s2sw.model.errors import BundleError
 
-DETECTORS = {
+ENSEMBLE = "ensemble"
+SYSTEMS = {
     "s2swclip": "s2sw.model.detectors.s2swclip",
     "anomalyclip": "s2sw.model.detectors.anomalyclip",
     "april_gan": "s2sw.model.detectors.april_gan",
     "winclip": "s2sw.model.detectors.winclip",
-    "ensemble": "s2sw.model.detectors.ensemble",
+    "adaptclip": "s2sw.model.detectors.adaptclip",
+    "af_clip": "s2sw.model.detectors.af_clip",
+    "aa_clip": "s2sw.model.detectors.aa_clip",
+    "mvfa": "s2sw.model.detectors.mvfa",
 }
-"""Name to the module whose KIND it is; imported when a bundle asks for it."""
+"""What a bundle is built as; name to the module whose KIND it is, imported when it is asked for."""
+DETECTORS = SYSTEMS | {ENSEMBLE: "s2sw.model.detectors.ensemble"}
 
 
 def detector_kind(name: str) -> DetectorKind:
@@ -21,3 +29,14 @@ def detector_kind(name: str) -> DetectorKind:
         raise BundleError(f"detector: {name!r} is unknown; known are {', '.join(sorted(DETECTORS))}")
     kind: DetectorKind = import_module(DETECTORS[name]).KIND
     return kind
+
+
+def options_of(detector: str, given: Mapping[str, Any]) -> BuildOptions:
+    """Return the checked options of a detector; raises BundleError for a wrong or another one's option."""
+    kind = detector_kind(detector).options
+    for name in given.keys() - kind.model_fields.keys():
+        others = [other for other in SYSTEMS if name in detector_kind(other).options.model_fields]
+        elsewhere = f"; {name} is an option of {', '.join(others)}" if others else ""
+        own = ", ".join(sorted(kind.model_fields)) or "none"
+        raise BundleError(f"{name}: {detector} has no such option; it has {own}{elsewhere}")
+    return read_options(detector, kind, given)

@@ -1,15 +1,18 @@
 """S2SWCLIP: four text families over the image feature, two branches over the patch tokens."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from s2sw.model.bundles.record import BundleRecord
-from s2sw.model.detectors.contract import Built, DetectorKind, refuse_unknown
+from s2sw.model.detectors.base import Scores, mean_of
+from s2sw.model.detectors.kinds import Built, DetectorKind, Publication
+from s2sw.model.detectors.options import BuildOptions, FirstBlock, Flag, Prompts, TapBlocks
 from s2sw.model.detectors.tower_detector import TwoStreamDetector, known_blocks, quarters
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.fusion import FAMILIES, class_vectors
@@ -29,7 +32,7 @@ MIX = (0.9, 0.1)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """mix: weights of the spatial and the wavelet map. taps: see ``build``. Blocks count from 1."""
+    """mix: weights of the spatial and the wavelet map. taps: see S2swClipOptions. Blocks count from 1."""
 
     mix: tuple[float, float]
     taps: Taps
@@ -40,6 +43,8 @@ class Settings:
 class S2swClip(TwoStreamDetector):
     """The detector over a loaded bundle; the class vectors are its only trace of the text tower."""
 
+    published_map = 4.0  # the sum of four taps
+
     def __init__(
         self, record: BundleRecord, tensors: dict[str, Tensor], device: str, precision: Precision
     ) -> None:
@@ -47,10 +52,10 @@ class S2swClip(TwoStreamDetector):
         self.mix: tuple[float, float] = tuple(record.settings["mix"])
         self.wavelet = WaveletBranch().to(self.device)
 
-    def heads(self, seen: TowerOutput) -> tuple[Tensor, Tensor]:
-        """Map what the tower gives to family scores (B, 4) and token maps (B, g, g), 0..1."""
+    @override
+    def heads(self, seen: TowerOutput, classes: Tensor) -> Scores:
         maps = [self.token_map(self.tower.project(y)) for y in seen.taps]
-        return self.families(self.image_feature(seen.final)), torch.stack(maps).mean(dim=0)
+        return mean_of(self.families(self.image_feature(seen.final)), torch.stack(maps).mean(dim=0))
 
     def families(self, feature: Tensor) -> Tensor:
         """Return each family's anomaly score (B, 4), 0..1, of image features (B, C)."""
@@ -68,33 +73,49 @@ class S2swClip(TwoStreamDetector):
         return mixed[:, 1:].reshape(-1, self.grid, self.grid)
 
 
-def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Built:
-    """Compute the class vectors and settle the tower's settings.
+def _two_shares(mix: tuple[float, float]) -> tuple[float, float]:
+    if min(mix) < 0 or abs(sum(mix) - 1) > 1e-6:
+        raise ValueError(f"{mix} given; two weights (spatial, wavelet) that sum to 1 are needed")
+    return mix
 
-    Options: prompts (file, LearnedPrompts or "handwritten"); mix, two weights that sum to 1; taps,
-    "released" (one tap after the last block, as the released program computes) or "per_layer" (the
-    paper's four); two_stream_from and tap_blocks, counted from 1, scaled to the tower's depth by default.
-    """
-    refuse_unknown("s2swclip", options, {"prompts", "mix", "taps", "two_stream_from", "tap_blocks"})
+
+class S2swClipOptions(BuildOptions):
+    """What an S2SWCLIP bundle is built from."""
+
+    prompts: Prompts = "handwritten"
+    mix: Annotated[
+        tuple[float, float],
+        AfterValidator(_two_shares),
+        Flag("wavelet", float, lambda share: (1 - share, share)),
+        Field(
+            description="the weights of the spatial and the wavelet map; on the command line that of the "
+            "wavelet map: 0.1 for prompts trained on MVTec AD, 0.5 for VisA"
+        ),
+    ] = MIX
+    taps: Taps = Field(
+        "released",
+        description="`released`: one tap after the last block, as published checkpoints were measured; or "
+        "`per_layer`: the four taps of the paper's text",
+    )
+    two_stream_from: FirstBlock = None
+    tap_blocks: TapBlocks = None
+
+
+def build(clip: ClipWeights, image_size: int, options: S2swClipOptions) -> Built:
+    """Compute the class vectors (4, 2, C) and settle the tower's settings."""
     settings = settle(clip.vision.layers, options)
     check_grid(image_size, clip.vision.patch)
-    features, label = text_features(clip, options.get("prompts", "handwritten"))
+    features, label = text_features(clip, options.prompts)
     vectors = class_vectors(features["state"], features["object"], features["defect"])
     return Built({"class_vectors": vectors}, asdict(settings), FAMILIES, label)
 
 
-def settle(layers: int, options: Mapping[str, Any]) -> Settings:
-    """Check the options and fill in what is left open; taps of 24 blocks are 6, 12, 18 and 24."""
-    mix = tuple(float(share) for share in options.get("mix", MIX))
-    if len(mix) != 2 or min(mix) < 0 or abs(sum(mix) - 1) > 1e-6:
-        raise BundleError(f"mix: {mix} given; two weights (spatial, wavelet) that sum to 1 are needed")
-    taps = options.get("taps", "released")
-    if taps not in get_args(Taps):
-        raise BundleError(f"taps: {taps!r} given; 'released' or 'per_layer' is needed")
+def settle(layers: int, options: S2swClipOptions) -> Settings:
+    """Fill in what the options leave open, by the depth; taps of 24 blocks are 6, 12, 18 and 24."""
     every = quarters(layers)
-    start = options.get("two_stream_from") or every[0]
-    blocks = options.get("tap_blocks") or (every if taps == "per_layer" else every[-1:])
-    return Settings((mix[0], mix[1]), taps, start, known_blocks(blocks, start, layers))
+    start = options.two_stream_from or every[0]
+    blocks = options.tap_blocks or (every if options.taps == "per_layer" else every[-1:])
+    return Settings(options.mix, options.taps, start, known_blocks(blocks, start, layers))
 
 
 def check_grid(image_size: int, patch: int) -> None:
@@ -108,4 +129,16 @@ def check_grid(image_size: int, patch: int) -> None:
         )
 
 
-KIND = DetectorKind(build, S2swClip)
+KIND = DetectorKind(
+    build,
+    S2swClip,
+    S2swClipOptions,
+    Publication(
+        name="S2SWCLIP",
+        checkpoint="prompts, `prompt_learner` in a `.pth`; or none, with handwritten words",
+        licence="none given",
+        trained_on="the test pictures of MVTec AD, or of VisA",
+        means="made for industrial parts; MVTec AD is licensed for non-commercial use; on medical pictures "
+        "measure it first",
+    ),
+)

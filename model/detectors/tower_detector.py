@@ -1,14 +1,14 @@
 """Detectors over one frozen visual tower: precision, positions, and the two-stream pass of some of them."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from s2sw.model.bundles.record import BundleRecord
-from s2sw.model.detectors.base import FaceDetector
+from s2sw.model.detectors.base import FaceDetector, Scores
 from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
@@ -17,7 +17,10 @@ from s2sw.model.weights.clip import load_vision
 
 
 class TowerDetector(FaceDetector):
-    """A detector over one tower. smooth, corners: how its token map of one grid becomes the full map."""
+    """A detector over one tower. smooth, corners: how its token map of one grid becomes the full map.
+
+    tap_blocks: the blocks after which the tower is read, counted from 1; by default the last one.
+    """
 
     positions: Resize = "bilinear"
     smooth = True
@@ -33,19 +36,17 @@ class TowerDetector(FaceDetector):
         self.tower.fit_grid(record.grid, self.positions)
         self.tower.lower(DTYPES[precision])
         self.tower.to(self.device)
+        self.tap_blocks: tuple[int, ...] = tuple(record.settings.get("tap_blocks", (record.vision.layers,)))
 
     @property
+    @override
+    def tap_names(self) -> tuple[str, ...]:
+        return tuple(f"block_{number}" for number in self.tap_blocks)
+
+    @property
+    @override
     def map_layers(self) -> tuple[MapLayer, ...]:
-        """The one grid of the token map."""
         return (MapLayer(self.grid, self.image_size, self.smooth, self.corners),)
-
-
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """Where two streams start and where the v-v one is tapped; blocks count from 1."""
-
-    start: int
-    taps: tuple[int, ...]
 
 
 class TwoStreamDetector(TowerDetector):
@@ -55,39 +56,56 @@ class TwoStreamDetector(TowerDetector):
         self, record: BundleRecord, tensors: dict[str, Tensor], device: str, precision: Precision
     ) -> None:
         super().__init__(record, tensors, device, precision)
-        given = record.settings
-        self.stream_blocks = Streams(given["two_stream_from"], tuple(given["tap_blocks"]))
+        self.start: int = record.settings["two_stream_from"]
         self.vectors = tensors["class_vectors"].to(self.device)
 
     @abstractmethod
-    def heads(self, seen: TowerOutput) -> tuple[Tensor, Tensor]:
-        """Map what the tower gives to family scores (B, F) and token maps (B, g, g), 0..1."""
+    def heads(self, seen: TowerOutput, classes: Tensor) -> Scores:
+        """Score what the tower gives of pictures; classes as of ``score``."""
 
-    def score(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Map normalised pictures (B, 3, S, S) to family scores (B, F) and token maps (B, g, g), 0..1."""
-        return self.heads(self.streams(x))
+    @override
+    def score(self, x: Tensor, classes: Tensor) -> Scores:
+        return self.heads(self.streams(x), classes)
 
     def streams(self, x: Tensor) -> TowerOutput:
         """Run the tower: final class token (B, width) and the raw v-v streams (B, N, width) at the taps."""
-        return self.tower.two_stream(self.tower.embed(x), self.stream_blocks.start, self.stream_blocks.taps)
+        return self.tower.two_stream(self.tower.embed(x), self.start, self.tap_blocks)
 
     def image_feature(self, final: Tensor) -> Tensor:
         """Project the final class token (B, width) to (B, C), as released: without ln_post."""
         return final.float() @ self.tower.proj
 
+    @override
     @torch.inference_mode()
     def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the raw image feature (B, C) and raw patch features, one (B, N, C) a tap, of (B, 3, S, S).
-
-        Token 0 is the class token.
-        """
         seen = self.streams(x.to(self.device))
         return self.image_feature(seen.final), [self.tower.project(y) for y in seen.taps]
 
 
+def highest(maps: Tensor) -> Tensor:
+    """Return the maximum (B,) of each map (B, S, S)."""
+    return maps.flatten(1).amax(dim=1)
+
+
 def quarters(layers: int) -> tuple[int, ...]:
     """Return the blocks that end each quarter of the tower, counted from 1: 6, 12, 18 and 24 of 24."""
-    return tuple(max(1, round(layers * quarter / 4)) for quarter in (1, 2, 3, 4))
+    return evenly(layers, 4)
+
+
+def evenly(layers: int, count: int) -> tuple[int, ...]:
+    """Return the blocks that end each of ``count`` equal parts of the tower, counted from 1."""
+    return tuple(max(1, round(layers * part / count)) for part in range(1, count + 1))
+
+
+def taps_of(given: Sequence[int] | None, count: int, start: int, layers: int) -> tuple[int, ...]:
+    """Return the taps that a checkpoint of ``count`` levels was trained with: those given, or evenly spread.
+
+    None lies before the 1-based block ``start``. Raises BundleError.
+    """
+    if given is not None and len(given) != count:
+        raise BundleError(f"tap_blocks: {len(given)} given, where the checkpoint has {count} levels")
+    blocks = given or [max(start, block) for block in evenly(layers, count)]
+    return known_blocks(blocks, start, layers)
 
 
 def known_blocks(blocks: Iterable[int], start: int, layers: int) -> tuple[int, ...]:

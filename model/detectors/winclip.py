@@ -4,23 +4,25 @@ Source: Jeong et al., "WinCLIP: Zero-/Few-Shot Anomaly Classification and Segmen
 common open implementation computes it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from s2sw.model.bundles.record import BundleRecord
-from s2sw.model.detectors.contract import Built, DetectorKind, draft_record, refuse_unknown
+from s2sw.model.detectors.base import Scores, mean_of
+from s2sw.model.detectors.kinds import Built, DetectorKind, Publication, draft_record
+from s2sw.model.detectors.options import BuildOptions, ClassNames, References
 from s2sw.model.detectors.tower_detector import TowerDetector
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
 from s2sw.model.heads.similarity import TAU
 from s2sw.model.heads.windows import SCALES, harmonic_map, window_embeddings
 from s2sw.model.precision import Precision
-from s2sw.model.prompts.class_prompts import WINCLIP, class_names, class_vectors
+from s2sw.model.prompts.class_prompts import WINCLIP, class_vectors
 from s2sw.model.weights.clip import ClipWeights
 
 KINDS = (*(f"windows_{scale}" for scale in SCALES), "patches")
@@ -59,17 +61,17 @@ class WinClip(TowerDetector):
         windows = [window_embeddings(self.tower, embedded, scale) for scale in SCALES]
         return Seen(self.tower.project(tokens[:, 0]), (*windows, self.tower.ln_post(tokens[:, 1:].float())))
 
-    def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Map normalised pictures (B, 3, S, S) to family scores (B, 1 or 2) and token maps (B, g, g)."""
+    @override
+    def score(self, x: Tensor, classes: Tensor) -> Scores:
         seen = self.see(x)
         vectors = self.vectors[classes]
         whole = anomaly_share(seen.image[:, None], vectors)[:, 0]
         zero_shot = self._zero_shot(whole, seen, vectors)
         if not self.memory:
-            return whole[:, None], zero_shot
+            return mean_of(whole[:, None], zero_shot)
         few_shot = self.few_shot(seen, classes)
         highest = few_shot.flatten(1).amax(dim=1)
-        return torch.stack([whole, highest], dim=1), (zero_shot + few_shot) / 2
+        return mean_of(torch.stack([whole, highest], dim=1), (zero_shot + few_shot) / 2)
 
     def _zero_shot(self, whole: Tensor, seen: Seen, vectors: Tensor) -> Tensor:
         maps = [whole[:, None, None].expand(-1, self.grid, self.grid)]
@@ -90,9 +92,9 @@ class WinClip(TowerDetector):
 
         return by_class(classes, of_class)
 
+    @override
     @torch.inference_mode()
     def encode_image(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the image feature (B, C) and the patch tokens after ln_post, one (B, N, width)."""
         tokens, _ = self.tower.plain(self.tower.embed(x.to(self.device)))
         return self.tower.project(tokens[:, 0]), [self.tower.ln_post(tokens.float())]
 
@@ -103,20 +105,22 @@ def anomaly_share(features: Tensor, vectors: Tensor) -> Tensor:
     return torch.sigmoid(both[..., 1] - both[..., 0])
 
 
-def build(clip: ClipWeights, image_size: int, options: Mapping[str, Any]) -> Built:
-    """Compute the class vectors and, of normal pictures, the memory.
+class WinClipOptions(BuildOptions):
+    """What a WinCLIP bundle is built from; with references it is WinCLIP+."""
 
-    Options: class_name, one or several; references, normal pictures (``memory.pictures_by_class``): with them
-    the bundle is WinCLIP+.
-    """
-    refuse_unknown("winclip", options, {"class_name", "references"})
-    names = class_names(options, "winclip")
+    class_name: ClassNames
+    references: References = None
+
+
+def build(clip: ClipWeights, image_size: int, options: WinClipOptions) -> Built:
+    """Compute the class vectors and, of normal pictures, the memory."""
+    names = options.class_name
     if image_size // clip.vision.patch < max(SCALES):
         raise BundleError(
             f"image_size: {image_size} has less than {max(SCALES)} patches of {clip.vision.patch} px a side, "
             "which the largest window has"
         )
-    given = options.get("references")
+    given = options.references
     references = [] if given is None else pictures_by_class(given, names, "references")
     vectors = class_vectors(clip.text_tower(), names, WINCLIP)
     label = f"class names in {len(WINCLIP.templates)} templates"
@@ -140,4 +144,17 @@ def remember(detector: WinClip, pictures: Any) -> dict[str, Tensor]:
     return {kind: remembered(torch.cat(parts)) for kind, parts in together}
 
 
-KIND = DetectorKind(build, WinClip, image_size=240, clip="ViT-B-16-plus-240/laion400m_e32")
+KIND = DetectorKind(
+    build,
+    WinClip,
+    WinClipOptions,
+    Publication(
+        name="WinCLIP, WinCLIP+ (CVPR 2023)",
+        checkpoint="none: training-free",
+        licence="Apache-2.0 (its common open implementation)",
+        trained_on="nothing beside CLIP",
+        means="needs a name for what the pictures show; on medical pictures measure it first",
+    ),
+    image_size=240,
+    clip="ViT-B-16-plus-240/laion400m_e32",
+)

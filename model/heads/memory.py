@@ -1,6 +1,7 @@
 """A memory of normal pictures: what a picture is compared with by the few-shot detectors."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,6 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2sw.model.errors import BundleError
+
+MEMORY = "memory."
+PAIRS_AT_ONCE = 1 << 25
+"""Cosines that are held at a time: bounds the device's memory, whatever the number of normal pictures."""
 
 
 def remembered(features: Tensor) -> Tensor:
@@ -17,7 +22,77 @@ def remembered(features: Tensor) -> Tensor:
 
 def distance(features: Tensor, memory: Tensor) -> Tensor:
     """Return 1 - cosine to the nearest of a memory (M, D), 0..2, as (...) for features (..., D)."""
-    return 1 - (functional.normalize(features.float(), dim=-1) @ memory.T).amax(dim=-1)
+    return nearest(features, memory)[0]
+
+
+def nearest(features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what ``distance`` returns, and which row of the memory it is the distance to, int64 (...)."""
+    unit = functional.normalize(features.float(), dim=-1)
+    rows = max(1, PAIRS_AT_ONCE // max(1, unit[..., 0].numel()))
+    cosine, row = (unit @ memory[:rows].T).max(dim=-1)
+    for start in range(rows, len(memory), rows):
+        closer, place = (unit @ memory[start : start + rows].T).max(dim=-1)
+        row = torch.where(closer > cosine, start + place, row)
+        cosine = torch.maximum(closer, cosine)
+    # a patch that the memory holds comes out at some 1e-7, of either sign
+    return (1 - cosine).clamp(min=0), row
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of normal pictures: for each class the parts by name, each (M, D), L2-normalised."""
+
+    classes: Sequence[Mapping[str, Tensor]]
+
+    @classmethod
+    def read(cls, tensors: Mapping[str, Tensor], device: torch.device) -> "Memory":
+        """Take the memory out of a bundle's tensors, on the device; empty where there is none."""
+        kept = kept_features(tensors)
+        return cls([{part: f.flatten(0, -2).to(device) for part, f in of.items()} for of in kept])
+
+    def __bool__(self) -> bool:
+        return bool(self.classes)
+
+    def nearest(self, part: str, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distance to the nearest of a part, (B, N), and that nearest itself, (B, N, D).
+
+        features: (B, N, D). classes: int64 (B,).
+        """
+
+        def of_class(kind: int, rows: Tensor) -> Tensor:
+            known = self.classes[kind][part]
+            apart, row = nearest(features[rows], known)
+            return torch.cat([apart[..., None], known[row]], dim=-1)
+
+        found = by_class(classes, of_class)
+        return found[..., 0], found[..., 1:]
+
+    def distances(self, features: Mapping[str, Tensor], classes: Tensor) -> Tensor:
+        """Return each part's ``distance`` to the memory of a picture's own class, (B, parts, N).
+
+        features: part to (B, N, D). classes: int64 (B,).
+        """
+
+        def of_class(kind: int, rows: Tensor) -> Tensor:
+            known = self.classes[kind]
+            return torch.stack([distance(f[rows], known[part]) for part, f in features.items()], dim=1)
+
+        return by_class(classes, of_class)
+
+
+def kept_features(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return what a bundle keeps of normal pictures: for each class the parts by name, each (K, N, D)."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(MEMORY):
+            row, part = name.removeprefix(MEMORY).split(".")
+            found.setdefault(int(row), {})[part] = tensor
+    return [found[row] for row in sorted(found)]
+
+
+def stored(row: int, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the memory of one class as a bundle names its tensors."""
+    return {f"{MEMORY}{row}.{part}": tensor for part, tensor in parts.items()}
 
 
 def by_class(classes: Tensor, run: Callable[[int, Tensor], Tensor]) -> Tensor:
@@ -51,7 +126,10 @@ def pictures_by_class(given: Any, names: Sequence[str], option: str) -> list[Any
         given = {names[0]: given}
     for name in [*names, *given]:
         if name not in given or len(given[name]) == 0:
-            raise BundleError(f"{option}: no picture of class {name!r}; every class name needs some")
+            of = (
+                f" of class {name!r}; every class name needs some" if name else "; give some, or leave it out"
+            )
+            raise BundleError(f"{option}: no picture{of}")
         if name not in names:
             raise BundleError(f"{option}: {name!r} is no class name of this bundle: {', '.join(names)}")
     return [given[name] for name in names]

@@ -1,17 +1,27 @@
 """Prompts that name the class of the object: its normal and anomalous states in templates of sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2sw.model.errors import BundleError
 from s2sw.model.prompts.handwritten import ANOMALOUS_STATES, BATCH, NORMAL_STATES, TEMPLATES
-from s2sw.model.towers.text import TextTower
+from s2sw.model.towers.shapes import TextShape
 from s2sw.model.towers.tokenizer import tokens
+
+
+class TextEncoder(Protocol):
+    """What turns prompts into features: CLIP's text tower, or one with adapters in it."""
+
+    @property
+    def shape(self) -> TextShape:
+        """The tower's shape."""
+
+    def encode_tokens(self, ids: Tensor) -> Tensor:
+        """Return features (P, C) of token ids (P, context)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,7 @@ class PromptSet:
     templates: Sequence[str]
     normalised: bool
 
-    def features(self, tower: TextTower, class_name: str) -> Tensor:
+    def features(self, tower: TextEncoder, class_name: str) -> Tensor:
         """Return the L2-normalised vectors (2, C), normal and anomalous, of a class."""
         both = [self._mean(tower, [s.format(class_name) for s in states]) for states in self._states]
         return functional.normalize(torch.stack(both), dim=-1)
@@ -32,7 +42,7 @@ class PromptSet:
     def _states(self) -> tuple[Sequence[str], Sequence[str]]:
         return self.normal, self.anomalous
 
-    def _mean(self, tower: TextTower, texts: list[str]) -> Tensor:
+    def _mean(self, tower: TextEncoder, texts: list[str]) -> Tensor:
         ids = tokens([t.format(text) for text in texts for t in self.templates], tower.shape.context)
         features = torch.cat([tower.encode_tokens(some) for some in torch.split(ids, BATCH)])
         return (functional.normalize(features, dim=-1) if self.normalised else features).mean(dim=0)
@@ -85,23 +95,16 @@ APRIL_GAN = PromptSet(
 )
 """Source: APRIL-GAN (Chen et al., VAND workshop 2023), zero-shot winner."""
 
-
-def class_names(options: Mapping[str, Any], detector: str) -> tuple[str, ...]:
-    """Return the option class_name, a name or several, as names; raises BundleError for none or nonsense."""
-    given = options.get("class_name") or ()
-    names = (given,) if isinstance(given, str) else tuple(given)
-    if not names:
-        raise BundleError(
-            f"class_name: {detector} needs the name of what the pictures show, such as 'bottle'; "
-            "give one, or several if objects differ"
-        )
-    for name in names:
-        if not isinstance(name, str) or not name.strip() or names.count(name) > 1:
-            raise BundleError(f"class_name: {name!r} given; names must be text, and each one stand once")
-    return names
+AA_CLIP = PromptSet(
+    ("{}", "a {}", "the {}"),
+    ("a damaged {}", "a broken {}", "a {} with flaw", "a {} with defect", "a {} with damage"),
+    ("{}.", "a photo of {}."),
+    normalised=True,
+)
+"""Source: AA-CLIP (Ma et al., CVPR 2025); the place is for a description of what is shown."""
 
 
 @torch.inference_mode()
-def class_vectors(tower: TextTower, names: Sequence[str], prompts: PromptSet) -> Tensor:
+def class_vectors(tower: TextEncoder, names: Sequence[str], prompts: PromptSet) -> Tensor:
     """Return the vectors (classes, 2, C) of some class names, L2-normalised."""
     return torch.stack([prompts.features(tower, name) for name in names])

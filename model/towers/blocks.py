@@ -1,5 +1,7 @@
 """One transformer block of CLIP, with attention that can also read values against values."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -9,6 +11,10 @@ from torch.nn import functional
 Activation = Literal["quick_gelu", "gelu"]
 QUICK = 1.702
 """What CLIP's quick GELU scales its input by."""
+
+Hooks = Mapping[int, Callable[[Tensor], Tensor]]
+"""From a block, counted from 1, to what replaces its output (B, N, width)."""
+NO_HOOKS: Hooks = MappingProxyType({})
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:

@@ -4,7 +4,6 @@ Source: EfficientNet-lite (MobileNetV2's blocks with ReLU6), batch norms folded 
 tower with a stem embeds what the stem saw instead of bare pixels; everything after that is the same.
 """
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.errors import BundleError
+from s2sw.model.precision import exact_convolutions
 from s2sw.model.towers.self_similarity import unlike, unlike_numbers
-
-CUDNN_FLAGS = threading.Lock()
 
 SPREAD = 0.1
 """Added to a channel's deviation within a picture, in units of its usual one: flat stays flat."""
@@ -141,8 +139,7 @@ class Stem(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, S, S) to patch features (B, g * g, features)."""
-        # cuDNN would round float32 to TF32; its flags are the whole process's, the other threads' too
-        with CUDNN_FLAGS, torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with exact_convolutions():
             maps = self._maps(images)
         grid = maps[-1].shape[-1]
         parts = []

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from s2sw.model.towers.blocks import Block, Blocks
+from s2sw.model.towers.blocks import NO_HOOKS, Block, Blocks, Hooks
 from s2sw.model.towers.shapes import VisionShape
 from s2sw.model.towers.stem import Stem
 
@@ -99,12 +99,19 @@ class VisionTower(nn.Module):
         first = self.class_embedding.expand(tokens.shape[0], 1, -1)
         return torch.cat([first.to(tokens.dtype), tokens], dim=1) + self.positional_embedding
 
-    def plain(self, tokens: Tensor, taps: Sequence[int] = ()) -> tuple[Tensor, list[Tensor]]:
-        """Run all blocks over embedded tokens; return them, and copies after the 1-based blocks in taps."""
+    def plain(
+        self, tokens: Tensor, taps: Sequence[int] = (), hooks: Hooks = NO_HOOKS
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run all blocks over embedded tokens; return them, and copies after the 1-based blocks in taps.
+
+        hooks: what a block's output is replaced by before it is tapped and the next block sees it.
+        """
         x = self.ln_pre(tokens)
         kept = []
         for number, block in enumerate(self.transformer, 1):
             x = block(x)
+            if number in hooks:
+                x = hooks[number](x)
             if number in taps:
                 kept.append(x)
         return x, kept

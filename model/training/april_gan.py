@@ -16,13 +16,13 @@ from s2sw.model.detectors.tower_detector import quarters
 from s2sw.model.heads.april_linear import LinearLayers
 from s2sw.model.prompts.class_prompts import APRIL_GAN, class_vectors
 from s2sw.model.training.losses import dice, focal
-from s2sw.model.training.trainees import Batch, initial, leaves
+from s2sw.model.training.trainees import Batch, Plain, initial, leaves
 from s2sw.model.training.visual import Pass
 from s2sw.model.weights.clip import ClipWeights
 
 
 @dataclass(frozen=True)
-class AprilGanTrainee:
+class AprilGanTrainee(Plain):
     """APRIL-GAN's linear layers. vectors: (classes, 2, C) of the names, fixed."""
 
     parameters: dict[str, Tensor]

@@ -29,8 +29,10 @@ def packed(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.packbits(mask)
 
 
-def batch_of(items: Sequence[Item], store: FeatureStore, side: int, device: torch.device) -> Batch:
-    """Return some pictures as a batch on the device."""
+def batch_of(
+    items: Sequence[Item], store: FeatureStore, side: int, device: torch.device, beside: Sequence[Item] = ()
+) -> Batch:
+    """Return some pictures as a batch on the device; beside: a normal one for each, to compare it with."""
     masks = np.zeros((len(items), side * side), np.float32)
     for row, item in zip(masks, items, strict=True):
         if item.mask is not None:
@@ -40,7 +42,23 @@ def batch_of(items: Sequence[Item], store: FeatureStore, side: int, device: torc
         torch.from_numpy(masks).reshape(-1, side, side).to(device),
         torch.tensor([float(item.anomalous) for item in items], device=device),
         [item.group for item in items],
+        stacked([store.get(item.key) for item in beside], device) if beside else None,
     )
+
+
+def normal_items(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """Return the normal pictures of each class that has some."""
+    found: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        if not item.anomalous:
+            found[item.group].append(item)
+    return dict(found)
+
+
+def another(items: Sequence[Item], than: Item, draw: random.Random) -> Item:
+    """Draw one of some pictures, another than this one where there is one."""
+    others = [item for item in items if item.key != than.key]
+    return draw.choice(others or list(items))
 
 
 def held_out(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], list[Item]]:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from s2sw.model.errors import BundleError
 from s2sw.model.training.curves import write_curve
-from s2sw.model.training.data import Item, batch_of
-from s2sw.model.training.recipes import BETAS, LEARNING_RATE
+from s2sw.model.training.data import Item, another, batch_of, normal_items
+from s2sw.model.training.recipes import BETAS
 from s2sw.model.training.state import Curve, State, read_state
 from s2sw.model.training.store import FeatureStore
-from s2sw.model.training.trainees import Batch, Trainee
+from s2sw.model.training.trainees import Trainee
 
 STATE, CURVE = "state.pt", "curve.csv"
 HELD_OUT = "held_out"
@@ -33,6 +33,7 @@ class Plan:
     seed: int
     device: torch.device
     patience: int | None = None
+    learning_rate: float = 1e-3
 
     def steps(self, count: int) -> int:
         """Return how many steps an epoch over so many pictures has."""
@@ -59,7 +60,9 @@ class Training:
         """key: names data, weights and settings. Raises BundleError where another one is there."""
         self.trainee, self.plan, self.store, self.folder = trainee, plan, store, folder
         self.train, self.held_out = list(train), list(held_out)
-        self._optimizer = torch.optim.Adam(trainee.parameters.values(), lr=LEARNING_RATE, betas=BETAS)
+        self._normals = normal_items(self.train) if trainee.compares else {}
+        self._refuse_without_normals()
+        self._optimizer = torch.optim.Adam(trainee.parameters.values(), lr=plan.learning_rate, betas=BETAS)
         found = read_state(folder / STATE, key)
         self.state = found or State(key, self._parameters(), self._optimizer.state_dict())
         if found:
@@ -89,8 +92,8 @@ class Training:
         order = random.Random(f"{plan.seed} order {state.epoch}").sample(self.train, len(self.train))  # noqa: S311
         started = time.monotonic()
         for step in range(state.step, plan.steps(len(order))):
-            batch = self._batch(order[step * plan.batch : (step + 1) * plan.batch])
-            losses = self._losses(batch, f"{plan.seed} pairs {state.epoch} {step}")
+            some = order[step * plan.batch : (step + 1) * plan.batch]
+            losses = self._losses(some, f"{plan.seed} pairs {state.epoch} {step}")
             self._check(float(losses["total"].detach()))
             self._optimizer.zero_grad()
             losses["total"].backward()  # type: ignore[no-untyped-call]
@@ -129,21 +132,30 @@ class Training:
         total, size = 0.0, self.plan.batch
         for start in range(0, len(self.held_out), size):
             some = self.held_out[start : start + size]
-            total += float(self._losses(self._batch(some), f"held out {start}")["total"]) * len(some)
+            total += float(self._losses(some, f"held out {start}")["total"]) * len(some)
         return total / len(self.held_out)
 
-    def _batch(self, items: Sequence[Item]) -> Batch:
-        return batch_of(items, self.store, self.plan.side, self.plan.device)
+    def _losses(self, items: Sequence[Item], seed: str) -> dict[str, Tensor]:
+        """Return the losses of some pictures; seed: of what is random about them."""
+        draw = random.Random(seed)  # noqa: S311 (no secret)
+        beside = [another(self._normals[item.group], item, draw) for item in items if self._normals]
+        batch = batch_of(items, self.store, self.plan.side, self.plan.device, beside)
+        return self.trainee.losses(batch, draw)
 
-    def _losses(self, batch: Batch, draw: str) -> dict[str, Tensor]:
-        return self.trainee.losses(batch, random.Random(draw))  # noqa: S311 (no secret)
+    def _refuse_without_normals(self) -> None:
+        for item in [*self.train, *self.held_out] if self.trainee.compares else ():
+            if item.group not in self._normals:
+                raise BundleError(
+                    f"{item.group}: no normal picture, which this detector compares others with"
+                )
 
     def _parameters(self) -> dict[str, Tensor]:
-        return {name: value.detach().cpu().clone() for name, value in self.trainee.parameters.items()}
+        everything = self.trainee.parameters | self.trainee.buffers
+        return {name: value.detach().cpu().clone() for name, value in everything.items()}
 
     @torch.no_grad()
     def _set(self, parameters: dict[str, Tensor]) -> None:
-        for name, value in self.trainee.parameters.items():
+        for name, value in (self.trainee.parameters | self.trainee.buffers).items():
             value.copy_(parameters[name])
 
     def _save(self) -> None:

@@ -10,10 +10,11 @@ from s2sw.model.detectors.tower_detector import quarters
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.april_linear import read_linear
 from s2sw.model.prompts.learned import read_prompts
-from s2sw.model.training import april_gan
+from s2sw.model.training import adaptclip, april_gan
 from s2sw.model.training.prompt_learning import anomalyclip_trainee, s2swclip_trainee
 from s2sw.model.training.recipes import Recipe
 from s2sw.model.training.trainees import How, Trainee, drawn
+from s2sw.model.weights.adaptclip import read_adaptclip
 from s2sw.model.weights.clip import ClipWeights
 
 
@@ -39,6 +40,10 @@ def make_trainee(
         shape = (len(quarters(clip.vision.layers)), clip.vision.width, clip.vision.embed_dim)
         linear = read_linear(start, *shape) if start else april_gan.drawn(clip, seed)
         return april_gan.april_gan_trainee(clip, names, linear, how.device)
+    if detector == "adaptclip":
+        joint, contexts = clip.vision.embed_dim, recipe.contexts
+        found = read_adaptclip(start, clip.text, joint) if start else adaptclip.drawn(clip, contexts, seed)
+        return adaptclip.adaptclip_trainee(clip, found, how)
     width, contexts = clip.text.width, recipe.contexts
     begun = read_prompts(start, width, families=()) if start else drawn(clip.text, contexts, seed)
     if detector == "anomalyclip":
@@ -53,5 +58,5 @@ def finish(trainee: Trainee, out: Path, clip: ClipWeights, detector: str, side: 
 
 def write_checkpoint(trainee: Trainee, path: Path) -> None:
     """Write the parameters by their published names, for ``bundle build`` and for later training."""
-    parameters = {name: value.detach().cpu().contiguous() for name, value in trainee.parameters.items()}
-    path.write_bytes(save(dict(sorted(parameters.items()))))
+    named = {name: value.detach().cpu().contiguous() for name, value in trainee.checkpoint().items()}
+    path.write_bytes(save(dict(sorted(named.items()))))

@@ -12,14 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2sw.model.detectors import anomalyclip
-from s2sw.model.detectors.s2swclip import check_grid, settle
+from s2sw.model.detectors.options import read_options
+from s2sw.model.detectors.s2swclip import S2swClipOptions, check_grid, settle
 from s2sw.model.detectors.tower_detector import quarters
 from s2sw.model.heads.fusion import FAMILIES, class_vectors
 from s2sw.model.prompts.families import WORDS
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.training.losses import image_logits, map_loss, pair_loss, step_losses
 from s2sw.model.training.recipes import Recipe
-from s2sw.model.training.trainees import Batch, How, Prompts
+from s2sw.model.training.trainees import Batch, How, Plain, Prompts
 from s2sw.model.training.visual import Pass
 from s2sw.model.weights.clip import ClipWeights
 
@@ -29,7 +30,7 @@ RELEASED_TAPS = 4
 
 
 @dataclass(frozen=True)
-class S2swClipTrainee:
+class S2swClipTrainee(Plain):
     """S2SWCLIP's prompts. taps: as of its bundle; the released program counts its one tap four times."""
 
     prompts: Prompts
@@ -86,13 +87,13 @@ def s2swclip_trainee(
     Raises BundleError for a bundle's size that the wavelets cannot take: before the work, not after it.
     """
     check_grid(recipe.screen_size, clip.vision.patch)
-    settings = settle(clip.vision.layers, {"taps": taps})
+    settings = settle(clip.vision.layers, read_options("s2swclip", S2swClipOptions, {"taps": taps}))
     use = Pass("bilinear", settings.two_stream_from, settings.tap_blocks)
     return S2swClipTrainee(Prompts(clip.text_tower(), tuple(WORDS), begun, how), use, recipe, taps)
 
 
 @dataclass(frozen=True)
-class AnomalyClipTrainee:
+class AnomalyClipTrainee(Plain):
     """AnomalyCLIP's prompts."""
 
     prompts: Prompts

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -24,12 +24,16 @@ NORMAL, ANOMALOUS, DEEP = "ctx_pos", "ctx_neg", "compound_prompts_text."
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some pictures of a step: features, masks (B, S, S) 0 or 1, labels (B,) 0 or 1, and class names."""
+    """Some pictures of a step: features, masks (B, S, S) 0 or 1, labels (B,) 0 or 1, and class names.
+
+    beside: features of a normal picture for each, where a trainee compares with such.
+    """
 
     features: Features
     masks: Tensor
     labels: Tensor
     classes: Sequence[str]
+    beside: Features | None = None
 
 
 class Trainee(Protocol):
@@ -43,11 +47,36 @@ class Trainee(Protocol):
     def parameters(self) -> dict[str, Tensor]:
         """Published names to the tensors that are trained."""
 
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """Published names to what changes in training without a gradient."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether each picture comes with a normal one of its class."""
+
     def losses(self, batch: Batch, draw: random.Random) -> dict[str, Tensor]:
-        """Return the losses of a batch by name, ``total`` among them; draw: for random choices."""
+        """Return the losses of a batch by name, ``total`` among them; draw: for random choices.
+
+        Without gradients, as for pictures that are held out, nothing changes.
+        """
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """Return what ``bundle build`` and later trainings read, by its published names."""
 
     def options(self) -> dict[str, Any]:
         """Return what ``build_bundle`` needs beside the weights and the size."""
+
+
+class Plain:
+    """What a trainee adds that has parameters alone and looks at one picture at a time."""
+
+    buffers: ClassVar[dict[str, Tensor]] = {}
+    compares: ClassVar[bool] = False
+
+    def checkpoint(self: Trainee) -> dict[str, Tensor]:
+        """Return the parameters."""
+        return self.parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from s2sw.model.errors import BundleError
 from s2sw.model.weights.clip import ClipWeights, read_clip
-from s2sw.model.weights.hints import Hints, from_open_clip
+from s2sw.model.weights.hints import Hints, from_open_clip, known_activation
+
+
+def read_named(clip: str | Path, activation: str | None = None) -> ClipWeights:
+    """Read a CLIP as ``find_clip`` does; activation: over what the file's own configuration says."""
+    chosen = known_activation(activation)
+    weights = find_clip(clip, Hints(chosen))
+    return weights.with_activation(chosen) if chosen else weights
 
 
 def find_clip(clip: str | Path, hints: Hints) -> ClipWeights:

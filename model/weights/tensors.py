@@ -3,7 +3,7 @@
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,26 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
     Returns what lies in it: names to tensors, or, for torch.save, the nested dict that was saved.
     """
+    found = read_saved(path)
+    if not isinstance(found, dict):
+        raise BundleError(f"{path}: holds a {type(found).__name__}; a dict of tensors is needed")
+    return found
+
+
+def read_saved(path: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> Any:
+    """Read what ``read_tensors`` reads, and of torch.save whatever was saved.
+
+    stand_ins: inert classes to make in place of classes that a pickle names, each with that name. Tensors of
+    newer torch.save files stay mapped from the file, so that what is not looked at is not read.
+    """
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         if is_torchscript(path):
             return _read_torchscript(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = zipfile.is_zipfile(path)
+        with torch.serialization.safe_globals(list(stand_ins)):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
@@ -52,9 +66,6 @@ def read_tensors(path: Path) -> dict[str, Any]:
             f"{path}: not a readable file of tensors ({type(error).__name__}); files that hold anything "
             "but tensors are refused, save the state dict alone"
         ) from error
-    if not isinstance(found, dict):
-        raise BundleError(f"{path}: holds a {type(found).__name__}; a dict of tensors is needed")
-    return found
 
 
 def _read_torchscript(path: Path) -> dict[str, Any]:

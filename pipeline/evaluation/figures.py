@@ -80,6 +80,7 @@ class Evaluation:
     """One judge on one data set.
 
     false_alarms, misses: the normal pictures of the highest scores and the anomalous ones of the lowest.
+    seconds: median time of the detector for a picture; None for stored scores.
     """
 
     judge: Judge
@@ -88,6 +89,7 @@ class Evaluation:
     scored: list[Scored]
     false_alarms: list[Kept] = field(default_factory=list)
     misses: list[Kept] = field(default_factory=list)
+    seconds: float | None = None
 
     def mean(self) -> Figures:
         """Return each metric's mean over the classes that have it."""

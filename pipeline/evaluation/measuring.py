@@ -5,9 +5,12 @@ token map.
 """
 
 import heapq
+import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,6 +60,24 @@ class _Read:
     anomalous: bool
 
 
+class _Clock:
+    """Times the detector, from pixels in the host's memory to scores in it."""
+
+    def __init__(self) -> None:
+        self._each: list[float] = []
+
+    @contextmanager
+    def running(self, pictures: int) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._each.append((time.perf_counter() - started) / pictures)
+
+    @property
+    def seconds(self) -> float | None:
+        """The median time of a picture; a first one, which warms up, counts little."""
+        return statistics.median(self._each) if self._each else None
+
+
 class _Worst:
     """The pictures of the highest marks, a few of many."""
 
@@ -77,12 +98,13 @@ def measure(detector: Detector, judge: Judge, data: DataSet, how: Measuring) -> 
     """Return the detector's figures on a data set. Raises DataSetError that names the file."""
     places = {sample: place for place, sample in enumerate(data.samples)}
     alarms, misses = _Worst(how.shown), _Worst(how.shown)
+    clock = _Clock()
     classes: dict[str, ClassResult] = {}
     everything: list[Scored] = []
     for group, samples in data.groups():
         pixels = PixelMetrics() if has_masks(group, samples) else None
         scored: list[Scored] = []
-        for read, score, token_map in _detected(detector, samples, places, how):
+        for read, score, token_map in _detected(detector, samples, places, how, clock):
             one = Scored(read.place, group, read.sample.name, read.anomalous, score)
             scored.append(one)
             worst = misses if one.anomalous else alarms
@@ -96,7 +118,8 @@ def measure(detector: Detector, judge: Judge, data: DataSet, how: Measuring) -> 
         )
         classes[group] = ClassResult(image, pixels.compute() if pixels is not None else None)
         everything += scored
-    return Evaluation(judge, data.name, classes, everything, alarms.best_first(), misses.best_first())
+    first = alarms.best_first(), misses.best_first()
+    return Evaluation(judge, data.name, classes, everything, *first, seconds=clock.seconds)
 
 
 def has_masks(group: str, samples: list[Sample]) -> bool:
@@ -112,7 +135,7 @@ def has_masks(group: str, samples: list[Sample]) -> bool:
 
 
 def _detected(
-    detector: Detector, samples: list[Sample], places: dict[Sample, int], how: Measuring
+    detector: Detector, samples: list[Sample], places: dict[Sample, int], how: Measuring, clock: _Clock
 ) -> Iterator[tuple[_Read, float, NDArray[np.float32]]]:
     """Yield each picture with its score and its token map."""
     side = detector.image_size
@@ -128,7 +151,7 @@ def _detected(
             if waiting:
                 batch.append(waiting.popleft().result())
             if batch and (len(batch) == how.batch or not waiting):
-                yield from _scored(detector, batch)
+                yield from _scored(detector, batch, clock)
                 batch = []
             elif not waiting:
                 return
@@ -159,8 +182,11 @@ def _class_names(detector: Detector, batch: list[_Read]) -> list[str] | None:
     return [read.sample.group for read in batch]
 
 
-def _scored(detector: Detector, batch: list[_Read]) -> Iterator[tuple[_Read, float, NDArray[np.float32]]]:
-    found = detector.detect(np.stack([read.view for read in batch]), _class_names(detector, batch))
+def _scored(
+    detector: Detector, batch: list[_Read], clock: _Clock
+) -> Iterator[tuple[_Read, float, NDArray[np.float32]]]:
+    with clock.running(len(batch)):
+        found = detector.detect(np.stack([read.view for read in batch]), _class_names(detector, batch))
     for read, score, token_map in zip(batch, found.score.tolist(), found.token_map.numpy(), strict=True):
         if not (np.isfinite(score) and np.isfinite(token_map).all()):
             raise DataSetError(

@@ -49,16 +49,21 @@ def counts(evaluation: Evaluation, name: str) -> tuple[int, int]:
     return sum(c.image.normal for c in chosen), sum(c.image.anomalous for c in chosen)
 
 
-def print_comparison(evaluations: list[Evaluation], console: Console) -> None:
-    """Print the means of several judges on one data set, in percent."""
+def print_comparison(evaluations: list[Evaluation], console: Console, *, times: bool = False) -> None:
+    """Print the means of several judges on one data set, in percent; times: and milliseconds a picture."""
     means = [evaluation.mean() for evaluation in evaluations]
     keys = columns_with_values(means)
     table = Table(title=f"Means on {evaluations[0].dataset}, %", title_justify="left")
     table.add_column("detector")
     for key in keys:
         table.add_column(METRICS[key], justify="right")
+    if times:
+        table.add_column("ms a picture", justify="right")
     for evaluation, figures in zip(evaluations, means, strict=True):
-        table.add_row(evaluation.judge.label, *(cell(figures[key]) for key in keys))
+        seconds = (
+            [] if not times else [NONE if evaluation.seconds is None else f"{1e3 * evaluation.seconds:.0f}"]
+        )
+        table.add_row(evaluation.judge.label, *(cell(figures[key]) for key in keys), *seconds)
     console.print(table)
 
 

@@ -1,40 +1,16 @@
 """What the detect stage needs to know. Apart from the stage, which imports torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
-from s2sw.model.maps import MapLayer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # they import torch
-    from s2sw.model.detectors.contract import Detection
+    from s2sw.model.detectors.contract import Detector
     from s2sw.model.precision import Precision
 
 
-class Detector(Protocol):
-    """The part of a detector's face that the pipeline needs."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, pixels."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes that a picture may be of; empty where the detector asks for none."""
-
-    @property
-    def map_layers(self) -> tuple[MapLayer, ...]:
-        """The grids of a token map and their ways into the full map."""
-
-    def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> "Detection":
-        """Score uint8 (B, image_size, image_size, 3), each picture as one of its class."""
-
-
-def load(bundle: Path, device: str, precision: "Precision") -> Detector:
+def load(bundle: Path, device: str, precision: "Precision") -> "Detector":
     """Load a bundle's detector, in the process that runs it: it imports torch."""
     from s2sw.model import load_detector
 
@@ -51,7 +27,7 @@ class DetectSettings:
     before a slow detector. private: no text of an error gets out.
     """
 
-    load: Callable[[], Detector]
+    load: Callable[[], "Detector"]
     threshold: float
     batch_size: int
     threads: int | None = None

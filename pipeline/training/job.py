@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from s2sw.connectors.datasets import DataSet
+from s2sw.connectors.datasets import DataSet, open_dataset
 from s2sw.model.bundles.files import new_folder
 from s2sw.model.precision import Precision, usable
 from s2sw.model.training.data import Item, held_out
@@ -22,6 +22,7 @@ from s2sw.model.training.store import FeatureStore
 from s2sw.model.training.trainees import How
 from s2sw.model.training.visual import FrozenTower
 from s2sw.model.weights.clip import ClipWeights
+from s2sw.model.weights.openclip import read_named
 from s2sw.pipeline.training.visual_pass import Reading, visual_pass
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -49,6 +50,31 @@ class Watching:
 
     reading: Callable[[int], AbstractContextManager[Callable[[], None]]]
     training: Callable[[int, int], AbstractContextManager[Callable[[State, Curve], None]]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a training is made from, by name: data set and split, CLIP weights and their activation."""
+
+    data: str
+    split: str
+    clip: str
+    activation: str | None = None
+
+
+def train_named(
+    inputs: Inputs,
+    out: Path,
+    work: Path,
+    settings: TrainSettings,
+    watching: Watching,
+    features: Path | None = None,
+) -> State:
+    """Open the data set, read the weights, and train as ``train_bundle`` does."""
+    new_folder(out)
+    data = open_dataset(inputs.data, split=inputs.split)
+    clip = read_named(inputs.clip, inputs.activation)
+    return train_bundle(data, clip, out, work, settings, watching, features)
 
 
 def train_bundle(
@@ -89,7 +115,15 @@ def train_bundle(
     key = training_key(items, tower.key, clip, settings)
     del tower
     train, rest = held_out(items, settings.holdout, settings.seed)
-    plan = Plan(recipe.epochs, recipe.batch, recipe.image_size, settings.seed, device, settings.patience)
+    plan = Plan(
+        recipe.epochs,
+        recipe.batch,
+        recipe.image_size,
+        settings.seed,
+        device,
+        settings.patience,
+        recipe.learning_rate,
+    )
     training = Training(trainee, plan, store, train, rest, work, key)
     with watching.training(recipe.epochs, plan.steps(len(train))) as follow:
         state = training.run(follow)

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.integration
 
 CLUSTER = ClusterSettings(workers=1, actors=1, object_store=200 << 20)
 PICTURES = {"bolt/1.png": 1, "nut/2.png": 2, "nut/inner/3.png": 3, "other/4.png": 4}
-KINDS = ("anomalyclip", "april_gan", "winclip", "ensemble")
+KINDS = ("anomalyclip", "winclip", "adaptclip", "ensemble")
+"""Those whose rows differ in kind."""
+MEMBERS = {"s2swclip": 1, "april_gan": 2, "aa_clip": 1, "mvfa": 1}
+"""Of the ensemble: logits, distances and shares, on grids of three sizes."""
+WITHOUT_CLASSES = ("anomalyclip",)
 BY_FOLDER = {"folders": True}
 TILED = "bolt/1.png"
 """The one picture that is larger than a tile."""
@@ -51,9 +55,8 @@ def screened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(pixels(name), "PNG"))
     bundles = build_family(folder / "bundles")
-    bundles["ensemble"] = build_ensemble(
-        folder / "bundles/ensemble", {bundles["s2swclip"]: 1, bundles["april_gan"]: 2}
-    )
+    members = {bundles[name]: weight for name, weight in MEMBERS.items()}
+    bundles["ensemble"] = build_ensemble(folder / "bundles/ensemble", members)
     configs = {
         name: configured(folder, bundle, classes=BY_FOLDER if load_detector(bundle).class_names else {})
         for name, bundle in bundles.items()
@@ -73,7 +76,7 @@ def screened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_all_is_accounted_for_and_nothing_done_twice(screened: dict[str, Any], kind: str) -> None:
     """What one detector has done counts for no other, though all write into one output."""
     first, again = screened["first"][kind], screened["again"][kind]
-    without_class = 1 if kind in ("april_gan", "winclip", "ensemble") else 0
+    without_class = 0 if kind in WITHOUT_CLASSES else 1
     assert (first.exit_code, first.already_done) == (0, 0)
     assert (first.new["screened"], first.new["quarantined"]) == (4 - without_class, without_class)
     assert Counter(first.reasons) == Counter({"no_class": 1} if without_class else {})

@@ -1,5 +1,9 @@
 """The commands that build, show and verify bundles."""
 
+import ast
+import json
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -7,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from s2sw.jobs import build_systems, bundle, evaluate, train
 from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
-from tests.support import small_clip
+from tests.support import layouts, small_clip
 from tests.support.archives import encoded, texture
+from tests.support.bundles import bundle as small_bundle
 
 runner = CliRunner()
 
@@ -84,6 +90,46 @@ def test_references_from_folders_and_from_a_query(weights, normals):
     picture = texture(50, 60, 9)[None]
     found = load_detector(weights / "out").detect(picture).family_scores
     assert found.tolist() == whole.detect(picture, ["nut"]).family_scores.tolist()
+
+
+def test_no_command_is_long():
+    """What a command does stands in the pipeline: here it is parsed, called and printed."""
+    for path in (build_systems, bundle, evaluate, train):
+        tree = ast.parse(Path(path.__file__).read_text())
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        assert max(node.end_lineno - node.lineno for node in functions) < 40
+
+
+def test_compare_prints_one_table_with_times(weights):
+    data = layouts.mvtec(weights / "metal")
+    for seed in (5, 6):
+        small_bundle(weights / f"seed-{seed}", seed)
+    folders = [str(weights / f"seed-{seed}") for seed in (5, 6)]
+    done = runner.invoke(app, ["compare", *folders, "--data", str(data), "--json", str(weights / "o.json")])
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.output.splitlines() if line.strip()]
+    assert "Means on metal" in lines[0]
+    assert "ms a picture" in done.output
+    rows = [line.split("│")[1:-1] for line in lines if "seed-" in line]
+    assert [row[0].strip() for row in rows] == ["seed-5", "seed-6"]
+    assert all(int(row[-1]) > 0 for row in rows)
+    found = json.loads((weights / "o.json").read_text())["evaluations"]
+    assert [f"{100 * one['mean']['image_auroc']:.1f}" for one in found] == [row[1].strip() for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["one", "--data", "nowhere"], "compare needs two bundles or more"),
+        (["one", "two", "--data", "nowhere"], "nowhere: no such file or folder"),
+        (["embedded", "embedded", "--data", "DATA"], "bundle embedded is named twice"),
+    ],
+)
+def test_errors_of_compare(weights, arguments, message):
+    data = str(layouts.mvtec(weights / "metal"))
+    done = runner.invoke(app, ["compare", *(data if a == "DATA" else a for a in arguments)])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert message in done.output
 
 
 def test_ensemble_of_two(weights):

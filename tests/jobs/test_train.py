@@ -41,7 +41,7 @@ def test_trains_a_bundle(weights: Path, tmp_path: Path) -> None:
 def test_bad_usage(weights: Path, tmp_path: Path) -> None:
     data = write(tmp_path / "parts", count=1)
     for arguments, message in (
-        (("--detector", "winclip"), "'winclip' cannot be trained; s2swclip, anomalyclip, april_gan can"),
+        (("--detector", "winclip"), "'winclip' cannot be trained (it learns nothing); s2swclip"),
         (("--recipe", "imagenet"), "recipe: 'imagenet' is unknown; known are mvtec, visa"),
         (("--patience", "2"), "--patience needs pictures to judge by"),
         (("--device", "tpu"), "--device is 'tpu'"),

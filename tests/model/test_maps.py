@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
-from s2sw.model.maps import MapLayer, axis_operators, full_map, layered_map
+from s2sw.model.maps import MapLayer, axis_operators, bilinear, fitting, full_map, gaussian, layered_map
 
 
 def step_by_step(tokens, side, size=None, smooth=True):
@@ -60,6 +60,30 @@ def test_layers_are_upsampled_each_in_its_own_way_and_summed(size):
     large = functional.interpolate(torch.from_numpy(0.25 * sharp + 0.5 * soft), size=size, mode="bilinear")
     expected = large[:, 0].numpy() + 0.25 * step_by_step(other.numpy(), 30, size)
     np.testing.assert_allclose(layered_map(x.numpy(), layers, size), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("side", "grid"), [(98, 28), (240, 69), (518, 148)])
+def test_a_fine_grid_holds_any_smoothed_map(side, grid):
+    """Made by least squares from a map that is no upsampled grid: a product of two, with edges in it."""
+    layer, rng = MapLayer(grid, side), np.random.default_rng(side)
+    rough = bilinear(side // 14, side) @ rng.random((side // 14, side // 14)) @ bilinear(side // 14, side).T
+    rough = np.where(rough > 0.5, rough, rough**2)
+    fit = fitting(layer)
+    smooth = gaussian_filter(rough, sigma=4)
+    np.testing.assert_allclose(full_map((fit @ rough @ fit.T)[None], side)[0], smooth, atol=1e-4)
+
+
+@pytest.mark.parametrize("border", ["reflect", "mirror", "constant"])
+@pytest.mark.parametrize(
+    ("size", "sigma", "radius"), [(7, 1.0, 3), (5, 1.5, 4), (37, 4.0, 2), (12, 4.0, None)]
+)
+def test_filters_are_those_of_scipy(size, sigma, radius, border):
+    if border == "mirror" and radius is None:
+        radius = size - 1
+    grid = np.random.default_rng(size).random((size, size))
+    along = gaussian(size, sigma, radius, border)
+    expected = gaussian_filter(grid, sigma, mode=border, radius=radius)
+    np.testing.assert_allclose(along @ grid @ along.T, expected, atol=1e-12)
 
 
 def test_needs_no_torch():

@@ -12,8 +12,9 @@ from tests.support.golden import DATA, SHARED
 from tests.support.tiny_clip import tiny_clip_state_dict, tiny_images
 
 SHAPE = ("width", "embed_dim", "vision_layers", "text_layers", "patch", "grid", "text_gain")
-STRIDE = 3
-"""Maps are kept at every third row and column; the shared folder has them whole, and intermediates."""
+STRIDES = {"map": (3, 3), "other": (5, 8)}
+"""Maps are kept at every third row and column, tokens at every fifth and eighth channel: the shared folder
+has them whole."""
 
 
 class Case:
@@ -29,11 +30,17 @@ class Case:
         self.size = self.meta["size"]
         self.images = torch.from_numpy(tiny_images(self.meta["seed"] + 2, self.meta["batch"], self.size))
 
+    @property
+    def references(self) -> torch.Tensor:
+        given = (self.meta["reference_seed"], self.meta["k_shot"], self.size)
+        return torch.from_numpy(tiny_images(*given))
+
     def error(self, key: str, found: torch.Tensor) -> float:
-        """Largest absolute difference from the golden array, on the pixels that are kept."""
-        expected, got = self.arrays[key], found.detach().numpy()
-        if "map" in key and got.shape != expected.shape:
-            got = got[:, ::STRIDE, ::STRIDE]
+        """Largest absolute difference from the golden array, on the pixels or tokens that are kept."""
+        expected, got = self.arrays[key], found.detach().cpu().numpy()
+        if got.shape != expected.shape:
+            down, across = STRIDES["map" if "map" in key else "other"]
+            got = got[..., ::down, ::across]
         assert got.shape == expected.shape
         return float(np.abs(got - expected).max())
 

@@ -52,10 +52,11 @@ def test_two_on_one_tower_are_one_pass_and_one_token_map(members, pictures, tmp_
 
 
 def test_any_kinds_together(members, pictures, tmp_path):
-    """Logits, other grids and other towers: the full map is the weighted sum of the members' own."""
-    weights = {"april_gan": 1.0, "s2swclip": 2.0, "winclip": 3.0, "other": 4.0}
-    whole = ensemble_of(tmp_path, members, **weights)
-    assert whole.passes == [[0], [1], [2], [3]]
+    """Logits, other grids, inputs and towers: the full map is the weighted sum of the members' own."""
+    weights = {"april_gan": 1.0, "s2swclip": 2.0, "winclip": 3.0, "other": 4.0, "adaptclip": 5.0}
+    weights |= {"af_clip": 6.0, "aa_clip": 7.0, "mvfa": 8.0}
+    whole, total = ensemble_of(tmp_path, members, **weights), sum(weights.values())
+    assert whole.passes == [[0], [1, 4], [2], [3], [5], [6], [7]]
     assert (whole.image_size, whole.class_names) == (SIDE, CLASSES)
     names = ["bolt", "nut", "bolt"]
     found = whole.detect(pictures, names)
@@ -63,10 +64,25 @@ def test_any_kinds_together(members, pictures, tmp_path):
     for name, weight in weights.items():
         member = load_detector(members[name])
         out = member.detect(pictures, names if member.class_names else None)
-        expected = expected + weight / 10 * member.full_map(out.token_map, (60, 50))
-        scores = scores + weight / 10 * out.score
+        expected = expected + weight / total * member.full_map(out.token_map, (60, 50))
+        scores = scores + weight / total * out.score
     torch.testing.assert_close(whole.full_map(found.token_map, (60, 50)), expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(found.score, scores, rtol=0, atol=1e-5)
+
+
+def test_patch_features_are_those_of_the_members_on_the_same_grid(members, tmp_path):
+    whole = ensemble_of(tmp_path, members, s2swclip=1, mvfa=1, aa_clip=1)
+    x = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    found = whole.patch_features(x)
+    expected = [
+        (f"{name}.{tap}", patches)
+        for name in ("s2swclip", "aa_clip")
+        for tap, patches in load_detector(members[name]).patch_features(x)
+    ]
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    assert "aa_clip.block_4" in dict(found)
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_bf16_and_batches(members, pictures, tmp_path):

@@ -28,7 +28,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("detector", ["s2swclip", "anomalyclip", "april_gan"])
+@pytest.mark.parametrize("detector", ["s2swclip", "anomalyclip", "april_gan", "adaptclip"])
 def test_learns_and_leaves_a_bundle_that_screens(
     detector: str, clip: ClipWeights, data: DataSet, tmp_path: Path
 ) -> None:
@@ -42,7 +42,7 @@ def test_learns_and_leaves_a_bundle_that_screens(
     images = np.random.default_rng(0).integers(0, 256, (2, 30, 50, 3), dtype=np.uint8)
     found = loaded.detect(images)
     assert torch.isfinite(found.token_map).all()
-    key = "linear" if detector == "april_gan" else "prompts"
+    key = {"april_gan": "linear", "adaptclip": "checkpoint"}.get(detector, "prompts")
     more = {"class_name": "bolt"} if detector == "april_gan" else {}
     again = build_bundle(
         tmp_path / "again", clip, image_size=SIDE, detector=detector, **{key: work / CHECKPOINT}, **more
@@ -80,11 +80,18 @@ def killed_after(steps: int) -> Watching:
     return replace(QUIET, training=training)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("detector", "precision"), [("s2swclip", "fp32"), ("s2swclip", "bf16"), ("adaptclip", "fp32")]
+)
 def test_going_on_after_kills_equals_an_undisturbed_training(
-    precision: str, clip: ClipWeights, data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detector: str,
+    precision: str,
+    clip: ClipWeights,
+    data: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given = settings(precision=precision, holdout=0.25)
+    given = settings(detector, precision=precision, holdout=0.25)
     whole = train_bundle(data, clip, tmp_path / "whole", tmp_path / "w", given, QUIET)
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # after every step
     for steps in (1, 4, 5):
@@ -120,13 +127,11 @@ def test_pictures_pass_the_tower_once(clip: ClipWeights, tmp_path: Path) -> None
     assert before.items() <= after.items()
 
 
-def test_the_best_epoch_on_held_out_pictures_counts(
-    clip: ClipWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_epoch_on_held_out_pictures_counts(clip: ClipWeights, tmp_path: Path) -> None:
     """A learning rate that is far too high makes it worse: it stops, with the best epoch's prompts."""
-    monkeypatch.setattr(loop, "LEARNING_RATE", 1.0)
     data = data_set(tmp_path / "parts")
-    given = replace(settings(holdout=0.34, patience=2), recipe=replace(RECIPE, epochs=40))
+    recipe = replace(RECIPE, epochs=40, learning_rate=1.0)
+    given = replace(settings(holdout=0.34, patience=2), recipe=recipe)
     state = train_bundle(data, clip, tmp_path / "bundle", tmp_path / "work", given, QUIET)
     held_out = [row[loop.HELD_OUT] for row in state.curve]
     assert len(held_out) < 40
@@ -145,6 +150,13 @@ def test_data_that_cannot_be_trained_on(clip: ClipWeights, data: DataSet, tmp_pa
         train(normal)
     with pytest.raises(DataSetError, match=r"bright/0.png: is anomalous and has no mask"):
         train([*normal, replace(data.samples[0], mask=None)])
+    anomalous = [sample for sample in data.samples if sample.anomalous]
+    with pytest.raises(
+        BundleError, match="bolt: no normal picture, which this detector compares others with"
+    ):
+        train_bundle(
+            DataSet("d", anomalous), clip, tmp_path / "b", tmp_path / "w", settings("adaptclip"), QUIET
+        )
 
 
 def test_a_folder_of_another_training_and_damage(clip: ClipWeights, data: DataSet, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""AF-CLIP's adaptor: one attention over the tokens of a tap, seen alone and with their neighbours.
+
+As published, a token set e becomes A(e) = out(attention(LN(e))), passes CLIP's ln_post and projection, and
+its cosines with the class vectors are read. Here what is linear is multiplied out once, the same function at
+two thirds of the cost: neighbours are summed behind the products for q, k and v instead of before them, and
+of output layer, ln_post and projection only what the cosines need is computed, two lengths and two products.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from s2sw.model.heads.neighbourhoods import Neighbourhoods
+
+HEADS, HEAD_WIDTH = 8, 64
+INSIDE = HEADS * HEAD_WIDTH
+"""Fixed in the released program, whatever the tower's width."""
+EPSILON = 1e-5
+"""Of both layer norms."""
+ATTENTION = "attention.attn."
+
+
+def adaptor_shapes(width: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of an adaptor's tensors by their published names."""
+    shapes: dict[str, tuple[int, ...]] = {f"attention.norm.{part}": (width,) for part in ("weight", "bias")}
+    shapes |= {f"{ATTENTION}to_{letter}.weight": (INSIDE, width) for letter in "qkv"}
+    return shapes | {f"{ATTENTION}to_out.0.weight": (width, INSIDE), f"{ATTENTION}to_out.0.bias": (width,)}
+
+
+class AttentionAdaptor:
+    """From a tap's tokens to their cosines with class vectors, at each scale of the neighbourhoods."""
+
+    def __init__(
+        self,
+        named: Mapping[str, Tensor],
+        post: tuple[nn.LayerNorm, Tensor],
+        vectors: Tensor,
+        around: Neighbourhoods,
+        dtype: torch.dtype,
+    ) -> None:
+        """Multiply out what is linear, in float64.
+
+        named: as of ``adaptor_shapes``. post: CLIP's ln_post and projection (W, C). vectors: L2-normalised
+        (2, C). dtype: of the products.
+        """
+        self._around, self._dtype, device = around, dtype, vectors.device
+        wide = {name: tensor.to(device).double() for name, tensor in named.items()}
+        gain, bias = wide["attention.norm.weight"], wide["attention.norm.bias"]
+        qkv = torch.cat([wide[f"{ATTENTION}to_{letter}.weight"] for letter in "qkv"])
+        self._qkv, self._qkv_bias = (qkv * gain).T.to(dtype), (qkv @ bias).float()
+        # the last row is the bias; ln_post takes off the mean over channels
+        out = torch.cat([wide[f"{ATTENTION}to_out.0.weight"].T, wide[f"{ATTENTION}to_out.0.bias"][None]])
+        out = out - out.mean(dim=1, keepdim=True)
+        post_gain, post_bias, proj = (t.double() for t in (post[0].weight, post[0].bias, post[1]))
+        joint, shift = out * post_gain @ proj, post_bias @ proj
+        lengths = [_of_equal_length(out / out.shape[1] ** 0.5), _of_equal_length(joint)]
+        products = torch.cat([*lengths, joint @ vectors.double().T, joint @ shift[:, None]], dim=1)
+        self._sizes = [*(part.shape[1] for part in lengths), len(vectors), 1]
+        self._products, self._products_bias = products[:-1].to(dtype), products[-1].float()
+        self._shift_on_vectors = (vectors.double() @ shift).float()
+        self._shift_squared = float(shift @ shift)
+
+    def cosines(self, tap: Tensor) -> list[Tensor]:
+        """Return the cosines (B, N, 2), float32, of a tap's tokens (B, N, W) at each scale."""
+        tap = tap.float()
+        centred = tap - tap.mean(dim=-1, keepdim=True)
+        products = (centred.to(self._dtype) @ self._qkv).float()
+        scales = zip(self._around.tokens(centred), self._around.tokens(products), strict=True)
+        return [self._cosines(self._attention(tokens, product)) for tokens, product in scales]
+
+    def _attention(self, centred: Tensor, product: Tensor) -> Tensor:
+        """Return the mixed values (B, N, 512) of one scale.
+
+        centred: the layer norm's input less its mean (B, N, W); product: q, k and v of that, before the norm
+        divides by the deviation.
+        """
+        shares = (centred.square().mean(dim=-1, keepdim=True) + EPSILON).rsqrt()
+        packed = torch.addcmul(self._qkv_bias, product, shares).to(self._dtype)
+        split = packed.reshape(*packed.shape[:2], 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
+        q, k, v = split.contiguous().unbind(0)
+        return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+    def _cosines(self, mixed: Tensor) -> Tensor:
+        """Return the cosines (B, N, 2) of what ln_post and projection make of mixed values."""
+        products = (mixed @ self._products).float() + self._products_bias
+        length, joint, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
+        share = (length.square().sum(dim=-1, keepdim=True) + EPSILON).rsqrt()
+        squared = joint.square().sum(dim=-1, keepdim=True) * share.square() + 2 * on_shift * share
+        return (on_vectors * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
+
+
+def _of_equal_length(rows: Tensor) -> Tensor:
+    """Return a matrix of no more columns than rows, such that all x @ rows keep their length."""
+    triangle: Tensor = torch.linalg.qr(rows.T, mode="r").R
+    return triangle.T
