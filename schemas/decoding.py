@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 """Raised whenever the same bytes and settings give other pixels; part of a run's fingerprint."""
 
 Count = Annotated[int, Field(gt=0)]

@@ -41,6 +41,24 @@ def check_ratio(unpacked: int, stored: int, limits: Limits) -> None:
         )
 
 
+class Unpacking:
+    """Adds up what the pages or frames of one object unpack to, each beside its own stored bytes.
+
+    A blank page packs so well that many of them together look like a bomb, though none is one by itself.
+    """
+
+    def __init__(self, stored: int, limits: Limits) -> None:
+        """``stored``: bytes of the whole object."""
+        self._stored, self._limits, self._total = stored, limits, 0
+
+    def add(self, unpacked: int, stored: int) -> None:
+        """Count one page. Raises BOMB: by itself, or all so far above the ratio and ``inflated_bytes``."""
+        check_ratio(unpacked, stored, self._limits)
+        self._total += unpacked
+        if self._total > self._limits.inflated_bytes:
+            check_ratio(self._total, self._stored, self._limits)
+
+
 def check_inflated(unpacked: int, stored: int, limits: Limits) -> None:
     """Refuse a compressed object by what it unpacks to, in relation and in all. Raises BOMB, TOO_LARGE."""
     check_ratio(unpacked, stored, limits)
