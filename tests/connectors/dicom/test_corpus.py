@@ -57,7 +57,8 @@ def _pydicom_finds_pixels(path: Path) -> bool:
 def stored_frames(name: str) -> tuple[list[np.ndarray[Any, Any]], Dataset]:
     layout = scan(FILES[name].read_bytes(), Limits())
     dataset = read_header(layout)
-    return list(frames(layout, image_header(dataset, layout), dataset, Limits())), dataset
+    decoded = frames(layout, image_header(dataset, layout), dataset, Limits())
+    return [samples for samples, _ in decoded], dataset
 
 
 def pydicom_frames(name: str) -> tuple[list[np.ndarray[Any, Any]], Dataset]:
