@@ -59,7 +59,7 @@ class PlainS3:
     def listing(self, query: dict[str, list[str]]) -> str:
         """Return one page of keys that start with a prefix, encoded as asked for."""
         assert query.get("encoding-type") == ["url"], "control characters have no place in XML"
-        start = query.get("continuation-token", [""])[0]
+        start = bytes.fromhex(query.get("continuation-token", [""])[0]).decode()
         keys = sorted(
             key for key in self.objects if key.startswith(query.get("prefix", [""])[0]) and key > start
         )
@@ -70,7 +70,7 @@ class PlainS3:
             body = found if isinstance(found, bytes) else b"hidden"
             kind = "GLACIER" if found is ARCHIVED else "STANDARD"
             entries += _ENTRY.format(key=quote(key), etag=_etag(body), size=len(body), kind=kind)
-        more = f"<NextContinuationToken>{quote(shown[-1])}</NextContinuationToken>" if rest else ""
+        more = f"<NextContinuationToken>{shown[-1].encode().hex()}</NextContinuationToken>" if rest else ""
         return (
             "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult><EncodingType>url</EncodingType>"
             f"<IsTruncated>{str(bool(rest)).lower()}</IsTruncated>{more}{entries}</ListBucketResult>"
