@@ -20,6 +20,8 @@ from s2sw.connectors.slices import Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
+_SUPPLEMENTAL = "RedPaletteColorLookupTableDescriptor"
+
 
 def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     """Yield the frames of a DICOM object, displayed as its attributes ask. Raises ScreeningError."""
@@ -79,6 +81,8 @@ def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: L
         noted.append("forced")
     if any(0x60000000 <= int(tag) < 0x60200000 for tag in dataset.keys()):  # noqa: SIM118 - Dataset iterates values
         noted.append("overlay_ignored")
+    if header.photometric.startswith("MONOCHROME") and _SUPPLEMENTAL in dataset:
+        noted.append("supplemental_palette_ignored")
     if "ICCProfile" in dataset:
         noted.append("icc_ignored")
     spacing = numbers(dataset, "PixelAspectRatio") or numbers(dataset, "PixelSpacing")
