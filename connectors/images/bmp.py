@@ -45,14 +45,29 @@ def read_bmp(data: bytes) -> BmpHeader:
     size = int.from_bytes(data[14:18], "little")
     if len(data) < _FILE_HEADER + size:
         raise ScreeningError(Reason.TRUNCATED, "the file ends within the BMP header")
-    pixels = int.from_bytes(data[10:14], "little")
-    if size == 12:
+    if size == 12:  # OS/2
         cols, rows, _, bits = struct.unpack_from("<4H", data, 18)
-        return BmpHeader(size, pixels, cols, rows, True, bits, 0, 0)
+        return BmpHeader(
+            size, _pixels(data, size, 3 << bits if bits <= 8 else 0), cols, rows, True, bits, 0, 0
+        )
     cols, rows, _, bits = struct.unpack_from("<iiHH", data, 18)
     compression = struct.unpack_from("<I", data, 30)[0] if size >= _INFO else 0
     colours = struct.unpack_from("<I", data, 46)[0] if size >= _INFO else 0
-    return BmpHeader(size, pixels, cols, abs(rows), rows > 0, bits, compression, colours)
+    masks = {MASKS: 12, MASKS_AND_ALPHA: 16}.get(compression, 0) if size == _INFO else 0
+    table = 4 * (colours or 1 << bits) if bits <= 8 else masks
+    return BmpHeader(size, _pixels(data, size, table), cols, abs(rows), rows > 0, bits, compression, colours)
+
+
+def _pixels(data: bytes, size: int, table: int) -> int:
+    """Return where pixels start: some writers leave the field at 0 and put them behind the colour table."""
+    declared = int.from_bytes(data[10:14], "little")
+    return declared if declared >= _FILE_HEADER + size else _FILE_HEADER + size + table
+
+
+def with_place_of_pixels(data: bytes, header: BmpHeader) -> bytes:
+    """Return the file with its field of where pixels start set right, which Pillow believes."""
+    right = struct.pack("<I", header.pixels)
+    return data if data[10:14] == right else data[:10] + right + data[14:]
 
 
 def is_plain(header: BmpHeader) -> bool:

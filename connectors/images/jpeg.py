@@ -23,15 +23,17 @@ _LOSSLESS_ARITHMETIC = 0xCB
 
 
 def is_plain(header: Codestream) -> bool:
-    """Tell whether Pillow reads a JPEG: 8 bits, sequential or progressive, 1, 3 or 4 components."""
+    """Tell whether Pillow reads a JPEG: 8 bits, sequential or progressive, 1, 3 or 4 components, a height."""
     usual = header.process in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
-    return usual and header.precision == 8 and header.components in (1, 3, 4)
+    return usual and header.precision == 8 and header.components in (1, 3, 4) and header.rows > 0
 
 
 def decode_jpeg(data: bytes, header: Codestream, settings: DecodeSettings) -> Iterator[Slice]:
     """Yield the picture of a JPEG that is not plain. Raises ScreeningError, and what decoders raise."""
     if header.process in _HIERARCHICAL or header.process == _LOSSLESS_ARITHMETIC:
         raise ScreeningError(Reason.UNSUPPORTED, "hierarchical or arithmetic lossless JPEG")
+    if not header.rows:
+        raise ScreeningError(Reason.UNSUPPORTED, "JPEG whose height comes behind its first scan (DNL)")
     if header.components not in (1, 3):
         raise ScreeningError(Reason.UNSUPPORTED, f"JPEG of {header.components} components")
     width = header.components * (1 if header.precision <= 8 else 2)

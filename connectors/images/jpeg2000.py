@@ -16,11 +16,14 @@ from s2sw.connectors.images.samples import (
     ycc_to_rgb,
 )
 from s2sw.connectors.preflight.jp2 import (
-    CIELAB,
     CMYK,
     COLOUR,
+    E_SRGB,
+    GREY,
     OPACITY,
     PREMULTIPLIED,
+    ROMM,
+    SRGB,
     SYCC,
     Wrapping,
     read_wrapping,
@@ -31,7 +34,11 @@ from s2sw.connectors.slices import Slice
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
-_SPACES = {CIELAB: "CIELab"}
+_SHOWN = frozenset((-1, CMYK, SRGB, GREY, SYCC, E_SRGB, ROMM))
+_OTHERS = {
+    0: "bi-level", 1: "YCbCr of ITU-R 709", 3: "YCbCr of ITU-R 601", 4: "YCbCr of ITU-R 601", 9: "PhotoYCC",
+    11: "CMY", 13: "YCCK", 14: "CIELab", 19: "CIEJab", 22: "YPbPr", 24: "e-sYCC",
+}  # fmt: skip
 _CHROMA = frozenset(((1, 1), (2, 1), (1, 2), (2, 2)))
 """Columns and rows that a sample of chroma may cover."""
 _PIXEL_BYTES = 4  # at least, of OpenJPEG's own buffers
@@ -106,8 +113,9 @@ def _is_ycc(stream: bytes, wrapping: Wrapping) -> bool:
 
 
 def _show(channels: list[Channel], wrapping: Wrapping, is_ycc: bool, settings: DecodeSettings) -> Shown:
-    if wrapping.space in _SPACES:
-        raise ScreeningError(Reason.UNSUPPORTED, f"JPEG 2000 in {_SPACES[wrapping.space]}")
+    if wrapping.space not in _SHOWN:
+        name = _OTHERS.get(wrapping.space, f"colour space {wrapping.space}")
+        raise ScreeningError(Reason.UNSUPPORTED, f"JPEG 2000 in {name}")
     applied: tuple[str, ...] = ()
     if wrapping.palette is not None and wrapping.mapping:
         channels, applied = _through_palette(channels, wrapping), ("palette",)

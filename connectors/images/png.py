@@ -19,11 +19,13 @@ _BEFORE_PIXELS = 1 << 20
 
 
 def is_plain_png(data: bytes) -> bool:
-    """Tell whether Pillow shows all that a PNG holds."""
+    """Tell whether Pillow shows all that a PNG holds. Raises UNSUPPORTED of Apple's own kind."""
     if len(data) <= _COLOUR_AT:
         return True
     depth, colour = data[_DEPTH_AT], data[_COLOUR_AT]
     chunks = _chunks_before_pixels(data)
+    if b"CgBI" in chunks:
+        raise ScreeningError(Reason.UNSUPPORTED, "Apple's own kind of PNG (CgBI)")
     if b"acTL" in chunks:  # an animation, whose frames Pillow puts together
         return True
     return not (

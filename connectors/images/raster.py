@@ -56,6 +56,7 @@ def _unusual(data: bytes, form: Format, settings: DecodeSettings) -> Iterator[Sl
         bitmap = bmp.read_bmp(data)
         if not bmp.is_plain(bitmap):
             return bmp.decode_bmp(data, bitmap, settings)
+        return decode_with_pillow(bmp.with_place_of_pixels(data, bitmap), form, settings)
     if form is Format.GIF:
         screen = read_gif(data, settings.limits)
         check_geometry(screen.rows, screen.cols, 4, settings.limits)

@@ -132,7 +132,14 @@ def _by_pillow(picture: ImageFile, page: Page, settings: DecodeSettings) -> Show
     _, rows, cols = page.directory.size
     if sorted(picture.size) != sorted((cols, rows)):
         raise ScreeningError(Reason.MALFORMED, "two readers of a TIFF directory disagree on its size")
-    pixels, applied = to_pixels(picture, settings)
+    try:
+        pixels, applied = to_pixels(picture, settings)
+    except OSError:
+        if page.directory.number(Tag.COMPRESSION) == OLD_JPEG:  # libtiff reads some of its many kinds
+            raise ScreeningError(
+                Reason.UNSUPPORTED, "TIFF compressed by old-style JPEG of this kind"
+            ) from None
+        raise
     # Pillow has turned white into the highest value already; its note of a profile is the caller's
     inverted = ("invert",) if page.directory.photometric == WHITE_IS_ZERO else ()
     return pixels, (*(name for name in applied if name != "icc_ignored"), *inverted)

@@ -91,11 +91,12 @@ def segments(data: bytes, directory: Directory) -> Iterator[tuple[int, bytes]]:
         raise ScreeningError(Reason.MALFORMED, "strips or tiles without their sizes")
     for index in range(needed):
         start = offsets[index]
-        count = counts[index] if index < len(counts) else len(data) - start
+        # of a single strip some writers leave the size out, or 0
+        count = counts[index] if index < len(counts) and (needed > 1 or counts[index]) else len(data) - start
         whole = segment_bytes(directory, index) if plain else count
-        if not start or (not count and len(counts) > 1):
+        if not start or not count:
             yield index, b""
-        elif start + whole > len(data) or not whole or 0 < count < whole:
+        elif start + whole > len(data) or count < whole:
             raise ScreeningError(Reason.TRUNCATED, "the file ends within a strip or tile")
         else:
             yield index, data[start : start + whole]
@@ -212,6 +213,8 @@ def _page(data: bytes, directory: Directory) -> Any:
     tags |= {Tag.BITS: directory.bits, Tag.PHOTOMETRIC: (whose,),
              Tag.SAMPLE_FORMAT: (directory.sample_format,), Tag.SAMPLES: (directory.samples,),
              Tag.STRIP_OFFSETS: (8,), Tag.STRIP_COUNTS: (64,)}  # fmt: skip
+    if not directory.tiled:
+        tags[Tag.ROWS_PER_STRIP] = (directory.segment[1],)
     # tifffile looks at the start of the first strip for a JFIF marker
     first = directory.offsets[0] if directory.offsets else 0
     return tifffile.TiffFile(BytesIO(_tiny(directory.order, tags, data[first : first + 64]))).pages[0]

@@ -10,8 +10,8 @@ from s2sw.connectors.preflight.boxes import boxes, find
 from s2sw.connectors.preflight.jpeg2000 import START
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
-CMYK, CIELAB, SRGB, GREY, SYCC = 12, 14, 16, 17, 18
-"""Enumerated colour spaces (T.800 table I.10, T.801 table M.25)."""
+CMYK, SRGB, GREY, SYCC, E_SRGB, ROMM = 12, 16, 17, 18, 20, 21
+"""Enumerated colour spaces that are shown as their samples are (T.800 table I.10, T.801 table M.25)."""
 COLOUR, OPACITY, PREMULTIPLIED = 0, 1, 2
 """Types of channels in a channel definition box (T.800 table I.16)."""
 _ENUMERATED, _PROFILE = 1, 2
@@ -22,14 +22,14 @@ _PROFILE_BYTES = 3 + 128  # the header of a profile alone takes 128 (ICC.1 7.2)
 class Wrapping:
     """What the boxes say; of a bare codestream nothing.
 
-    codestream: its offset. space: enumerated colour space, 0 if none is named. profile: whether a colour
+    codestream: its offset. space: enumerated colour space, -1 if none is named. profile: whether a colour
     profile is there. palette: entries (entries, columns) and bits of each column. mapping: component and,
     where it goes through the palette, column of each channel. definitions: type and association of channels
     by their number.
     """
 
     codestream: int
-    space: int = 0
+    space: int = -1
     profile: bool = False
     palette: NDArray[np.int64] | None = None
     palette_bits: tuple[int, ...] = ()
@@ -45,12 +45,12 @@ def read_wrapping(data: bytes) -> Wrapping:
     if stream is None or data[stream.start : stream.start + 4] != START:
         raise ScreeningError(Reason.MALFORMED, "a JP2 file without a codestream")
     header = find(data, b"jp2h")
-    space, profile = 0, False
+    space, profile = -1, False
     found: dict[bytes, bytes] = {}
     for box in boxes(data, header.start, header.end) if header else ():
         content = data[box.start : box.end]
         if box.kind == b"colr":
-            if content[:1] == bytes([_ENUMERATED]) and len(content) >= 7 and not space:
+            if content[:1] == bytes([_ENUMERATED]) and len(content) >= 7 and space < 0:
                 space = struct.unpack_from(">I", content, 3)[0]
             # a profile of no bytes says nothing
             profile = profile or (content[:1] == bytes([_PROFILE]) and len(content) >= _PROFILE_BYTES)

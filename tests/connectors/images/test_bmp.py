@@ -127,6 +127,13 @@ def test_plain_bitmaps_are_those_of_opencv(mode: str) -> None:
     assert np.array_equal(pixels if pixels.ndim == 3 else np.dstack([pixels] * 3), theirs)
 
 
+def test_pixels_whose_place_is_not_told_lie_behind_the_colour_table() -> None:
+    out = BytesIO()
+    Image.fromarray(RGB).convert("P").save(out, "BMP")
+    for data in (out.getvalue(), bmp_rle8(INDICES), bmp_masks(RGB)):
+        assert np.array_equal(shown(data[:10] + bytes(4) + data[14:]), shown(data))
+
+
 @pytest.mark.parametrize(("compression", "word"), [(4, "JPEG"), (5, "PNG"), (9, "method 9")])
 def test_what_is_not_read_is_named(compression: int, word: str) -> None:
     error = refusal(bmp(24, compression, (ROWS, COLS), bytes(400)))
