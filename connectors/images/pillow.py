@@ -82,7 +82,7 @@ def decode_with_pillow(
     for frame in range(frames):
         if frame:
             picture.seek(frame)
-        unpacking.add(_frame_bytes(picture, settings.limits), len(data))
+        unpacking.add(_frame_bytes(picture, settings.limits))
         full_size = (picture.height, picture.width)
         reduced = target is not None and _reduce(picture, target)
         pixels, applied = to_pixels(picture, settings)

@@ -70,7 +70,7 @@ def decode_tiff(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     )
     picture: ImageFile | None = None
     for page in pages.shown:
-        _check(page.directory, len(data), settings.limits, unpacking)
+        _check(page.directory, settings.limits, unpacking)
         if by_pillow:
             picture = picture or open_picture(data, Format.TIFF)
             shown = [("", _by_pillow(picture, page, settings))]
@@ -87,18 +87,17 @@ def _slices(shown: list[tuple[str, Shown]], page: Page, pages: Pages) -> Iterato
         yield Slice(pixels, f"{pages.plane}/{view}" if view else pages.plane, applied=(*noted, *applied))
 
 
-def _check(directory: Directory, stored: int, limits: Limits, unpacking: Unpacking) -> None:
+def _check(directory: Directory, limits: Limits, unpacking: Unpacking) -> None:
     """Refuse a page by its geometry and by what it unpacks to. Raises MALFORMED, TOO_LARGE, BOMB."""
     depth, rows, cols = directory.size
-    if not 1 <= directory.samples <= 4096 or not all(0 < each <= 128 for each in directory.bits):
+    if not directory.samples or not all(0 < each <= 128 for each in directory.bits):
         raise ScreeningError(Reason.MALFORMED, "TIFF samples of a pixel, or their bits")
     width = max(8, directory.bits[0]) / 8 * directory.samples
     check_geometry(rows, cols, max(width, 1), limits)
     deep, high, wide = directory.segment
     check_geometry(high, wide, max(width, 1) * deep, limits)
     check_geometry(rows, cols, max(width, 1) * depth, limits)
-    counted = min(directory.stored_bytes or stored, stored)
-    unpacking.add(directory.packed_bits // 8, counted)
+    unpacking.add(directory.packed_bits // 8, directory.stored_bytes or None)
 
 
 def _is_trusted(directory: Directory) -> bool:

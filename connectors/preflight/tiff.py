@@ -59,6 +59,7 @@ _NUMBERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: 
 _FRACTIONS = {5: "u4", 10: "i4"}
 _BYTES = frozenset((2, 7))
 _REDUCED, _MASK = 1, 4
+MAX_SAMPLES = 4096
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR = range(7)
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
@@ -94,8 +95,9 @@ class Directory:
 
     @property
     def samples(self) -> int:
-        """Samples of a pixel."""
-        return max(0, self.number(Tag.SAMPLES, 1))
+        """Samples of a pixel; 0 of a number that cannot be."""
+        count = self.number(Tag.SAMPLES, 1)
+        return count if 0 < count <= MAX_SAMPLES else 0
 
     @property
     def bits(self) -> tuple[int, ...]:

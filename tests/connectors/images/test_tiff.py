@@ -203,11 +203,26 @@ def test_fax_pages_are_no_bomb_and_many_pages_of_one_strip_are() -> None:
     found = slices(out.getvalue())
     assert [one.pixels.shape for one in found] == [(3508, 2480)] * 5
     assert all((one.pixels == 255).all() for one in found)
-    one = page(np.zeros((1, 1), np.uint8), [zlib.compress(bytes(1 << 20))], compression=8)
-    tags = one.tags | {256: (4, [1024]), 257: (4, [1024]), 278: (4, [1024])}
-    many = tiff(*[Page(one.segments, tags)] * 60)
+
+
+def blank_pages(count: int, megabytes: int) -> list[Page]:
+    strip = zlib.compress(bytes(megabytes << 20))
+    one = page(
+        GREY, [strip], compression=8, rows=1024 * megabytes, cols=1024, rows_per_strip=1024 * megabytes
+    )
+    return [one] * count
+
+
+def test_pages_count_by_themselves_up_to_a_limit_of_all() -> None:
+    many = tiff(*blank_pages(60, 1))
     assert len(slices(many)) == 60
     assert refusal(many, limits=Limits(inflated_bytes=40 << 20)).reason is Reason.BOMB
+
+
+def test_pages_over_the_same_strip_count_together() -> None:
+    (one,) = blank_pages(1, 1)
+    shared = [Page([], one.tags | {273: (4, [8]), 279: (4, [len(one.segments[0])])}) for _ in range(60)]
+    assert refusal(tiff(one, *shared)).reason is Reason.BOMB
 
 
 def test_a_photometric_that_is_missing_follows_from_the_samples() -> None:
