@@ -17,6 +17,7 @@ from s2sw.schemas.outcomes import ScreeningError
 from tests.support.archive_bombs import ARCHIVES
 from tests.support.bombs import DECODED, HARMLESS
 from tests.support.memory import peak_mib
+from tests.support.raster_bombs import RASTERS
 from tests.support.writing import RLE, SECONDARY, dicom, encapsulated, image_module, native
 
 SETTINGS = DecodeSettings()
@@ -57,7 +58,7 @@ def main() -> int:
         print(*only.pixels.shape, peak_mib())
         return 0
     refuse(DECODED["dicom: 65535 x 65535"][0](), archive=False)  # imports and first calls are not the bomb's
-    cases = [(name, make, False) for name, (make, _) in DECODED.items()]
+    cases = [(name, make, False) for name, (make, _) in (DECODED | RASTERS).items()]
     cases += [(name, make, False) for name, make in HARMLESS.items()]
     cases += [(name, make, True) for name, (make, _) in ARCHIVES.items()]
     for name, make, archive in cases:

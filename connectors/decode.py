@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from s2sw.connectors.dicom.decoder import decode_dicom
 from s2sw.connectors.guard import guarded
-from s2sw.connectors.images.pillow import READERS, decode_raster
+from s2sw.connectors.images.raster import FORMATS, decode_raster
 from s2sw.connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
-from s2sw.connectors.preflight.formats import CONTAINERS, Format, sniff, unwrapped
+from s2sw.connectors.preflight.foreign import foreign_name
+from s2sw.connectors.preflight.formats import CONTAINERS, HEAD_BYTES, Format, sniff, unwrapped
 from s2sw.connectors.preflight.inflate import inflate
 from s2sw.connectors.preflight.limits import check_object
 from s2sw.connectors.slices import Slice
@@ -42,7 +43,7 @@ def decode(
         if inner in CONTAINERS or inner is Format.GZIP:
             raise ScreeningError(Reason.UNSUPPORTED, f"gzip around {inner}: read its members")
         if inner is Format.UNKNOWN or inner is Format.FOREIGN:
-            raise _refusal(inner)
+            raise _refusal(inner, data)
         return inner.value, guarded(_gunzipped(data, settings, target))
     return form.value, guarded(_slices(data, form, settings, target))
 
@@ -60,18 +61,21 @@ def _pair(header: bytes, samples: bytes, settings: DecodeSettings) -> Iterator[S
 
 
 def _slices(data: bytes, form: Format, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
-    if form in READERS:
+    if form in FORMATS:
         return decode_raster(data, form, settings, target)
     if form is Format.DICOM:
         return decode_dicom(data, settings)
     if form is Format.NIFTI:
         return decode_nifti(data, settings)
-    raise _refusal(form)
+    raise _refusal(form, data)
 
 
-def _refusal(form: Format) -> ScreeningError:
+def _refusal(form: Format, data: bytes) -> ScreeningError:
     if form in CONTAINERS:
         return ScreeningError(Reason.UNSUPPORTED, f"{form} is a container: read its members")
     if form is Format.UNKNOWN:
         return ScreeningError(Reason.UNKNOWN_FORMAT)
-    return ScreeningError(Reason.UNSUPPORTED, f"{form} is not read here")
+    if form is Format.NIFTI_PAIR:
+        return ScreeningError(Reason.UNSUPPORTED, "a NIfTI header without its samples (.img) beside it")
+    name = foreign_name(data, data[:HEAD_BYTES]) or "what gzip holds"
+    return ScreeningError(Reason.UNSUPPORTED, f"{name} is not read here")

@@ -119,9 +119,12 @@ def _look_up(frame: Frame, table: Grey, low: int) -> Grey:
     return out
 
 
-def stretch(frame: Frame, percentiles: tuple[float, float]) -> Grey:
-    """Return a frame as 8 bits, its two percentiles mapped to 0 and 255. Raises NOT_FINITE."""
-    levels, counts = histogram(frame)
+def stretch(frame: Frame, percentiles: tuple[float, float], keep: NDArray[np.bool_] | None = None) -> Grey:
+    """Return a frame as 8 bits, two percentiles (of the samples in ``keep``) mapped to 0 and 255.
+
+    Raises NOT_FINITE.
+    """
+    levels, counts = histogram(frame, keep)
     low, high = percentile_range(levels, counts, percentiles)
     return render(frame, lambda values: linear(values, low, high))
 

@@ -15,7 +15,14 @@ def guarded(items: Iterator[T]) -> Iterator[T]:
     except ScreeningError:
         raise
     except Exception as error:  # noqa: BLE001 - decoders raise anything on malformed input; mapped here only
-        raise ScreeningError(reason_for(error), type(error).__name__) from None
+        raise ScreeningError(reason_for(error), _detail(error)) from None
+
+
+def _detail(error: Exception) -> str:
+    """Return words of ours: what a library says may quote the object. "" stands for what the reason means."""
+    if isinstance(error, ImportError) and error.name:
+        return f"needs the package {error.name.partition('.')[0]}"
+    return ""
 
 
 def reason_for(error: BaseException) -> Reason:

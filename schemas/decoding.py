@@ -6,7 +6,7 @@ from pydantic import Field
 
 from s2sw.schemas.strict import Count, Strict
 
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 """Raised whenever the same bytes and settings give other pixels; part of a run's fingerprint."""
 
 

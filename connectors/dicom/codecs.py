@@ -2,9 +2,11 @@
 
 pydicom would try whatever plugin is installed, among them ones that abort the process, so the decoders here
 are objects of our own with one plugin each. Pillow: JPEG baseline; pylibjpeg-openjpeg: JPEG 2000 and
-HTJ2K; pyjpegls: JPEG-LS; imagecodecs: JPEG 12-bit and lossless; pydicom itself: native and RLE.
+HTJ2K; pyjpegls: JPEG-LS; imagecodecs: JPEG 12-bit, lossless and of retired processes, JPEG XL; pydicom
+itself: native and RLE.
 """
 
+import importlib.util
 from functools import cache
 
 from pydicom import uid
@@ -21,6 +23,11 @@ RLE = ("pydicom", "pydicom.pixels.decoders.rle", "_decode_frame")
 CODECS: dict[str, tuple[str, str, str]] = {
     uid.JPEGBaseline8Bit: PILLOW,
     uid.JPEGExtended12Bit: IMAGECODECS,
+    "1.2.840.10008.1.2.4.52": IMAGECODECS,  # the retired processes 3 and 5, 6 to 9, and 10 to 13
+    "1.2.840.10008.1.2.4.53": IMAGECODECS,
+    "1.2.840.10008.1.2.4.54": IMAGECODECS,
+    "1.2.840.10008.1.2.4.55": IMAGECODECS,
+    "1.2.840.10008.1.2.4.56": IMAGECODECS,
     uid.JPEGLossless: IMAGECODECS,
     uid.JPEGLosslessSV1: IMAGECODECS,
     uid.JPEGLSLossless: JPEGLS,
@@ -39,9 +46,11 @@ PLAIN_SYNTAXES = frozenset((
     uid.DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.20", ENCAPSULATED_NATIVE, DEFLATED_FRAME,
 ))  # fmt: skip
 """Frames are plain samples, at most deflated; 1.2.840.10008.1.20 is Papyrus 3."""
-JPEG_SYNTAXES = frozenset((uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1,
-                           uid.JPEGLSLossless, uid.JPEGLSNearLossless))  # fmt: skip
 J2K_SYNTAXES = frozenset(uid.JPEG2000TransferSyntaxes)
+JPEG_SYNTAXES = frozenset(CODECS) - J2K_SYNTAXES - {uid.RLELossless}
+JXL_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (110, 111, 112))
+"""JPEG XL: lossless, of a recompressed JPEG, and of any kind. pydicom does not know them."""
+COMPRESSED_SYNTAXES = JXL_SYNTAXES | CODECS.keys()
 
 
 @cache
@@ -77,4 +86,6 @@ def missing_codecs() -> list[str]:
             codec(syntax)
         except ScreeningError:
             missing.append(f"{uid.UID(syntax).name}: {package}")
+    if importlib.util.find_spec("imagecodecs") is None:
+        missing.append("JPEG XL: imagecodecs")
     return missing

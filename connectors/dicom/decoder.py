@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from pydicom.dataset import Dataset
 
+from s2sw.connectors.dicom.codecs import COMPRESSED_SYNTAXES
 from s2sw.connectors.dicom.frames import available_frames, frames
 from s2sw.connectors.dicom.functional_groups import frame_groups
 from s2sw.connectors.dicom.header import ImageHeader, image_header, numbers, read_header, text, uid_digests
@@ -18,6 +19,8 @@ from s2sw.connectors.preflight.limits import check_frames, check_geometry
 from s2sw.connectors.slices import Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
+
+_SUPPLEMENTAL = "RedPaletteColorLookupTableDescriptor"
 
 
 def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
@@ -36,9 +39,10 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     shown, held = 0, None
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
-    for index, samples in enumerate(frames(layout, header, dataset, settings.limits)):
+    for index, (samples, converted) in enumerate(frames(layout, header, dataset, settings.limits)):
         if samples.ndim == 3 or indexed:
-            views = [("", *_colour(samples, header, palette))]
+            pixels, done = _colour(samples, header, palette)
+            views = [("", pixels, (*converted, *done))]
         else:
             views = grey(samples, frame_groups(dataset, index))
         for view, pixels, applied in views:
@@ -65,16 +69,20 @@ def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: L
     """Refuse by geometry and by declared against actual bytes; return what is worth noting of the object."""
     check_geometry(header.rows, header.cols, header.samples * max(8, header.bits_allocated) / 8, limits)
     check_frames(header.frames, limits)
-    noted = []
+    noted = list(header.notes)
     if layout.pixel_length != UNDEFINED:
         if layout.truncated or available_frames(layout, header) < header.frames:
             raise ScreeningError(Reason.TRUNCATED, "fewer bytes of pixels than the header declares")
         if available_frames(layout, header) > header.frames:
             noted.append("excess_frames")
+        if layout.transfer_syntax in COMPRESSED_SYNTAXES:
+            noted.append("native_pixels")
     if layout.forced:
         noted.append("forced")
     if any(0x60000000 <= int(tag) < 0x60200000 for tag in dataset.keys()):  # noqa: SIM118 - Dataset iterates values
         noted.append("overlay_ignored")
+    if header.photometric.startswith("MONOCHROME") and _SUPPLEMENTAL in dataset:
+        noted.append("supplemental_palette_ignored")
     if "ICCProfile" in dataset:
         noted.append("icc_ignored")
     spacing = numbers(dataset, "PixelAspectRatio") or numbers(dataset, "PixelSpacing")
@@ -87,11 +95,10 @@ def _colour(samples: Frame, header: ImageHeader, palette: Palette | None) -> tup
     """Return uint8 (rows, cols, 3) and what was applied. ``samples``: RGB, or indices of the palette."""
     if palette is not None:
         return palette(samples), ("palette",)
-    applied = ("ybr",) if header.photometric.startswith("YBR") else ()
     if header.bits_stored == 8:
-        return samples.astype(np.uint8, copy=False), applied
+        return samples.astype(np.uint8, copy=False), ()
     out = np.empty(samples.shape, dtype=np.uint8)
     scale = 255.0 / ((1 << header.bits_stored) - 1)
     for row, line in enumerate(samples):
         out[row] = np.clip(np.rint(line * scale), 0, 255)
-    return out, (*applied, f"bits_{header.bits_stored}")
+    return out, (f"bits_{header.bits_stored}",)

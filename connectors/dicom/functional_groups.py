@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 _TAKEN = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
-    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
     "PixelMeasuresSequence": ("PixelSpacing",),
 }
 _TOP_LEVEL = (
@@ -32,7 +32,10 @@ def frame_groups(dataset: Dataset, index: int) -> Dataset:
     for group in groups:
         for sequence, keywords in _TAKEN.items():
             if group.get(sequence):
+                # a group replaces all that lies above it: a window of the frame, a table of the object
                 for keyword in keywords:
+                    if keyword in frame:
+                        del frame[keyword]
                     if keyword in group[sequence].value[0]:
                         frame[keyword] = group[sequence].value[0][keyword]
     return frame

@@ -11,8 +11,10 @@ from typing import Any
 import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.uid import RLELossless
 
-from s2sw.connectors.dicom.layout import PIXEL_TAGS, Layout
+from s2sw.connectors.dicom.codecs import PLAIN_SYNTAXES
+from s2sw.connectors.dicom.layout import PIXEL_DATA, PIXEL_TAGS, UNDEFINED, Layout
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 # pydicom's warnings and log records quote attribute values, which may be a patient's name: silence them at
@@ -22,21 +24,11 @@ warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 for _name in ("pydicom", "pylibjpeg", "openjpeg", "jpeg_ls"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
-_GROUP_0028 = range(0x00280000, 0x00290000)
-_WANTED = (
-    0x00080016,  # SOP Class UID
-    0x0020000D, 0x0020000E, 0x00080018,  # Study, Series and SOP Instance UID, for their digests alone
-    0x00080060,  # Modality
-    0x00180015,  # Body Part Examined
-    0x00189004, 0x00089205,  # Content Qualification, Pixel Presentation
-    0x20500020,  # Presentation LUT Shape
-    0x52009229, 0x52009230,  # Shared and Per-frame Functional Groups
-    0x7FE00001, 0x7FE00002,  # Extended Offset Table and Lengths
-)  # fmt: skip
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")  # in the order of slices.UID_KINDS
 _INTERPRETATIONS = {
     "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3,
-    "YBR_ICT": 3, "YBR_RCT": 3, "YBR_PARTIAL_420": 3, "YBR_PARTIAL_422": 3, "ARGB": 4, "CMYK": 4, "HSV": 3,
+    "YBR_ICT": 3, "YBR_RCT": 3, "XYB": 3, "YBR_PARTIAL_420": 3, "YBR_PARTIAL_422": 3, "ARGB": 4, "CMYK": 4,
+    "HSV": 3,
 }  # fmt: skip
 _UNCONVERTED = ("YBR_PARTIAL_420", "YBR_PARTIAL_422", "ARGB", "CMYK", "HSV")
 
@@ -53,8 +45,15 @@ class ImageHeader:
     planar: int
     bits_allocated: int
     bits_stored: int
+    high_bit: int
     signed: bool
     pixel_keyword: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shift(self) -> int:
+        """Bits below the lowest of a stored value (PS3.5 8.1.1)."""
+        return self.high_bit + 1 - self.bits_stored
 
     @property
     def frame_bits(self) -> int:
@@ -64,16 +63,9 @@ class ImageHeader:
 
 
 def read_header(layout: Layout) -> Dataset:
-    """Return the data set up to the pixels, of the attributes that decoding needs and no others."""
-    stream = BytesIO(layout.data)
-    stream.seek(layout.body)
-    dataset = read_dataset(
-        stream, layout.implicit, layout.little, stop_when=lambda tag, vr, length: int(tag) in PIXEL_TAGS
-    )
-    for tag in [t for t in list(dataset.keys()) if int(t) not in _GROUP_0028 and int(t) not in _WANTED and not
-                0x60000000 <= int(t) < 0x60200000]:  # fmt: skip
-        del dataset[tag]
-    return dataset
+    """Return the elements that decoding needs; none of the others can get in its way."""
+    elements = b"".join(layout.data[start:end] for start, end in layout.elements)
+    return read_dataset(BytesIO(elements), layout.implicit, layout.little)
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
@@ -139,10 +131,12 @@ def image_header(dataset: Dataset, layout: Layout) -> ImageHeader:
         raise ScreeningError(Reason.MALFORMED, f"{samples} samples a pixel as {photometric}")
     if photometric in _UNCONVERTED:
         raise ScreeningError(Reason.UNSUPPORTED, photometric)
-    allocated = _integer(dataset, "BitsAllocated", {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(
-        keyword), 1, 64)  # fmt: skip
+    floats = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword)
+    allocated = floats or _integer(dataset, "BitsAllocated", None, 1, 64)
     if allocated != 1 and allocated % 8:
         raise ScreeningError(Reason.UNSUPPORTED, f"{allocated} bits allocated")
+    stored = floats or _integer(dataset, "BitsStored", allocated, 1, allocated)
+    high, notes = _high_bit(dataset, layout, allocated, stored)
     return ImageHeader(
         rows=_integer(dataset, "Rows", None, 0, 65535),
         cols=_integer(dataset, "Columns", None, 0, 65535),
@@ -151,7 +145,25 @@ def image_header(dataset: Dataset, layout: Layout) -> ImageHeader:
         photometric=photometric,
         planar=_integer(dataset, "PlanarConfiguration", 0, 0, 1),
         bits_allocated=allocated,
-        bits_stored=_integer(dataset, "BitsStored", allocated, 1, allocated),
+        bits_stored=stored,
+        high_bit=high,
         signed=keyword == "PixelData" and _integer(dataset, "PixelRepresentation", 0, 0, 1) == 1,
         pixel_keyword=keyword,
+        notes=notes,
     )
+
+
+def _high_bit(dataset: Dataset, layout: Layout, allocated: int, stored: int) -> tuple[int, tuple[str, ...]]:
+    """Return the highest bit of stored values, and what is worth noting of it.
+
+    Values may lie higher than at the bottom of their cells (PS3.5 8.1.1). A high bit at which they do not
+    fit is taken for a slip, as is any beside compressed frames, which hold bare values.
+    """
+    usual = stored - 1
+    found = number(dataset, "HighBit", usual)
+    if found == usual or allocated == 1 or layout.pixel_tag != PIXEL_DATA:
+        return usual, ()
+    plain = layout.pixel_length != UNDEFINED or layout.transfer_syntax in PLAIN_SYNTAXES | {RLELossless}
+    if found is None or found != int(found) or not usual < found < allocated or not plain:
+        return usual, ("high_bit_ignored",)
+    return int(found), ("high_bit_shifted",)

@@ -1,4 +1,4 @@
-"""JPEG at 12 bits and lossless JPEG, in the shape of a pydicom decoding plugin, over imagecodecs.
+"""JPEG at 12 bits, lossless and of retired processes, as a pydicom decoding plugin over imagecodecs.
 
 Only imagecodecs' libjpeg-turbo is used: of its codecs it alone never hung on mutated streams.
 """
@@ -7,13 +7,13 @@ import importlib.util
 
 import numpy as np
 from pydicom.pixels.decoders.base import DecodeRunner
-from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
+from pydicom.uid import UID, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1
 
-DECODER_DEPENDENCIES = {
-    JPEGExtended12Bit: ("imagecodecs",),
-    JPEGLossless: ("imagecodecs",),
-    JPEGLosslessSV1: ("imagecodecs",),
-}
+_RETIRED = [UID(f"1.2.840.10008.1.2.4.{last}") for last in range(52, 57)]
+"""Processes 3 and 5, 6 to 13: arithmetic coding, spectral selection, full progression (PS3.5 of 1998)."""
+DECODER_DEPENDENCIES = dict.fromkeys(
+    (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, *_RETIRED), ("imagecodecs",)
+)
 
 
 def is_available(uid: str) -> bool:

@@ -12,11 +12,23 @@ from s2sw.schemas.decoding import Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 UNDEFINED = 0xFFFFFFFF
-PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+PIXEL_DATA = 0x7FE00010
+PIXEL_TAGS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", PIXEL_DATA: "PixelData"}
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
+_GROUP_0028, _OVERLAYS = range(0x00280000, 0x00290000), range(0x60000000, 0x60200000)
+_WANTED = frozenset((
+    0x00080016,  # SOP Class UID
+    0x0020000D, 0x0020000E, 0x00080018,  # Study, Series and SOP Instance UID, for their digests alone
+    0x00080060,  # Modality
+    0x00180015,  # Body Part Examined
+    0x00189004, 0x00089205,  # Content Qualification, Pixel Presentation
+    0x20500020,  # Presentation LUT Shape
+    0x52009229, 0x52009230,  # Shared and Per-frame Functional Groups
+    0x7FE00001, 0x7FE00002,  # Extended Offset Table and Lengths
+))  # fmt: skip
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_FORM = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV",
                         b"UC", b"UN", b"UR", b"UT", b"UV"))  # fmt: skip
@@ -34,6 +46,7 @@ class Layout:
     implicit, little: how the body is written. forced: there was no preamble and prefix. truncated: the bytes
     end inside an element. pixel_tag: 0 if there are no pixels. pixel_offset, pixel_length: their value;
     length UNDEFINED if encapsulated, then fragments holds (offset, length) of each item, offset table first.
+    elements: where the elements start and end that decoding needs, and no others.
     """
 
     data: bytes
@@ -49,6 +62,7 @@ class Layout:
     pixel_offset: int = 0
     pixel_length: int = 0
     fragments: list[tuple[int, int]] = field(default_factory=list)
+    elements: list[tuple[int, int]] = field(default_factory=list)
 
 
 class _End(Exception):  # noqa: N818 - control flow: the bytes end inside an element
@@ -59,6 +73,8 @@ def scan(data: bytes, limits: Limits) -> Layout:
     """Return the layout of a DICOM object. Raises ScreeningError: TOO_LARGE (nesting), BOMB, MALFORMED."""
     layout = Layout(data, forced=data[128:132] != b"DICM")
     layout.body = _read_meta(layout, 0 if layout.forced else 132)
+    while data[layout.body + 128 : layout.body + 132] == b"DICM":  # a file that was put into a file whole
+        layout.body = _read_meta(layout, layout.body + 132)
     if layout.transfer_syntax == DEFLATED:
         plain = inflate(memoryview(data)[layout.body :], limits, wbits=-15)
         layout.data, layout.body = plain, 0
@@ -80,7 +96,10 @@ def _looks_explicit(data: bytes, offset: int) -> bool:
 
 
 def _read_meta(layout: Layout, offset: int) -> int:
-    """Read group 0002 (explicit little endian, PS3.10 7.1) for the transfer syntax; return where it ends."""
+    """Read group 0002 (explicit little endian, PS3.10 7.1) for the transfer syntax; return where it ends.
+
+    Where it comes twice, the first counts.
+    """
     data = layout.data
     while data[offset : offset + 2] == b"\x02\x00" and len(data) >= offset + 8:
         element, vr = data[offset + 2 : offset + 4], data[offset + 4 : offset + 6]
@@ -90,31 +109,43 @@ def _read_meta(layout: Layout, offset: int) -> int:
             length, value = int.from_bytes(data[offset + 6 : offset + 8], "little"), offset + 8
         else:
             length, value = int.from_bytes(data[offset + 4 : offset + 8], "little"), offset + 8
-        if element in (b"\x02\x00", b"\x10\x00"):
-            uid = data[value : value + min(length, 64)].rstrip(b"\x00 ").decode("ascii", "replace")
-            layout.media_class, layout.transfer_syntax = (
-                (uid, layout.transfer_syntax) if element == b"\x02\x00" else (layout.media_class, uid)
-            )
+        uid = data[value : value + min(length, 64)].rstrip(b"\x00 ").decode("ascii", "replace")
+        if element == b"\x02\x00":
+            layout.media_class = layout.media_class or uid
+        elif element == b"\x10\x00":
+            layout.transfer_syntax = layout.transfer_syntax or uid
         offset = value + length
     return min(offset, len(data))
+
+
+def is_wanted(tag: int) -> bool:
+    """Tell whether decoding needs an element of the top level."""
+    return tag in _GROUP_0028 or tag in _WANTED or tag in _OVERLAYS
 
 
 def _walk(layout: Layout, limits: Limits) -> None:
     """Go from element to element up to the pixels; what follows them does not matter here."""
     data, offset, end = layout.data, layout.body, len(layout.data)
-    tag_of = struct.Struct("<HH" if layout.little else ">HH").unpack_from
     depth = 0  # of open sequences and items with undefined length
-    implicit_from = 0  # depth at which an UN sequence, always implicit (PS3.5 6.2.2 note 2), was opened
+    # depth at which an UN sequence was opened: implicit VR little endian, whatever is around it (PS3.5 6.2.2)
+    implicit_from = 0
+    wanted = -1  # where a wanted element of the top level began
     for _ in range(_MAX_ELEMENTS):
         if end - offset < 8:
             layout.truncated = depth > 0 or any(data[offset:end])
+            _close(layout, wanted, offset)
             return
-        group, element = tag_of(data, offset)
+        start, little = offset, _is_little(layout, offset, implicit_from > 0)
+        group, element = struct.unpack_from("<HH" if little else ">HH", data, offset)
         tag = group << 16 | element
-        vr, length, offset = _head(layout, offset, group == 0xFFFE or layout.implicit or implicit_from > 0)
-        if depth == 0 and tag in PIXEL_TAGS:
-            _note_pixels(layout, tag, vr, offset, length)
-            return
+        implicit = group == 0xFFFE or implicit_from > 0 or (layout.implicit and group != 2)
+        vr, length, offset = _head(data, offset, implicit, little)
+        if depth == 0 and tag not in (_ITEM_END, _SEQUENCE_END):
+            _close(layout, wanted, start)
+            wanted = start if is_wanted(tag) else -1
+            if tag in PIXEL_TAGS:
+                _note_pixels(layout, tag, vr, offset, length)
+                return
         if tag in (_ITEM_END, _SEQUENCE_END):
             depth = max(0, depth - 1)
             implicit_from = 0 if depth < implicit_from else implicit_from
@@ -131,9 +162,21 @@ def _walk(layout: Layout, limits: Limits) -> None:
     raise ScreeningError(Reason.TOO_LARGE, f"more than {_MAX_ELEMENTS} elements")
 
 
-def _head(layout: Layout, offset: int, implicit: bool) -> tuple[bytes, int, int]:
+def _close(layout: Layout, start: int, end: int) -> None:
+    if start >= 0:
+        layout.elements.append((start, end))
+
+
+def _is_little(layout: Layout, offset: int, within_unknown: bool) -> bool:
+    """Tell the byte order of an element; writers differ on that of the delimiter behind an UN sequence."""
+    if layout.little or not within_unknown:
+        return layout.little
+    return layout.data[offset : offset + 2] != b"\xff\xfe"
+
+
+def _head(data: bytes, offset: int, implicit: bool, little: bool) -> tuple[bytes, int, int]:
     """Return VR (empty if implicit), length and offset of the value of the element at ``offset``."""
-    data, order = layout.data, "<" if layout.little else ">"
+    order = "<" if little else ">"
     vr = data[offset + 4 : offset + 6]
     if implicit or not (vr.isalpha() and vr.isupper()):
         return b"", struct.unpack_from(order + "I", data, offset + 4)[0], offset + 8

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from s2sw.connectors.dicom.tables import Descriptor, read_descriptor, read_entries
 from s2sw.connectors.grey import Frame
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
-MAX_ENTRIES = 1 << 16
 _COLOURS = ("Red", "Green", "Blue")
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
@@ -30,37 +30,30 @@ class Palette:
 
 def read_palette(dataset: Dataset, little: bool, signed: bool) -> Palette:
     """Return the palette of a data set. Raises MALFORMED."""
-    descriptor = dataset.get("RedPaletteColorLookupTableDescriptor")
-    if descriptor is None or len(descriptor) != 3:
-        raise ScreeningError(Reason.MALFORMED, "no palette")
-    entries, first, bits = int(descriptor[0]) or MAX_ENTRIES, int(descriptor[1]), int(descriptor[2])
-    if signed and first >= 1 << 15:
-        first -= 1 << 16
-    if bits not in (8, 16) or not 0 < entries <= MAX_ENTRIES:
-        raise ScreeningError(Reason.MALFORMED, "palette descriptor")
-    order = "<" if little else ">"
-    columns = [_column(dataset, colour, entries, bits, order) for colour in _COLOURS]
+    descriptor = read_descriptor(dataset, "RedPaletteColorLookupTableDescriptor", little, signed)
+    if descriptor is None or descriptor.bits not in (8, 16):
+        raise ScreeningError(Reason.MALFORMED, "a palette without a descriptor of 8 or 16 bits")
+    columns = [_column(dataset, colour, descriptor, little) for colour in _COLOURS]
     shortest = min(len(column) for column in columns)
     if not shortest:
         raise ScreeningError(Reason.MALFORMED, "palette without entries")
     colours: Frame = np.stack([column[:shortest] for column in columns], axis=-1)
     if colours.max() > 255:  # 8-bit entries may lie in 16 bits; only those above are of 16 bits
         colours = colours >> 8
-    return Palette(first, colours.astype(np.uint8))
+    return Palette(descriptor.first, colours.astype(np.uint8))
 
 
-def _column(dataset: Dataset, colour: str, entries: int, bits: int, order: str) -> NDArray[np.uint16]:
-    plain = dataset.get(f"{colour}PaletteColorLookupTableData")
-    if isinstance(plain, bytes):
-        size = 1 if len(plain) < 2 * entries else 2
-        count = min(entries, len(plain) // size)
-        return np.frombuffer(plain, f"{order}u{size}", count=count).astype(np.uint16)
+def _column(dataset: Dataset, colour: str, descriptor: Descriptor, little: bool) -> NDArray[np.uint16]:
+    plain = read_entries(dataset, f"{colour}PaletteColorLookupTableData", descriptor.entries, little)
+    if plain is not None:
+        return plain
     segmented = dataset.get(f"Segmented{colour}PaletteColorLookupTableData")
     if not isinstance(segmented, bytes):
         raise ScreeningError(Reason.MALFORMED, "palette without data")
-    size = bits // 8
-    words = np.frombuffer(segmented[: len(segmented) // size * size], f"{order}u{size}").tolist()
-    return np.asarray(_expand(words, size, entries), dtype=np.uint16)
+    size = descriptor.bits // 8
+    kind = f"{'<' if little else '>'}u{size}"
+    words = np.frombuffer(segmented[: len(segmented) // size * size], kind).tolist()
+    return np.asarray(_expand(words, size, descriptor.entries), dtype=np.uint16)
 
 
 def _expand(words: list[int], size: int, entries: int) -> list[int]:

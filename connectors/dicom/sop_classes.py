@@ -3,7 +3,7 @@
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 
-from s2sw.connectors.dicom.codecs import CODECS, PLAIN_SYNTAXES
+from s2sw.connectors.dicom.codecs import COMPRESSED_SYNTAXES, PLAIN_SYNTAXES
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -41,14 +41,15 @@ def check_class(sop_class: str, derived_wanted: bool) -> None:
 
 
 def check_pixels(sop_class: str, has_pixels: bool, truncated: bool) -> None:
-    """Refuse objects without pixels. Raises TRUNCATED, NOT_AN_IMAGE.
+    """Refuse objects without pixels. Raises TRUNCATED (cut before them), NO_PIXEL_DATA, NOT_AN_IMAGE.
 
-    An image class without pixels is truncated: a file cut within its last element, the pixels, reads as one
-    that never had them.
+    An object of an image class that ends behind an element has none: a query's answer, a header kept alone.
     """
-    if not has_pixels:
-        lost = truncated or is_image_class(sop_class)
-        raise ScreeningError(Reason.TRUNCATED if lost else Reason.NOT_AN_IMAGE, "no pixel data")
+    if has_pixels:
+        return
+    if truncated:
+        raise ScreeningError(Reason.TRUNCATED, "the file ends before its pixel data")
+    raise ScreeningError(Reason.NO_PIXEL_DATA if is_image_class(sop_class) else Reason.NOT_AN_IMAGE)
 
 
 def check_syntax(transfer_syntax: str) -> None:
@@ -58,5 +59,6 @@ def check_syntax(transfer_syntax: str) -> None:
     """
     if transfer_syntax.startswith((_VIDEO, _ST2110)):
         raise ScreeningError(Reason.UNSUPPORTED, "video")
-    if transfer_syntax and transfer_syntax not in PLAIN_SYNTAXES and transfer_syntax not in CODECS:
-        raise ScreeningError(Reason.UNSUPPORTED, "transfer syntax")
+    if transfer_syntax and transfer_syntax not in PLAIN_SYNTAXES | COMPRESSED_SYNTAXES:
+        name = UID(transfer_syntax).name if transfer_syntax in UID_dictionary else "unknown"
+        raise ScreeningError(Reason.UNSUPPORTED, f"transfer syntax {name}")

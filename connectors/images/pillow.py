@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, BMP, WebP and JPEG 2000 files to slices, with Pillow's reader of exactly that format."""
+"""PNG, JPEG, TIFF, BMP, WebP, GIF and AVIF files to slices, with Pillow's reader of exactly that format."""
 
 import logging
 import struct
@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
+    GifImagePlugin,
     Image,
     ImageFile,
-    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -20,11 +19,10 @@ from PIL import (
 )
 
 from s2sw.connectors.grey import stretch
+from s2sw.connectors.images.samples import Pixels, Shown
 from s2sw.connectors.preflight.formats import Format
 from s2sw.connectors.preflight.jpeg import check_scans
-from s2sw.connectors.preflight.jpeg2000 import check_structure
-from s2sw.connectors.preflight.limits import check_frames, check_geometry, check_ratio
-from s2sw.connectors.preflight.tiff import count_pages
+from s2sw.connectors.preflight.limits import Unpacking, check_frames, check_geometry
 from s2sw.connectors.slices import Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
@@ -35,6 +33,13 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
 
 Reader = Callable[[BytesIO], ImageFile.ImageFile]
 
+
+def _avif(stream: BytesIO) -> ImageFile.ImageFile:
+    from PIL import AvifImagePlugin  # its library is loaded when a file needs it
+
+    return AvifImagePlugin.AvifImageFile(stream)
+
+
 # the reader's class and not Image.open: no other format is tried, and Pillow's process-wide pixel limit,
 # which is below an honest mammogram, stays as others set it
 READERS: dict[Format, Reader] = {
@@ -43,7 +48,8 @@ READERS: dict[Format, Reader] = {
     Format.TIFF: TiffImagePlugin.TiffImageFile,
     Format.BMP: BmpImagePlugin.BmpImageFile,
     Format.WEBP: WebPImagePlugin.WebPImageFile,
-    Format.JPEG2000: Jpeg2KImagePlugin.Jpeg2KImageFile,
+    Format.GIF: GifImagePlugin.GifImageFile,
+    Format.AVIF: _avif,
 }
 _ORIENTATION_TAG = 0x0112
 _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "LA": 4, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
@@ -59,45 +65,48 @@ _TURNS = {
 }
 
 
-def decode_raster(
+def decode_with_pillow(
     data: bytes, form: Format, settings: DecodeSettings, target: int | None = None
 ) -> Iterator[Slice]:
-    """Yield the pages of an image file, upright.
+    """Yield the frames of an image file, upright.
 
     ``target``: a JPEG decodes at a fraction of its size as long as both sides stay at least twice this long.
     Raises ScreeningError, and whatever Pillow raises on malformed input.
     """
-    if form is Format.WEBP and int.from_bytes(data[4:8], "little") + 8 > len(data):
-        raise ScreeningError(Reason.TRUNCATED, "RIFF file shorter than it says")
-    picture = READERS[form](BytesIO(data))
+    picture = open_picture(data, form)
     if form is Format.JPEG:
         check_scans(data, picture.width * picture.height)
-    elif form is Format.JPEG2000:
-        check_structure(data)
-    pages = _page_count(data, form, picture, settings.limits)
-    plane = "image" if pages == 1 else "page"
-    total = 0
-    for page in range(pages):
-        if page:
-            picture.seek(page)
-        size = check_geometry(picture.height, picture.width, _BYTES_PER_PIXEL.get(picture.mode, 4),
-                              settings.limits)  # fmt: skip
-        total += size
-        check_ratio(total, len(data), settings.limits)
+    frames = _frame_count(picture, settings.limits)
+    plane = "image" if frames == 1 else "page"
+    unpacking = Unpacking(len(data), settings.limits)
+    for frame in range(frames):
+        if frame:
+            picture.seek(frame)
+        unpacking.add(_frame_bytes(picture, settings.limits))
         full_size = (picture.height, picture.width)
         reduced = target is not None and _reduce(picture, target)
         pixels, applied = to_pixels(picture, settings)
+        if form is Format.GIF:
+            pixels = _grey_if_grey(pixels)
         yield Slice(pixels, plane, applied=applied, full_size=_turned(full_size, pixels) if reduced else None)
 
 
-def _page_count(data: bytes, form: Format, picture: ImageFile.ImageFile, limits: Limits) -> int:
-    # Pillow would parse every directory of a TIFF to count them; animations have a count in their header
-    pages = count_pages(data, limits) if form is Format.TIFF else int(getattr(picture, "n_frames", 1))
-    check_frames(pages, limits)
-    return max(1, pages)
+def open_picture(data: bytes, form: Format) -> ImageFile.ImageFile:
+    """Return Pillow's picture of a file, of which only the header is read yet."""
+    return READERS[form](BytesIO(data))
 
 
-def to_pixels(picture: Image.Image, settings: DecodeSettings) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def _frame_count(picture: ImageFile.ImageFile, limits: Limits) -> int:
+    frames = int(getattr(picture, "n_frames", 1))
+    check_frames(frames, limits)
+    return max(1, frames)
+
+
+def _frame_bytes(picture: ImageFile.ImageFile, limits: Limits) -> int:
+    return check_geometry(picture.height, picture.width, _BYTES_PER_PIXEL.get(picture.mode, 4), limits)
+
+
+def to_pixels(picture: Image.Image, settings: DecodeSettings) -> Shown:
     """Return one page as uint8 (rows, cols) or (rows, cols, 3), upright, and what was done to it."""
     applied = []
     if "icc_profile" in picture.info:
@@ -121,9 +130,7 @@ def _orientation(picture: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _to_eight_bits(
-    picture: Image.Image, settings: DecodeSettings
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def _to_eight_bits(picture: Image.Image, settings: DecodeSettings) -> Shown:
     mode = picture.mode
     if mode in ("L", "RGB") and "transparency" not in picture.info:
         return np.asarray(picture), ()
@@ -135,18 +142,25 @@ def _to_eight_bits(
         return _over_white(picture), ("alpha",)
     if mode == "P":
         return np.asarray(picture.convert("RGB")), ("palette",)
-    if mode in ("RGBX", "CMYK", "YCbCr", "LAB", "HSV"):
+    if mode in ("RGBX", "CMYK", "YCbCr", "HSV"):
         return np.asarray(picture.convert("RGB")), (mode.lower(),)
-    raise ScreeningError(Reason.UNSUPPORTED, f"Pillow mode {mode}")
+    raise ScreeningError(Reason.UNSUPPORTED, f"pixels in colour space {mode}")
 
 
-def _over_white(picture: Image.Image) -> NDArray[np.uint8]:
+def _over_white(picture: Image.Image) -> Pixels:
     """Lay a picture with transparency over white, as viewers do; hidden colours must not show."""
     grey = picture.mode in ("L", "LA", "La")
     colours = picture.convert("RGBA")
     ground = Image.new("RGBA", colours.size, (255, 255, 255, 255))
     ground.alpha_composite(colours)
     return np.asarray(ground.convert("L" if grey else "RGB"))
+
+
+def _grey_if_grey(pixels: Pixels) -> Pixels:
+    """Return colours that are all grey as grey: Pillow gives every frame but the first of a GIF in colour."""
+    if pixels.ndim == 3 and (pixels[..., :1] == pixels).all():
+        return np.ascontiguousarray(pixels[..., 0])
+    return pixels
 
 
 def _reduce(picture: Image.Image, target: int) -> bool:
@@ -161,7 +175,7 @@ def _reduce(picture: Image.Image, target: int) -> bool:
     return picture.size != before
 
 
-def _turned(size: tuple[int, int], pixels: NDArray[np.uint8]) -> tuple[int, int]:
+def _turned(size: tuple[int, int], pixels: Pixels) -> tuple[int, int]:
     """Return a size in the orientation of the upright pixels."""
     rows, cols = pixels.shape[:2]
     return size if (rows >= cols) == (size[0] >= size[1]) else size[::-1]

@@ -1,7 +1,10 @@
 """What an object is, told by its first bytes; names and extensions are not trusted."""
 
+import re
 import zlib
 from enum import StrEnum
+
+from s2sw.connectors.preflight.foreign import brands, foreign_name
 
 HEAD_BYTES = 1024
 """Enough of an object to recognise every format here."""
@@ -16,6 +19,11 @@ class Format(StrEnum):
     BMP = "bmp"
     WEBP = "webp"
     JPEG2000 = "jpeg2000"
+    JPEGXL = "jpegxl"
+    AVIF = "avif"
+    GIF = "gif"
+    PNM = "pnm"
+    """Netpbm's family: PBM, PGM, PPM, PAM and PFM."""
     DICOM = "dicom"
     NIFTI = "nifti"
     NIFTI_PAIR = "nifti_pair"
@@ -25,7 +33,7 @@ class Format(StrEnum):
     GZIP = "gzip"
     """One gzip stream around any other format; ``unwrapped`` says which."""
     FOREIGN = "foreign"
-    """Recognised, and not read here: GIF, AVIF, HEIC, PDF, video, other archives."""
+    """Recognised, and not read here: HEIC, PDF, video, other archives; ``foreign_name`` says which."""
     UNKNOWN = "unknown"
 
 
@@ -41,15 +49,21 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"MM\x00+", Format.TIFF),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", Format.JPEG2000),
     (b"\xff\x4f\xff\x51", Format.JPEG2000),
+    (b"\xff\x0a", Format.JPEGXL),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", Format.JPEGXL),
+    (b"GIF87a", Format.GIF),
+    (b"GIF89a", Format.GIF),
     (b"PK\x03\x04", Format.ZIP),
     (b"PK\x05\x06", Format.ZIP),
     (b"\x1f\x8b", Format.GZIP),
     (b"BM", Format.BMP),
 )
-_FOREIGN_MAGIC = (
-    b"GIF87a", b"GIF89a", b"%PDF-", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07",
-    b"\x28\xb5\x2f\xfd", b"8BPS", b"\x1aE\xdf\xa3", b"NRRD0", b"\x89HDF\r\n\x1a\n", b"ObjectType =",
-    b"\x76\x2f\x31\x01", b"SIMPLE  =", b"\x00\x00\x01\xba",
+_AVIF = frozenset((b"avif", b"avis"))
+_GAP = rb"(?:\s|#[^\r\n]{0,200}[\r\n]){1,50}"
+_PNM = re.compile(
+    rb"P[1-6]" + _GAP + rb"\d{1,10}" + _GAP + rb"\d"
+    rb"|P7\s*\n\s*(?:#|WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE)"
+    rb"|P[Ff]\s+\d{1,10}\s+\d{1,10}\s+[-+.\d]"
 )  # fmt: skip
 _VALUE_REPRESENTATIONS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
@@ -65,16 +79,20 @@ def sniff(data: bytes | memoryview) -> Format:
     for magic, found in _MAGIC:
         if head.startswith(magic) and (found is not Format.BMP or _is_bmp(head)):
             return found
-    if head[:4] == b"RIFF":
-        return Format.WEBP if head[8:12] == b"WEBP" else Format.FOREIGN
-    if head.startswith(_FOREIGN_MAGIC) or head[4:8] == b"ftyp":
-        return Format.FOREIGN
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return Format.WEBP
+    if not _AVIF.isdisjoint(brands(head)):
+        return Format.AVIF
+    if _PNM.match(head):
+        return Format.PNM
     nifti = _nifti(head)
     if nifti is not None:
         return nifti
     if is_tar(head):
         return Format.TAR
-    return Format.DICOM if is_bare_dicom(head) else Format.UNKNOWN
+    if is_bare_dicom(head):
+        return Format.DICOM
+    return Format.FOREIGN if foreign_name(data, head) else Format.UNKNOWN
 
 
 def unwrapped(data: bytes) -> Format:
@@ -106,6 +124,8 @@ def is_bare_dicom(head: bytes) -> bool:
     if head[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and head[4:6] in _VALUE_REPRESENTATIONS:
         return True
     implicit_length = int.from_bytes(head[4:8], "little")
+    if head[:2] == b"\x02\x00":  # old writers leave the value representations out of this group too
+        return head[3] == 0 and head[2] <= 0x16 and implicit_length <= 64
     return head[:2] == b"\x08\x00" and head[3] == 0 and head[2] <= 0x18 and implicit_length <= 512
 
 

@@ -19,6 +19,9 @@ MAX_PACKETS = 1 << 25
 MIN_BLOCK_SAMPLES = 256
 """Samples a code block or precinct must hold on average, once there are more than ``FREE_BLOCKS``."""
 FREE_BLOCKS = 1 << 16
+MAX_CORNER = 1 << 26
+"""Pixels from the corner of the reference grid to the end of the picture, where those before it count: they
+are allocated too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,37 @@ class _Size:
     tiles: int
     components: int
     precision: int
+    corner: int
 
 
 def j2k_header(data: bytes) -> Codestream | None:
     """Return the size that a codestream declares, bare or in JP2 boxes (T.800 A.5.1), or None."""
     size = _size(data, data.find(START))
     return Codestream(size.rows, size.cols, size.components, size.precision) if size else None
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component of a codestream: bits of a sample, whether it has a sign, pixels that a sample covers."""
+
+    bits: int
+    signed: bool
+    cols_apart: int
+    rows_apart: int
+
+
+def j2k_components(data: bytes) -> list[Component]:
+    """Return what a codestream says of its components (T.800 A.5.1). Raises MALFORMED."""
+    start = data.find(START)
+    size = _size(data, start)
+    at = start + 42
+    if size is None or len(data) < at + 3 * size.components:
+        raise ScreeningError(Reason.MALFORMED, "JPEG 2000 without an image size")
+    fields = struct.iter_unpack(">BBB", data[at : at + 3 * size.components])
+    found = [Component((depth & 0x7F) + 1, depth > 0x7F, across, down) for depth, across, down in fields]
+    if not all(each.cols_apart and each.rows_apart for each in found):
+        raise ScreeningError(Reason.MALFORMED, "JPEG 2000 components without a distance of samples")
+    return found
 
 
 def check_structure(data: bytes) -> None:
@@ -49,6 +77,8 @@ def check_structure(data: bytes) -> None:
         raise ScreeningError(Reason.MALFORMED, "JPEG 2000 without an image size")
     if size.tiles * (6 + size.components) > MAX_TILE_RECORDS:
         raise ScreeningError(Reason.BOMB, f"{size.tiles} tiles")
+    if size.corner > max(MAX_CORNER, 4 * size.rows * size.cols):
+        raise ScreeningError(Reason.BOMB, "a picture far from the corner of its reference grid")
     at = start + 4 + struct.unpack_from(">H", data, start + 4)[0]
     while at + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, at)
@@ -66,7 +96,8 @@ def _size(data: bytes, start: int) -> _Size | None:
     if x1 <= x0 or y1 <= y0 or not tx or not ty or not components:
         return None
     tiles = max(1, ceil((x1 - tx0) / tx)) * max(1, ceil((y1 - ty0) / ty))
-    return _Size(x1 - x0, y1 - y0, min(tx, x1 - x0), min(ty, y1 - y0), tiles, components, (depth & 0x7F) + 1)
+    tile_cols, tile_rows = min(tx, x1 - x0), min(ty, y1 - y0)
+    return _Size(x1 - x0, y1 - y0, tile_cols, tile_rows, tiles, components, (depth & 0x7F) + 1, x1 * y1)
 
 
 def _check_coding(size: _Size, segment: bytes) -> None:

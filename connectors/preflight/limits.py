@@ -41,6 +41,29 @@ def check_ratio(unpacked: int, stored: int, limits: Limits) -> None:
         )
 
 
+class Unpacking:
+    """Adds up what the pages or frames of one object unpack to.
+
+    A blank page packs so well that many of them together look like a bomb, though none is one by itself.
+    """
+
+    def __init__(self, stored: int, limits: Limits) -> None:
+        """``stored``: bytes of the whole object."""
+        self._stored, self._limits = stored, limits
+        self._total = self._total_stored = 0
+
+    def add(self, unpacked: int, stored: int | None = None) -> None:
+        """Count one page, and its own stored bytes where they are known.
+
+        Raises BOMB: by itself; with all others above ``inflated_bytes``; or with others over the same bytes.
+        """
+        check_ratio(unpacked, self._stored if stored is None else min(stored, self._stored), self._limits)
+        self._total += unpacked
+        self._total_stored += stored or 0
+        if self._total > self._limits.inflated_bytes or self._total_stored > self._stored:
+            check_ratio(self._total, self._stored, self._limits)
+
+
 def check_inflated(unpacked: int, stored: int, limits: Limits) -> None:
     """Refuse a compressed object by what it unpacks to, in relation and in all. Raises BOMB, TOO_LARGE."""
     check_ratio(unpacked, stored, limits)

@@ -1,6 +1,7 @@
 """Objects in local folders."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,26 +16,52 @@ FILE_URI = "file://"
 
 
 def list_local(root: Path, skip: Path | None) -> Iterator[StoredObject]:
-    """Yield every file below a folder, or the one file; as ``list_objects``."""
+    """Yield every file below a folder, or the one file; as ``list_objects``.
+
+    Whatever has a name there and is no folder is yielded; reading says what is wrong with a pipe or a link
+    that leads nowhere. Folders are listed where they lie: a link to one inside is nothing new, and one that
+    leads out is yielded as what it is.
+    """
     if root.is_file():
         yield local_object(root)
         return
     if not root.is_dir():
-        raise ScreeningError(Reason.NOT_FOUND, str(root))
+        raise ScreeningError(Reason.NOT_A_FILE if root.exists() else Reason.NOT_FOUND, str(root))
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # gone since the folder above was read: never listed
             raise ScreeningError(reason_of(error), str(error)) from error
 
+    root = root.resolve()
     # linked folders are not followed: they may form a circle
-    for folder, folders, names in os.walk(root.resolve(), onerror=refuse):
+    for folder, folders, names in os.walk(root, onerror=refuse):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if here / name != skip)
-        for name in sorted(names):
-            path = here / name
+        out = [name for name in folders if _leads_out(here / name, root)]
+        for name in sorted([*names, *out]):
             with suppress(FileNotFoundError):  # gone since its folder was read: never listed
-                if path.is_file():
-                    yield local_object(path)
+                yield _listed(here / name)
+
+
+def _leads_out(path: Path, root: Path) -> bool:
+    """Tell whether a folder is a link to one that is not below the source, so that nothing else lists it."""
+    return path.is_symlink() and not path.resolve().is_relative_to(root)
+
+
+def _listed(path: Path) -> StoredObject:
+    """Return what listing says of a name; of a link that leads to no file, what it says itself."""
+    try:
+        status = path.lstat()
+    except PermissionError:  # its folder may be read and not entered: reading will say so
+        return StoredObject(_local_uri(path), 0, "", 0.0)
+    if stat.S_ISLNK(status.st_mode):
+        with suppress(OSError):
+            target = path.stat()
+            status = status if stat.S_ISDIR(target.st_mode) else target
+    regular = stat.S_ISREG(status.st_mode)
+    return StoredObject(
+        _local_uri(path), status.st_size if regular else 0, _local_etag(status), status.st_mtime
+    )
 
 
 def local_object(path: Path) -> StoredObject:
@@ -65,9 +92,24 @@ def _local_etag(status: os.stat_result) -> str:
 
 
 def read_local(stored: StoredObject, settings: StorageSettings) -> bytes:
-    """Return the bytes of a listed file, in one try."""
-    with local_path(stored.uri).open("rb") as file:
-        if _local_etag(os.fstat(file.fileno())) != stored.etag:
+    """Return the bytes of a listed file, in one try. Raises NOT_A_FILE, CHANGED, OSError.
+
+    Only a regular file is opened: opening a pipe waits for a writer, and opening a device may do anything.
+    """
+    path = local_path(stored.uri)
+    _check_regular(path.stat())
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        before = os.fstat(file.fileno())
+        _check_regular(before)
+        if _local_etag(before) != stored.etag:
             raise ScreeningError(Reason.CHANGED, stored.uri)
         data = file.read(stored.size + 1)
+        if _local_etag(os.fstat(file.fileno())) != stored.etag:
+            raise ScreeningError(Reason.CHANGED, stored.uri)
     return whole(data, stored)
+
+
+def _check_regular(status: os.stat_result) -> None:
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a link to a folder elsewhere"}
+    if not stat.S_ISREG(status.st_mode):
+        raise ScreeningError(Reason.NOT_A_FILE, kinds.get(stat.S_IFMT(status.st_mode), "a device"))

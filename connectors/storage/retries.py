@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from s2sw.connectors.storage.answers import reason_of_answer
 from s2sw.schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
 
 T = TypeVar("T")
@@ -18,7 +19,11 @@ def reason_of(error: BaseException) -> Reason:
     """Return the reason that a failed request or system call stands for."""
     if isinstance(error, ScreeningError):
         return error.reason
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+    answer = reason_of_answer(error)
+    if answer is not None:
+        return answer
+    circle = isinstance(error, OSError) and error.errno == errno.ELOOP
+    if circle or isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return Reason.NOT_FOUND
     if isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError":
         return Reason.DENIED

@@ -91,7 +91,7 @@ def list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
         )
         page = with_retries(request, settings.tries)
         for entry in page.get("Contents", ()):
-            if not entry["Key"].endswith("/"):  # folder markers of consoles hold no bytes
+            if entry["Size"] or not entry["Key"].endswith("/"):  # folder markers of consoles hold no bytes
                 yield StoredObject(
                     f"s3://{bucket}/{entry['Key']}",
                     entry["Size"],

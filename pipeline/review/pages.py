@@ -18,10 +18,10 @@ from s2sw.pipeline.review.charts import score_histogram, stack_chart
 from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
-from s2sw.pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
+from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
 from s2sw.pipeline.review.worklist import Place, Worklist, bars
 from s2sw.schemas.config import FlagSettings
-from s2sw.schemas.outcomes import Status
+from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
 
 PACKAGE = __package__  # whose templates these are
@@ -123,7 +123,7 @@ class Pages:
             reason=asked["reason"],
             found=found,
             names=self._naming.names(found.rows),
-            words={reason.value: words for reason, words in WORDS.items()},
+            words={reason.value: words for reason, words in MEANINGS.items()},
             behind=filters.query(**here, behind=found.rows[-1]["object_id"]) if found.has_next else None,
         )
 

@@ -5,38 +5,11 @@ from dataclasses import dataclass
 import duckdb
 
 from s2sw.pipeline.review.queries import rows_of
-from s2sw.schemas.outcomes import Reason, Status
+from s2sw.schemas.outcomes import Status
 from s2sw.schemas.tables import Row
 
 PAGE = 100
 UNSCREENED = (Status.QUARANTINED, Status.NO_PIXELS)
-
-WORDS = {
-    Reason.EMPTY: "the file has no bytes",
-    Reason.UNKNOWN_FORMAT: "no format that is read here",
-    Reason.TRUNCATED: "ends too early",
-    Reason.MALFORMED: "damaged, or against its format's rules",
-    Reason.UNSUPPORTED: "a known format in a variant that no decoder here covers",
-    Reason.CODEC_MISSING: "an optional decoder that is not installed would read it",
-    Reason.TOO_LARGE: "above a configured limit",
-    Reason.BOMB: "would unpack to far more than its size can honestly hold",
-    Reason.UNSAFE_MEMBER: "a name in an archive that leads out of it, or a link",
-    Reason.NOT_FINITE: "no finite sample at all",
-    Reason.NO_CLASS: "no rule of the run's configuration gives it a class name",
-    Reason.NOT_AN_IMAGE: "a report, document or the like",
-    Reason.DERIVED_LABELS: "a segmentation or other derived numbers",
-    Reason.NOT_FOUND: "was listed, but gone when it was read",
-    Reason.CHANGED: "changed between listing and reading",
-    Reason.DENIED: "reading was not permitted",
-    Reason.TIMEOUT: "the storage did not answer in time",
-    Reason.THROTTLED: "the storage asked to slow down",
-    Reason.IO_ERROR: "reading failed",
-    Reason.WORKER_CRASHED: "its decoder ended the process, alone too",
-    Reason.OUT_OF_MEMORY: "needed more memory than there was",
-    Reason.DETECTOR_FAILED: "the detector failed on it",
-    Reason.NOT_FINITE_SCORE: "the detector gave no finite score",
-    Reason.TIME_WINDOW: "left for the next run",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def work(first: int, last: int, seed: int) -> None:
-    """Decode inputs ``first`` to ``last - 1``; write a line before and one after each."""
+def work(first: int, last: int, seed: int, kinds: str) -> None:
+    """Decode inputs ``first`` to ``last - 1``; write a line before and one after each.
+
+    kinds: those of which seeds are taken, with commas between them; "" for all.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     settings = DecodeSettings(derived_objects=True, ct_windows=True)
-    stock = seeds()
+    stock = [seed for seed in seeds() if not kinds or seed[0] in kinds.split(",")]
     for number in range(first, last):
         dice = random.Random(f"{seed}-{number}")
         kind, original = dice.choice(stock)
@@ -92,7 +95,9 @@ def work(first: int, last: int, seed: int) -> None:
         say(json.dumps(["end", number, ended, time.monotonic() - started, peak_mib()]))
 
 
-def campaign(inputs: int, seed: int = 1, first: int = 0, hang_seconds: float = HANG_SECONDS) -> Findings:
+def campaign(
+    inputs: int, seed: int = 1, first: int = 0, hang_seconds: float = HANG_SECONDS, kinds: str = ""
+) -> Findings:
     """Run inputs ``first`` to ``first + inputs - 1``; a process that dies or hangs is replaced."""
     found, current, last = Findings(), first, first + inputs
     while current < last:
@@ -104,6 +109,7 @@ def campaign(inputs: int, seed: int = 1, first: int = 0, hang_seconds: float = H
             str(current),
             str(last),
             str(seed),
+            kinds,
         ]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             current = _follow(process, found, current, hang_seconds)
@@ -158,14 +164,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument(
-        "--work", type=int, nargs=3, metavar=("FIRST", "LAST", "SEED"), help=argparse.SUPPRESS
+        "--kinds", default="", help="kinds of seeds, such as tiff,jxl,avif,pnm,gif; all if none"
     )
+    parser.add_argument("--work", nargs=4, metavar=("FIRST", "LAST", "SEED", "KINDS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(*options.work)
+        *numbers, kinds = options.work
+        work(*map(int, numbers), kinds)
         return 0
     started = time.monotonic()
-    found = campaign(options.inputs, options.seed, options.first)
+    found = campaign(options.inputs, options.seed, options.first, kinds=options.kinds)
     say(f"{found.inputs} of {options.inputs} inputs ended, in {time.monotonic() - started:.0f} s")
     say(f"kinds: {dict(found.kinds.most_common())}")
     say(f"outcomes: {dict(found.outcomes.most_common())}")

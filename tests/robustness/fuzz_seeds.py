@@ -8,21 +8,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pydicom
-from PIL import Image
 
+from tests.robustness.fuzz_rasters import raster_seeds
 from tests.support.archive_bombs import zip_of
 from tests.support.bombs import nifti
-from tests.support.writing import picture
 
 MAX_SEED_BYTES = 150_000
-RASTERS: tuple[tuple[str, str, dict[str, object]], ...] = (
-    ("PNG", "RGB", {}), ("PNG", "P", {}), ("PNG", "LA", {}), ("PNG", "1", {}), ("PNG", "RGBA", {}),
-    ("JPEG", "RGB", {}), ("JPEG", "L", {}), ("JPEG", "CMYK", {}), ("JPEG", "RGB", {"progressive": True}),
-    ("TIFF", "RGB", {}), ("TIFF", "RGB", {"compression": "tiff_lzw"}), ("TIFF", "L", {"compression": "jpeg"}),
-    ("TIFF", "P", {"compression": "tiff_adobe_deflate"}), ("TIFF", "1", {"compression": "group4"}),
-    ("TIFF", "F", {}), ("BMP", "RGB", {}), ("BMP", "P", {}), ("WEBP", "RGB", {}), ("WEBP", "RGBA", {}),
-    ("WEBP", "RGB", {"lossless": True}), ("JPEG2000", "RGB", {}), ("JPEG2000", "L", {}),
-)  # fmt: skip
 
 
 def _dicom_files() -> list[Path]:
@@ -39,23 +30,6 @@ def _dicom_files() -> list[Path]:
 
 def _is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM" or data[:2] in (b"\x08\x00", b"\x02\x00")
-
-
-def _sixteen_bits() -> list[bytes]:
-    grey = np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27
-    files = []
-    for form in ("PNG", "TIFF"):
-        out = io.BytesIO()
-        Image.fromarray(grey).save(out, form)
-        files.append(out.getvalue())
-    return files
-
-
-def _pages() -> bytes:
-    out = io.BytesIO()
-    pages = [Image.fromarray(np.full((20, 30), 60 * page, np.uint8)) for page in range(4)]
-    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
-    return out.getvalue()
 
 
 def _volumes() -> list[bytes]:
@@ -81,13 +55,11 @@ def tar_of(*members: tuple[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes
 def seeds() -> list[tuple[str, bytes]]:
     """Return (kind, bytes) of every seed; kind decides which repairs a mutation may get."""
     found = [("dicom", data) for path in _dicom_files() if _is_dicom(data := path.read_bytes())]
-    rasters = [("png" if form == "PNG" else "raster", picture(form, 40, 60, mode, **options))
-               for form, mode, options in RASTERS]  # fmt: skip
-    rasters += [("png", _sixteen_bits()[0]), ("raster", _sixteen_bits()[1]), ("raster", _pages())]
+    rasters = raster_seeds()
     volumes = [("gzip" if data[:2] == b"\x1f\x8b" else "nifti", data) for data in _volumes()]
     contents = [("a.png", rasters[0][1]), ("b/c.dcm", found[0][1]), ("d" * 120 + ".nii", volumes[0][1])]
     archives = [("zip", zip_of(*contents)), ("zip", zip_of(*contents[:2], ("../e.png", b"x")))]
     archives += [("tar", tar_of(*contents, form=form)) for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)]
     archives += [("gzip", gzip.compress(tar_of(*contents)))]
     # the few seeds of the other formats are repeated so that each family gets its share
-    return found + rasters * 4 + volumes * 3 + archives * 8
+    return found + rasters * 2 + volumes * 3 + archives * 8

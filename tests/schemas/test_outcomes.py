@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from s2sw.schemas.outcomes import (
+    MEANINGS,
     NO_PIXELS_REASONS,
     PASSING_REASONS,
     Reason,
@@ -28,4 +29,8 @@ def test_only_the_way_to_the_content_may_pass() -> None:
 def test_an_error_survives_the_way_between_processes() -> None:
     error = pickle.loads(pickle.dumps(ScreeningError(Reason.BOMB, "a detail")))
     assert (error.reason, error.detail, str(error)) == (Reason.BOMB, "a detail", "bomb: a detail")
-    assert str(ScreeningError(Reason.EMPTY)) == "empty"
+    assert str(ScreeningError(Reason.EMPTY)) == f"empty: {MEANINGS[Reason.EMPTY]}"
+
+
+def test_every_reason_says_what_it_means() -> None:
+    assert set(MEANINGS) == set(Reason)

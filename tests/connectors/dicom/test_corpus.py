@@ -16,7 +16,7 @@ from s2sw.connectors.dicom.frames import frames
 from s2sw.connectors.dicom.functional_groups import frame_groups
 from s2sw.connectors.dicom.header import image_header, read_header
 from s2sw.connectors.dicom.layout import scan
-from s2sw.connectors.dicom.windowing import modality
+from s2sw.connectors.dicom.modality import read_modality
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from tests.support.corpus import ending, expected, files, plain_status
 
@@ -57,7 +57,8 @@ def _pydicom_finds_pixels(path: Path) -> bool:
 def stored_frames(name: str) -> tuple[list[np.ndarray[Any, Any]], Dataset]:
     layout = scan(FILES[name].read_bytes(), Limits())
     dataset = read_header(layout)
-    return list(frames(layout, image_header(dataset, layout), dataset, Limits())), dataset
+    decoded = frames(layout, image_header(dataset, layout), dataset, Limits())
+    return [samples for samples, _ in decoded], dataset
 
 
 def pydicom_frames(name: str) -> tuple[list[np.ndarray[Any, Any]], Dataset]:
@@ -103,7 +104,8 @@ def test_ct_supplemental_spans_hounsfield_units_after_its_functional_groups() ->
     name = next(known for known in FILES if known.endswith("eCT_Supplemental.dcm"))
     stored, dataset = stored_frames(name)
     values = [
-        modality(frame.astype(float), frame_groups(dataset, at), None) for at, frame in enumerate(stored)
+        read_modality(frame_groups(dataset, at), True, False)(frame.astype(float))
+        for at, frame in enumerate(stored)
     ]
     assert (min(v.min() for v in values), max(v.max() for v in values)) == (-1024, 172)
 

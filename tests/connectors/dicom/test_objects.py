@@ -123,14 +123,14 @@ def test_no_preamble_and_no_meta_group() -> None:
         ("1.2.840.10008.5.1.4.1.1.66.4", Reason.DERIVED_LABELS),
         ("1.2.840.10008.5.1.4.1.1.481.2", Reason.DERIVED_LABELS),
         ("1.2.840.10008.5.1.4.1.1.30", Reason.DERIVED_LABELS),
-        (CT, Reason.TRUNCATED),
+        (CT, Reason.NO_PIXEL_DATA),
         ("1.2.3.4.5", Reason.NOT_AN_IMAGE),
     ],
 )
 def test_objects_without_a_photograph(sop_class: str, reason: Reason) -> None:
     found = refusal(dicom({}, b"", sop_class=sop_class))
     assert found is reason
-    assert status_of(found) is (Status.QUARANTINED if reason is Reason.TRUNCATED else Status.NO_PIXELS)
+    assert status_of(found) is (Status.QUARANTINED if reason is Reason.NO_PIXEL_DATA else Status.NO_PIXELS)
 
 
 def test_derived_objects_are_shown_on_request() -> None:
@@ -208,7 +208,7 @@ def test_no_value_of_the_object_is_logged_warned_or_raised(
 
 def test_an_unreadable_attribute_counts_as_absent() -> None:
     garbled = {CENTRE: element(CENTRE, "DS", b"forty"), WIDTH: ds(WIDTH, 400), 0x00280030: ds(0x00280030, 1)}
-    assert slices(native(RAMP, extra=garbled))[0].applied == ("percentile",)
+    assert slices(native(RAMP, extra=garbled))[0].applied == ("window_ignored", "percentile")
 
 
 def test_padding_after_the_pixels_is_no_truncation() -> None:

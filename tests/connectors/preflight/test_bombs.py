@@ -11,14 +11,16 @@ from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import ScreeningError
 from tests.support.archive_bombs import ARCHIVES
 from tests.support.bombs import DECODED, HARMLESS
+from tests.support.raster_bombs import RASTERS
 
 SETTINGS = DecodeSettings()
+BOMBS = DECODED | RASTERS
 PEAK_MIB = 500
 
 
-@pytest.mark.parametrize("name", DECODED)
+@pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused(name: str) -> None:
-    make, reason = DECODED[name]
+    make, reason = BOMBS[name]
     with pytest.raises(ScreeningError) as caught:
         list(decode(make(), SETTINGS)[1])
     assert caught.value.reason is reason

@@ -12,8 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.review.media import Switches
-from s2sw.pipeline.review.quarantine import WORDS
-from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.review.serving import Client, served
 from tests.support.finished_runs import SECOND
@@ -204,10 +202,6 @@ def test_a_damaged_run_file_is_one_line(page: Client, private: Screened) -> None
     (private.output / f"runs/{SECOND}.json").write_text("{}")
     for answer in (page.get("/"), page.get(path)):
         assert "not the file of a run" in answer.text
-
-
-def test_every_reason_has_words() -> None:
-    assert set(WORDS) == set(Reason)
 
 
 def test_results_that_cannot_be_read_are_one_line(page: Client, private: Screened) -> None:
