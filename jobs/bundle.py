@@ -24,7 +24,7 @@ Folder = Annotated[Path, typer.Argument(help="folder of the bundle", metavar="BU
 def build(
     out: Annotated[Path, typer.Argument(help="new folder for the bundle", show_default=False)],
     detector: Annotated[
-        str, typer.Option(help="`s2swclip`, `anomalyclip`, `april_gan` or `winclip`")
+        str, typer.Option(help="`s2swclip`, `anomalyclip`, `april_gan`, `winclip`, `dino` or `embedded`")
     ] = "s2swclip",
     clip: Annotated[
         str | None,
@@ -47,7 +47,8 @@ def build(
         int | None,
         typer.Option(
             help="side of the square input in pixels; for s2swclip 518 for image scores, 490 for maps with "
-            "prompts trained on MVTec AD, 410 with prompts trained on VisA  [default: 518; winclip: 240]",
+            "prompts trained on MVTec AD, 410 with prompts trained on VisA  [default: 518; winclip: 240; "
+            "dino: 448; embedded: 350]",
             show_default=False,
         ),
     ] = None,
@@ -80,12 +81,20 @@ def build(
         str | None,
         typer.Option(help="april_gan: checkpoint of its learned linear layers", show_default=False),
     ] = None,
+    stem: Annotated[
+        str | None,
+        typer.Option(
+            help="dino: weights of DINOv2 ViT-S/14, B/14 or L/14, with registers or without: a `.pt`, `.pth` "
+            "or `.safetensors` file in the original, timm's or Hugging Face's naming",
+            show_default=False,
+        ),
+    ] = None,
     references: Annotated[
         str | None,
         typer.Option(
-            help="april_gan, winclip: a few normal pictures to compare with: a folder (with several class "
-            "names, a folder in it for each), or a query with a column `uri`, such as `SELECT uri FROM "
-            "'results/objects/*.parquet' ORDER BY max_score LIMIT 4`",
+            help="april_gan, winclip, dino, embedded: a few normal pictures to compare with: a folder (with "
+            "several class names, a folder in it for each), or a query with a column `uri`, such as `SELECT "
+            "uri FROM 'results/objects/*.parquet' ORDER BY max_score LIMIT 4`",
             show_default=False,
         ),
     ] = None,
@@ -128,11 +137,17 @@ def build(
         "taps": taps,
         "class_name": class_name or None,
         "linear": linear,
+        "stem": stem,
         "maps": maps,
     }
     with one_line_errors():
-        side = image_size or detector_kind(detector).image_size
+        kind = detector_kind(detector)
+        side = image_size or kind.image_size
         pictures = _pictures(references, calibration, class_name or [], side)
+        if (
+            kind.bundle is not None and references is not None
+        ):  # it knows one kind of pictures, without a name
+            pictures["references"] = _unnamed(references, side)
         given = {name: value for name, value in (options | pictures).items() if value is not None}
         build_bundle(out, clip, image_size=side, detector=detector, activation=activation, **given)
         _print(out)
@@ -151,6 +166,12 @@ def _pictures(
             # without class names the detector's own check says what is missing
             found[option] = numbers or (class_names and normal_pictures(source, class_names, side, option))
     return found
+
+
+def _unnamed(source: str, side: int) -> Any:
+    from s2sw.jobs.references import normal_pictures
+
+    return normal_pictures(source, ("normal",), side, "references")["normal"]
 
 
 @app.command(no_args_is_help=True)

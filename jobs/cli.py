@@ -6,6 +6,7 @@ from s2sw.jobs import (
     audit,
     boundary,
     bundle,
+    convert_stem,
     demo,
     evaluate,
     export,
@@ -34,6 +35,7 @@ app.command("threshold")(threshold.command)
 app.command("evaluate")(evaluate.command)
 app.command("train")(train.command)
 app.command("train-embedded")(train_embedded.command)
+app.command("convert-stem")(convert_stem.command)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")

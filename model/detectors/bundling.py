@@ -39,6 +39,10 @@ def build_bundle(
     """
     out = new_folder(out_dir)
     kind = detector_kind(detector)
+    if kind.bundle is not None:
+        if clip is not None or activation is not None:
+            raise BundleError(f"clip, activation: the detector {detector} takes no CLIP; leave them out")
+        return kind.bundle(out, image_size, options, trained=trained)
     chosen = known_activation(activation)
     given = clip or kind.clip
     weights = given if isinstance(given, ClipWeights) else find_clip(given, Hints(chosen))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -106,13 +107,15 @@ class DetectorKind:
     """build: (clip, image_size, options) to Built; unknown options are an error of its own.
 
     load: (record, visual and own tensors, device, precision) to a detector. image_size, clip: what its
-    publication used.
+    publication used. bundle: (folder, image_size, options, trained) writes the whole bundle instead, for a
+    detector without a CLIP.
     """
 
     build: Callable[[ClipWeights, int, Mapping[str, Any]], Built]
     load: Callable[[BundleRecord, dict[str, Tensor], str, Precision], Detector]
     image_size: int = 518
     clip: str = "ViT-L-14-336/openai"
+    bundle: Callable[..., Path] | None = None
 
 
 def draft_record(

@@ -122,7 +122,7 @@ class Ensemble(FaceDetector):
         for numbers in self.passes:
             first = self.members[numbers[0]]
             own = self._input(first, x)
-            if isinstance(first, TwoStreamDetector):
+            if _shares(first):
                 found |= dict(
                     zip(numbers, shared_heads([self.members[n] for n in numbers], own), strict=True)
                 )
@@ -171,12 +171,16 @@ def _load(
     return detector_kind(record.detector).load(record, own, device, precision)
 
 
+def _shares(member: Any) -> bool:
+    return isinstance(member, TwoStreamDetector) and member.shares_streams
+
+
 def _passes(members: Sequence[Any], towers: Sequence[int]) -> list[list[int]]:
     """Group members whose two-stream passes are the same but for the taps, and let them share the tower."""
     groups: dict[Any, list[int]] = {}
     for number, (member, tower) in enumerate(zip(members, towers, strict=True)):
         key: Any = number
-        if isinstance(member, TwoStreamDetector):
+        if _shares(member):
             record = member.record
             given = record.image_size, record.mean, record.std, record.vision, member.positions
             key = tower, given, member.stream_blocks.start

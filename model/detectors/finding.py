@@ -1,10 +1,15 @@
 """The folder of a bundle by the name that a user gives."""
 
+import hashlib
 import os
+import shutil
 from pathlib import Path
 
-from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.bundles.record import RECORD, file_sha256, read_record
+from s2sw.model.detectors.embedded import bundle_of
 from s2sw.model.errors import BundleError
+from s2sw.model.weights.shipped import HEAD, STEM
+from s2sw.model.weights.tensors import read_tensors
 
 EMBEDDED = "embedded"
 
@@ -20,3 +25,20 @@ def resolve_bundle(bundle: str) -> Path:
         raise BundleError(
             f"cannot keep the embedded bundle in {cache} ({error.strerror}); set XDG_CACHE_HOME"
         ) from error
+
+
+def embedded_bundle(cache_dir: Path) -> Path:
+    """Return the folder of the embedded bundle, building it in cache_dir once, atomically."""
+    both = hashlib.sha256((file_sha256(STEM) + file_sha256(HEAD)).encode()).hexdigest()
+    out = Path(cache_dir) / f"{EMBEDDED}-{both[:12]}"
+    if (out / RECORD).is_file():
+        read_record(out, check_weights=False)  # whoever loads it checks the weights
+        return out
+    build = out.with_name(f"{out.name}-{os.getpid()}")
+    bundle_of(read_tensors(STEM), read_tensors(HEAD), build)
+    try:
+        build.rename(out)
+    except OSError:  # another process was first; both builds are the same
+        read_record(out)
+        shutil.rmtree(build)
+    return out

@@ -10,6 +10,8 @@ DETECTORS = {
     "anomalyclip": "s2sw.model.detectors.anomalyclip",
     "april_gan": "s2sw.model.detectors.april_gan",
     "winclip": "s2sw.model.detectors.winclip",
+    "dino": "s2sw.model.detectors.dino",
+    "embedded": "s2sw.model.detectors.embedded",
     "ensemble": "s2sw.model.detectors.ensemble",
 }
 """Name to the module whose KIND it is; imported when a bundle asks for it."""

@@ -12,7 +12,8 @@ from s2sw.model.detectors.base import FaceDetector
 from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
-from s2sw.model.towers.visual import Resize, TowerOutput
+from s2sw.model.towers.patches import Resize
+from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.clip import load_vision
 
 
@@ -62,6 +63,11 @@ class TwoStreamDetector(TowerDetector):
     @abstractmethod
     def heads(self, seen: TowerOutput) -> tuple[Tensor, Tensor]:
         """Map what the tower gives to family scores (B, F) and token maps (B, g, g), 0..1."""
+
+    @property
+    def shares_streams(self) -> bool:
+        """Whether the two-stream pass is all that scores depend on: ``heads`` then makes them of it."""
+        return True
 
     def score(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map normalised pictures (B, 3, S, S) to family scores (B, F) and token maps (B, g, g), 0..1."""

@@ -13,12 +13,15 @@ from torch import Tensor
 
 from s2sw.model.embedded_training.check import Check
 from s2sw.model.embedded_training.export import export
-from s2sw.model.embedded_training.filling import STEM, filled
-from s2sw.model.embedded_training.net import EmbeddedNet, scaled_stem, stem_of
+from s2sw.model.embedded_training.filling import filled
+from s2sw.model.embedded_training.net import EmbeddedNet
 from s2sw.model.embedded_training.objective import loss
+from s2sw.model.embedded_training.pictures import QUICK
 from s2sw.model.embedded_training.recipe import Recipe
 from s2sw.model.embedded_training.ring import BLOCK, Ring
 from s2sw.model.errors import BundleError
+from s2sw.model.synthetic.camera import PICTURE
+from s2sw.model.weights.shipped import STEM, frozen_stem
 from s2sw.model.weights.tensors import read_tensors
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"
@@ -28,8 +31,8 @@ TALK_EVERY = 50
 class Trainer:
     """One run in a folder; the same folder continues it after its last check.
 
-    say: takes lines for people: losses, and figures on kinds of pictures held out. start: a trained
-    file to begin with.
+    say: takes lines for people: losses, and figures on kinds of pictures held out. stem: its file. start: a
+    trained file to begin with.
     """
 
     def __init__(
@@ -38,17 +41,16 @@ class Trainer:
         recipe: Recipe,
         workers: int,
         say: Callable[[str], None],
+        stem: Path = STEM,
         start: Path | None = None,
     ) -> None:
         self.folder, self.recipe, self.workers, self.say = folder, recipe, workers, say
         folder.mkdir(parents=True, exist_ok=True)
-        trained = read_tensors(start) if start else {}
-        self.stem = stem_of(trained, str(start)) if start else scaled_stem(folder / STEM, recipe.seed)
-        self.net, self.averaged = EmbeddedNet(self.stem), EmbeddedNet(self.stem)
+        self.stem_file, self.stem = stem, frozen_stem(stem, PICTURE, QUICK)
+        self.net, self.averaged = EmbeddedNet(self.stem.shape), EmbeddedNet(self.stem.shape)
         self.net.start(recipe.seed)
         if start:
-            self.net.start_from(trained, str(start))
-            torch.save(self.stem.state_dict(), folder / STEM)  # for the workers
+            self.net.start_from(read_tensors(start), str(start))
         self.averaged.load_state_dict(self.net.state_dict())
         self.averaged.requires_grad_(False)
         self.first = copy.deepcopy(self.averaged)
@@ -60,8 +62,9 @@ class Trainer:
 
     def run(self, check: Check) -> Path:
         """Train to the end; return the file of the averaged weights, written anew at every check."""
-        recipe, features = self.recipe, len(self.stem.mean)
-        with filled(self.folder, recipe, features, self.workers, self.step) as (ring, wait_for):
+        recipe, features = self.recipe, self.stem.shape.features
+        opened = filled(self.folder, recipe, self.stem_file, features, self.workers, self.step)
+        with opened as (ring, wait_for):
             while self.step < recipe.steps:
                 wait_for(recipe.ready(self.step))
                 parts = self._step(ring)
@@ -69,8 +72,9 @@ class Trainer:
                 if self.step % TALK_EVERY == 0:
                     self.say(f"step {self.step}/{recipe.steps}: {_listed(parts)}")
                 if self.step % recipe.check_every == 0 or self.step == recipe.steps:
-                    self.say(f"held out, step {self.step}: {_listed(check.measure(self.kept()))}")
-                    self._save()
+                    figures, calibration = check.measure(self.kept())
+                    self.say(f"held out, step {self.step}: {_listed(figures)}")
+                    self._save(calibration)
         return self.folder / EXPORTED
 
     def _step(self, ring: Ring) -> dict[str, float]:
@@ -118,8 +122,8 @@ class Trainer:
         ours, theirs = (list[Tensor](module.parameters()) for module in (self.averaged, self.net))
         torch._foreach_lerp_(ours, theirs, 1 - keep)
 
-    def _save(self) -> None:
-        export(self.stem, self.kept(), self.folder / EXPORTED)
+    def _save(self, calibration: dict[str, Tensor]) -> None:
+        export(self.kept(), calibration, self.folder / EXPORTED)
         path = self.folder / CHECKPOINT
         state = {
             "recipe": asdict(self.recipe),

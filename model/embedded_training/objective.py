@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2sw.model.embedded_training.net import GRID, Seen
+from s2sw.model.embedded_training.net import Seen
+from s2sw.model.embedded_training.pictures import GRID
 from s2sw.model.training.losses import dice, focal
 
 PIXEL_WEIGHT, RANK_WEIGHT, TWIN_WEIGHT = 0.5, 0.6, 0.3

@@ -19,20 +19,20 @@ class Recipe:
     """
 
     seed: int = 7
-    pictures: int = 98_000
-    passes: float = 1.5
-    batch: int = 32
+    pictures: int = 6_000
+    passes: float = 3.0
+    batch: int = 24
     slots: int = 16_384
-    ahead: int = 1_024
-    rate: float = 7e-4
+    ahead: int = 512
+    rate: float = 5e-4
     decay: float = 0.05
-    warmup: int = 300
-    average: float = 150.0
+    warmup: int = 80
+    average: float = 80.0
     blend: float = 1.0
-    ramp: float = 0.35
+    ramp: float = 0.4
     dropped: float = 0.1
     blind: float = 0.3
-    check_every: int = 250
+    check_every: int = 100
 
     @property
     def steps(self) -> int:

@@ -14,6 +14,7 @@ SURFACES: dict[str, SurfaceKind] = {
     for kind in (
         textures.plain, textures.brushed, textures.granular, textures.woven, textures.wood, textures.plaster,
         textures.leather, textures.marble, textures.terrazzo, textures.flow, textures.bubbles,
+        textures.blank, textures.static,
         patterns.tiles, patterns.mesh, patterns.perforated, patterns.grooves, patterns.solar_cell,
         patterns.circuit, patterns.wafer, patterns.printed, patterns.bars, patterns.rings,
         objects.thing, objects.ring, objects.pin, objects.several, objects.gear, objects.casting,

@@ -11,6 +11,7 @@ from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
 from tests.support import small_clip
 from tests.support.archives import encoded, texture
+from tests.support.tiny_dinov2 import save_original, tiny_dinov2
 
 runner = CliRunner()
 
@@ -84,6 +85,22 @@ def test_references_from_folders_and_from_a_query(weights, normals):
     picture = texture(50, 60, 9)[None]
     found = load_detector(weights / "out").detect(picture).family_scores
     assert found.tolist() == whole.detect(picture, ["nut"]).family_scores.tolist()
+
+
+def test_dinov2_weights_and_normal_pictures_of_one_kind(weights, normals):
+    save_original(tiny_dinov2(), weights / "stem.safetensors")
+    command = ["build", str(weights / "out"), "--detector", "dino", "--image-size", "84"]
+    done = runner.invoke(
+        app, [*command, "--stem", str(weights / "stem.safetensors"), "--references", str(normals)]
+    )
+    assert done.exit_code == 0, done.output
+    assert "few_shot" in done.output
+    assert "stem.safetensors" in done.output
+    assert load_file(weights / "out" / "weights.safetensors")["memory.2"].shape == (4 * 36, 128)
+    (weights / "out").rename(weights / "dino")
+    done = runner.invoke(app, command)
+    assert done.exit_code == 2
+    assert "stem: none given" in done.output
 
 
 def test_ensemble_of_two(weights):

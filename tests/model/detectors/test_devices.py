@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from s2sw.model import build_ensemble, load_detector
-from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.detectors.finding import embedded_bundle
 from tests.support.family import CLASSES, SIDE, build_family
 
 KINDS = ("s2swclip", "anomalyclip", "april_gan", "winclip", "ensemble", "embedded")
