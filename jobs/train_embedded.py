@@ -30,9 +30,9 @@ def command(
 ) -> None:
     """Train the small detector that comes with s2sw, on pictures that it generates itself.
 
-    Nothing is read but the shipped stem. The defaults take 50 CPU minutes with AMX for training and as
-    many for pictures; docs/embedded-model.md says how the shipped weights were made. The same command continues a
-    run that was stopped. Out come embedded.safetensors, as the package ships it, and a bundle to screen with.
+    Nothing is read but the shipped stem. The defaults take about an hour on two quiet cores with AMX;
+    docs/embedded-model.md says how the shipped weights were made. The same command continues a run that was
+    stopped. Out come embedded.safetensors, as the package ships it, and a bundle to screen with.
 
     Example:
 
