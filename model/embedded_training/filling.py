@@ -30,7 +30,7 @@ def filled(
     limit = context.Value("q", 0)
     make_ring = partial(Ring, folder, recipe.slots, GRID * GRID, features)
     make_stem = partial(frozen_stem, stem, PICTURE, QUICK)
-    plan = Plan(recipe.seed, recipe.pictures, recipe.ramp)
+    plan = Plan(recipe.seed, recipe.pictures, recipe.ramp, recipe.photographs)
     processes: list[BaseProcess] = []
     for index in range(workers):
         worker = Worker(plan, index, workers, make_ring, make_stem)

@@ -81,7 +81,7 @@ class Trainer:
         features, masks = ring.read(self.drawn(self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
-        total, parts = loss(self.net(features, self._shown()), masks)
+        total, parts = loss(self.net(features, self._shown()), masks, self.recipe.peak)
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)

@@ -29,18 +29,19 @@ PATIENCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run draws: pictures in all, and until which share of them they grow harder."""
+    """What a run draws: pictures in all, until which share they grow harder, photographs or none."""
 
     seed: int
     pictures: int
     ramp: float
+    photographs: bool = False
 
     def block(self, number: int) -> list[Scene]:
         """Return the scenes of one block: normal, defective, normal, defective..."""
         done = number * BLOCK / self.pictures
         difficulty = min(1.0, 0.35 + 0.65 * done / self.ramp) if done < self.ramp else 1.0
         rng = np.random.default_rng([self.seed, number])
-        return draw_scenes(rng, training_mixture(difficulty), BLOCK)
+        return draw_scenes(rng, training_mixture(difficulty, photographs=self.photographs), BLOCK)
 
 
 class Ring:

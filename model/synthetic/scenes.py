@@ -17,6 +17,7 @@ from s2sw.model.synthetic.kinds import (
     HELD_OUT_DEFECTS,
     HELD_OUT_SURFACES,
     OWN_ONLY,
+    READ,
     SURFACES,
     WEIGHTS,
 )
@@ -55,10 +56,11 @@ class Mixture:
         return _weighted(rng, self.defects)
 
 
-def training_mixture(difficulty: float) -> Mixture:
-    """Return all kinds but those held out."""
+def training_mixture(difficulty: float, *, photographs: bool = False) -> Mixture:
+    """Return all kinds but those held out; photographs: with parts of real ones as surfaces."""
+    left_out = HELD_OUT_SURFACES if photographs else (*HELD_OUT_SURFACES, *READ)
     return Mixture(
-        [name for name in SURFACES if name not in HELD_OUT_SURFACES],
+        [name for name in SURFACES if name not in left_out],
         [name for name in DEFECTS if name not in (*HELD_OUT_DEFECTS, *OWN_ONLY)],
         difficulty,
     )

@@ -6,7 +6,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from s2sw.model.embedded_training.check import auroc
-from s2sw.model.embedded_training.objective import PRIOR, TWIN_MARGIN, pixel_loss, rank_loss, twin_loss
+from s2sw.model.embedded_training.objective import (
+    PRIOR,
+    TWIN_MARGIN,
+    peak_loss,
+    pixel_loss,
+    rank_loss,
+    twin_loss,
+)
 
 
 def masks(*corners):
@@ -57,6 +64,15 @@ def test_twins_are_pushed_apart_in_one_direction():
     apart[:, 1, 1] = 10 * TWIN_MARGIN
     assert float(twin_loss(apart)) < 1e-3
     assert float(twin_loss(-apart)) > 10 * TWIN_MARGIN
+
+
+def test_the_highest_patches_are_the_pictures_logit():
+    found, missed = logits(2, [(1, 3, place) for place in range(6)]), logits(2)
+    labels = torch.tensor([0, 1])
+    assert float(peak_loss(found, labels)) < 1e-3
+    assert float(peak_loss(missed, labels)) > 4
+    alarm = logits(2, [(0, 3, place) for place in range(6)] + [(1, 3, place) for place in range(6)])
+    assert float(peak_loss(alarm, labels)) > 4
 
 
 def test_auroc_is_scikit_learns():

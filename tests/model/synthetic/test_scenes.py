@@ -9,7 +9,7 @@ from PIL import Image
 from s2sw.model.synthetic.blemishes import blemish
 from s2sw.model.synthetic.camera import PICTURE, WHOLE, draw_camera
 from s2sw.model.synthetic.fields import SIDE
-from s2sw.model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, SURFACES
+from s2sw.model.synthetic.kinds import DEFECTS, HELD_OUT_DEFECTS, HELD_OUT_SURFACES, OWN_ONLY, READ, SURFACES
 from s2sw.model.synthetic.scenes import (
     CLEAR,
     Mixture,
@@ -37,6 +37,8 @@ def as_large(mask):
 
 @pytest.mark.parametrize("surface", SURFACES)
 def test_every_surface(surface):
+    if surface in READ:
+        pytest.importorskip("skimage", reason="photographs are read from scikit-image")
     normal, defective = pair(1, [surface])
     for scene in (normal, defective):
         assert scene.picture.shape == (PICTURE, PICTURE, 3)
@@ -90,7 +92,9 @@ def test_training_never_draws_what_is_held_out():
     assert not set(mixture.defects) & set(HELD_OUT_DEFECTS)
     assert set(held_out_mixture().surfaces) == set(HELD_OUT_SURFACES)
     assert set(HELD_OUT_DEFECTS) <= set(held_out_mixture().defects)
-    assert set(mixture.surfaces) | set(HELD_OUT_SURFACES) == set(SURFACES)
+    assert set(mixture.surfaces) | set(HELD_OUT_SURFACES) | set(READ) == set(SURFACES)
+    assert not set(mixture.surfaces) & set(READ)
+    assert set(READ) <= set(training_mixture(1.0, photographs=True).surfaces)
 
 
 def test_blemishes_are_fainter_than_defects():
