@@ -43,6 +43,7 @@ def command(
 
     from s2sw.model.detectors.embedded import bundle_of
     from s2sw.model.embedded_training.check import Check
+    from s2sw.model.embedded_training.export import add_few_shot
     from s2sw.model.embedded_training.loop import Trainer
     from s2sw.model.embedded_training.recipe import Recipe, going_on
     from s2sw.model.weights.shipped import STEM
@@ -58,5 +59,6 @@ def command(
             folder, recipe, workers, lambda line: console.print(line, soft_wrap=True), start=start
         )
         exported = trainer.run(Check(trainer.stem, seed, kept=folder / "check.pt"))
+        add_few_shot(STEM, exported, seed)
         bundle_of(load_file(STEM), load_file(exported), folder / BUNDLE)
     console.print(f"{exported} and {folder / BUNDLE} are written", soft_wrap=True)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from s2sw.model.embedded_training.augment import generator_of, restyled, shown
 from s2sw.model.embedded_training.check import Check
-from s2sw.model.embedded_training.export import export
+from s2sw.model.embedded_training.export import export, shipped_tensors
 from s2sw.model.embedded_training.filling import filled
 from s2sw.model.embedded_training.net import EmbeddedNet
 from s2sw.model.embedded_training.objective import loss
@@ -81,23 +82,16 @@ class Trainer:
         features, masks = ring.read(self.drawn(self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
-        total, parts = loss(self.net(features, self._shown()), masks, self.recipe.peak)
+        shape, generator = self.stem.shape, generator_of(self.recipe, self.step)
+        visible = shown(self.recipe, shape, generator)
+        features = restyled(features, self.recipe, shape, generator)
+        total, parts = loss(self.net(features, visible), masks, self.recipe.peak)
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         self._average()
         return parts
-
-    def _shown(self) -> Tensor:
-        """Draw which features each pair shows (B, 1, described): twins must differ by the defect alone."""
-        shape = self.stem.shape
-        generator = torch.Generator().manual_seed(1_000_003 * self.recipe.seed + self.step)
-        pairs = self.recipe.batch // 2
-        shown = torch.rand(pairs, 1, shape.described, generator=generator) >= self.recipe.dropped
-        plain = torch.rand(pairs, 1, 1, generator=generator) >= self.recipe.blind
-        shown[..., : shape.features] &= plain
-        return shown.float().repeat_interleave(2, dim=0)
 
     def drawn(self, step: int) -> NDArray[np.int64]:
         """Return a step's picture numbers: pairs from all that are surely in the ring."""
@@ -123,7 +117,7 @@ class Trainer:
         torch._foreach_lerp_(ours, theirs, 1 - keep)
 
     def _save(self, calibration: dict[str, Tensor]) -> None:
-        export(self.kept(), calibration, self.folder / EXPORTED)
+        export(shipped_tensors(self.kept(), calibration), self.folder / EXPORTED)
         path = self.folder / CHECKPOINT
         state = {
             "recipe": asdict(self.recipe),
