@@ -13,7 +13,7 @@ from elpv_dataset.utils import load_dataset
 from scipy.stats import spearmanr
 
 from s2sw.model import load_detector
-from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.detectors.finding import embedded_bundle
 from s2sw.model.precision import multiplies_bf16
 
 COUNT = 200

@@ -126,7 +126,9 @@ def _parameters(name: str, kind: "DetectorKind") -> Iterator[inspect.Parameter]:
         "`quick_gelu` or `gelu`, where the weights file does not say it",
     )
     for option, of_type, text in zip(GENERAL, (str, int, str), texts, strict=True):
-        yield _parameter(option, of_type | None, typer.Option(help=text, show_default=False), None)
+        unused = kind.build is None and option != "image_size"  # it stands on no CLIP
+        info = typer.Option(help=text, show_default=False, hidden=unused)
+        yield _parameter(option, of_type | None, info, None)
     own = kind.options.model_fields
     for option, field in declared(name).items():
         flag, of_type = spelling(option, field)
@@ -177,7 +179,7 @@ def given_options(system: str, values: Mapping[str, Any], side: int) -> dict[str
         if option in own and flag is not None:
             value = flag.read(value)
         elif option in own and pictures is not None:
-            if not names and own["class_name"].is_required():
+            if not names and "class_name" in own and own["class_name"].is_required():
                 continue  # that is missing first
             value = _pictures(option, value, names, side, or_numbers=pictures.or_numbers)
         found[option] = value

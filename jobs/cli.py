@@ -9,6 +9,7 @@ from s2sw.jobs import (
     audit,
     boundary,
     bundle,
+    convert_stem,
     demo,
     doctor,
     evaluate,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate.command,
     "train": train.command,
     "train-embedded": train_embedded.command,
+    "convert-stem": convert_stem.command,
 }
 HELP = {"train": train.HELP}
 for name, command in COMMANDS.items():

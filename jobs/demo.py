@@ -45,7 +45,10 @@ def command(
         from s2sw.jobs.demo_archive import make_archive
     except ImportError as error:
         fail(f"the demo needs the package {error.name}: pip install 's2sw[demo]'", EXIT_USAGE)
+    import torch
+
     from s2sw.jobs.screen import run
+    from s2sw.model.precision import multiplies_bf16
     from s2sw.pipeline.results.reading import open_results
     from s2sw.schemas.config import ScreenConfig
 
@@ -54,7 +57,8 @@ def command(
     archive, output = folder / "archive", folder / "results"
     count = make_archive(archive)
     console.print(f"An archive of {count} files lies in {archive}; screening it into {output}")
-    config = ScreenConfig(source=str(archive), output=str(output), mode="open")
+    quick = "bf16" if multiplies_bf16(torch.device("cpu")) else "auto"
+    config = ScreenConfig(source=str(archive), output=str(output), mode="open", precision=quick)
     code = run(config)
     if code:
         raise typer.Exit(code)

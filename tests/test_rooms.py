@@ -14,7 +14,7 @@ ROOMS = {
     ),
     "model": (
         "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",
-        "errors maps metrics precision synthetic",
+        "maps metrics precision synthetic", "errors",
     ),
     "connectors": (
         "datasets", "decode reading", "archives dicom images nifti outputs",

@@ -13,7 +13,7 @@ from benchmarks.detector_speed import SIDE, make_bundle
 from benchmarks.gpu.options import Options
 from s2sw.model import load_detector
 from s2sw.model.bundles.record import RECORD, WEIGHTS
-from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.detectors.finding import embedded_bundle
 from s2sw.model.detectors.s2swclip import S2swClip
 from s2sw.model.precision import Precision
 from s2sw.model.weights.untrained import VIT_L_14_336, Shape

@@ -59,6 +59,6 @@ def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:
     tensors = {}
     for name in names:
         with safe_open(path, "pt") as file:
-            wanted = torch.bfloat16 if "visual.transformer." in name else torch.float32
+            wanted = torch.bfloat16 if ".transformer." in name else torch.float32
             tensors[name] = file.get_tensor(name).to(wanted, copy=True)
     return tensors

@@ -39,6 +39,14 @@ def build_bundle(
     """
     out = new_folder(out_dir)
     kind, checked = detector_kind(detector), options_of(detector, options)
+    if kind.bundle is not None:
+        if clip is not None or activation is not None:
+            raise BundleError(f"clip, activation: the detector {detector} takes no CLIP; leave them out")
+        return kind.bundle(out, image_size or kind.image_size, checked, trained)
+    if kind.build is None:
+        raise BundleError(
+            "detector: an ensemble is made of bundles; see build_ensemble, or s2sw bundle ensemble"
+        )
     weights = _weights(clip or kind.clip, activation)
     side = image_size or kind.image_size
     if side < weights.vision.patch:

@@ -15,7 +15,7 @@ from s2sw.model.bundles.files import new_folder, read_bundle, write_bundle
 from s2sw.model.bundles.record import LABELS, BundleRecord
 from s2sw.model.detectors.base import FaceDetector, Scores
 from s2sw.model.detectors.contract import Detector
-from s2sw.model.detectors.kinds import Built, DetectorKind
+from s2sw.model.detectors.kinds import DetectorKind
 from s2sw.model.detectors.options import BuildOptions
 from s2sw.model.detectors.registry import ENSEMBLE, detector_kind
 from s2sw.model.detectors.tower_detector import TwoStreamDetector
@@ -23,7 +23,6 @@ from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import Precision
 from s2sw.model.towers.visual import TowerOutput
-from s2sw.model.weights.clip import ClipWeights
 
 UNLABELLED = {"clip": "", "prompts": "", "trained": True}
 """Stands for the labels that an ensemble does not keep of its members: they change no result."""
@@ -130,7 +129,7 @@ class Ensemble(FaceDetector):
         for numbers in self.passes:
             first = self.members[numbers[0]]
             own = self._input(first, x)
-            if isinstance(first, TwoStreamDetector):
+            if _shares(first):
                 heads = shared_heads([self.members[n] for n in numbers], own, classes)
                 found |= dict(zip(numbers, heads, strict=True))
             else:
@@ -191,12 +190,16 @@ def _load(
     return detector_kind(record.detector).load(record, own, device, precision)
 
 
+def _shares(member: Any) -> bool:
+    return isinstance(member, TwoStreamDetector) and member.shares_streams
+
+
 def _passes(members: Sequence[Any], towers: Sequence[int]) -> list[list[int]]:
     """Group members whose two-stream passes are the same but for the taps, and let them share the tower."""
     groups: dict[Any, list[int]] = {}
     for number, (member, tower) in enumerate(zip(members, towers, strict=True)):
         key: Any = number
-        if isinstance(member, TwoStreamDetector):
+        if _shares(member):
             record = member.record
             given = record.image_size, record.mean, record.std, record.vision, member.positions
             key = tower, given, member.start
@@ -232,8 +235,4 @@ def _merged(
     return tuple(found), places
 
 
-def _no_build(clip: ClipWeights, image_size: int, options: BuildOptions) -> Built:
-    raise BundleError("detector: an ensemble is made of bundles; see build_ensemble, or s2sw bundle ensemble")
-
-
-KIND = DetectorKind(_no_build, Ensemble, BuildOptions)
+KIND = DetectorKind(None, Ensemble, BuildOptions)

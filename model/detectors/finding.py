@@ -1,13 +1,16 @@
 """The folder of a bundle by the name that a user gives."""
 
+import hashlib
 import logging
 import os
 import shutil
 from pathlib import Path
 
-from s2sw.model.bundles.record import read_record
-from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.bundles.record import RECORD, file_sha256, read_record
+from s2sw.model.detectors.embedded import bundle_of
 from s2sw.model.errors import BundleError
+from s2sw.model.weights.shipped import HEAD, STEM
+from s2sw.model.weights.tensors import read_tensors
 from s2sw.schemas.config import EMBEDDED
 
 log = logging.getLogger(__name__)
@@ -37,3 +40,20 @@ def _whole(cache: Path) -> Path:
             shutil.rmtree(damaged)
         return embedded_bundle(cache)
     return folder
+
+
+def embedded_bundle(cache_dir: Path) -> Path:
+    """Return the folder of the embedded bundle, building it in cache_dir once, atomically."""
+    both = hashlib.sha256((file_sha256(STEM) + file_sha256(HEAD)).encode()).hexdigest()
+    out = Path(cache_dir) / f"{EMBEDDED}-{both[:12]}"
+    if (out / RECORD).is_file():
+        read_record(out, check_weights=False)  # whoever loads it checks the weights
+        return out
+    build = out.with_name(f"{out.name}-{os.getpid()}")
+    bundle_of(read_tensors(STEM), read_tensors(HEAD), build)
+    try:
+        build.rename(out)
+    except OSError:  # another process was first; both builds are the same
+        read_record(out)
+        shutil.rmtree(build)
+    return out

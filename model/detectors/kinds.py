@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -49,16 +50,19 @@ class Publication:
 class DetectorKind:
     """One detector: how it is built and loaded, and what it needs for that.
 
-    build: (clip, image_size, options) to Built. load: (record, visual and own tensors, device, precision)
-    to a detector. options: what build takes. image_size, clip: what its publication used.
+    build: (clip, image_size, options) to Built; None for a detector that stands on no CLIP. load: (record,
+    visual and own tensors, device, precision) to a detector. options: what building takes. image_size, clip:
+    what its publication used. bundle: (folder, image_size, options, trained) writes the whole bundle, where
+    build is None.
     """
 
-    build: Callable[[ClipWeights, int, Any], Built]
+    build: Callable[[ClipWeights, int, Any], Built] | None
     load: Callable[[BundleRecord, dict[str, Tensor], str, Precision], Detector]
     options: type[BuildOptions]
     publication: Publication | None = None
     image_size: int = 518
     clip: str = "ViT-L-14-336/openai"
+    bundle: Callable[[Path, int, Any, bool], Path] | None = None
 
 
 def draft_record(

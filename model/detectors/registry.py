@@ -18,6 +18,8 @@ SYSTEMS = {
     "af_clip": "s2sw.model.detectors.af_clip",
     "aa_clip": "s2sw.model.detectors.aa_clip",
     "mvfa": "s2sw.model.detectors.mvfa",
+    "dino": "s2sw.model.detectors.dino",
+    "embedded": "s2sw.model.detectors.embedded",
 }
 """What a bundle is built as; name to the module whose KIND it is, imported when it is asked for."""
 DETECTORS = SYSTEMS | {ENSEMBLE: "s2sw.model.detectors.ensemble"}

@@ -12,7 +12,8 @@ from s2sw.model.detectors.base import FaceDetector, Scores
 from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
-from s2sw.model.towers.visual import Resize, TowerOutput
+from s2sw.model.towers.patches import Resize
+from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.clip import load_vision
 
 
@@ -66,6 +67,11 @@ class TwoStreamDetector(TowerDetector):
     @override
     def score(self, x: Tensor, classes: Tensor) -> Scores:
         return self.heads(self.streams(x), classes)
+
+    @property
+    def shares_streams(self) -> bool:
+        """Whether the two-stream pass is all that scores depend on: ``heads`` then makes them of it."""
+        return True
 
     def streams(self, x: Tensor) -> TowerOutput:
         """Run the tower: final class token (B, width) and the raw v-v streams (B, N, width) at the taps."""

@@ -7,29 +7,30 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from s2sw.model.embedded_training.net import GRID, scaled_stem
+from s2sw.model.embedded_training.pictures import GRID, QUICK
 from s2sw.model.embedded_training.recipe import Recipe
 from s2sw.model.embedded_training.ring import BLOCK, PATIENCE, Plan, Ring, Worker
 from s2sw.model.errors import BundleError
-
-STEM = "stem.pt"
+from s2sw.model.synthetic.camera import PICTURE
+from s2sw.model.weights.shipped import frozen_stem
 
 
 @contextmanager
 def filled(
-    folder: Path, recipe: Recipe, features: int, workers: int, step: int
+    folder: Path, recipe: Recipe, stem: Path, features: int, workers: int, step: int
 ) -> Iterator[tuple[Ring, Callable[[int], None]]]:
     """Run the workers from a step on; yield the ring, and a function that waits for a number of pictures.
 
-    Waiting also lets the workers go on, ``ahead`` pictures further.
+    stem: its file. features: numbers that it gives of a patch. Waiting also lets the
+    workers go on, ``ahead`` pictures further.
     """
     context = multiprocessing.get_context("spawn")
     first = recipe.ready(step - 1) // BLOCK if step else 0
     done = context.Array("q", [first] * workers)
     limit = context.Value("q", 0)
     make_ring = partial(Ring, folder, recipe.slots, GRID * GRID, features)
-    make_stem = partial(scaled_stem, folder / STEM, recipe.seed)
-    plan = Plan(recipe.seed, recipe.pictures, recipe.ramp)
+    make_stem = partial(frozen_stem, stem, PICTURE, QUICK)
+    plan = Plan(recipe.seed, recipe.pictures, recipe.ramp, recipe.photographs)
     processes: list[BaseProcess] = []
     for index in range(workers):
         worker = Worker(plan, index, workers, make_ring, make_stem)

@@ -11,14 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from s2sw.model.embedded_training.augment import generator_of, restyled, shown
 from s2sw.model.embedded_training.check import Check
-from s2sw.model.embedded_training.export import export
-from s2sw.model.embedded_training.filling import STEM, filled
-from s2sw.model.embedded_training.net import EmbeddedNet, scaled_stem, stem_of
+from s2sw.model.embedded_training.export import export, shipped_tensors
+from s2sw.model.embedded_training.filling import filled
+from s2sw.model.embedded_training.net import EmbeddedNet
 from s2sw.model.embedded_training.objective import loss
+from s2sw.model.embedded_training.pictures import QUICK
 from s2sw.model.embedded_training.recipe import Recipe
 from s2sw.model.embedded_training.ring import BLOCK, Ring
 from s2sw.model.errors import BundleError
+from s2sw.model.synthetic.camera import PICTURE
+from s2sw.model.weights.shipped import STEM, frozen_stem
 from s2sw.model.weights.tensors import read_tensors
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"
@@ -28,8 +32,8 @@ TALK_EVERY = 50
 class Trainer:
     """One run in a folder; the same folder continues it after its last check.
 
-    say: takes lines for people: losses, and figures on kinds of pictures held out. start: a trained
-    file to begin with.
+    say: takes lines for people: losses, and figures on kinds of pictures held out. stem: its file. start: a
+    trained file to begin with.
     """
 
     def __init__(
@@ -38,17 +42,16 @@ class Trainer:
         recipe: Recipe,
         workers: int,
         say: Callable[[str], None],
+        stem: Path = STEM,
         start: Path | None = None,
     ) -> None:
         self.folder, self.recipe, self.workers, self.say = folder, recipe, workers, say
         folder.mkdir(parents=True, exist_ok=True)
-        trained = read_tensors(start) if start else {}
-        self.stem = stem_of(trained, str(start)) if start else scaled_stem(folder / STEM, recipe.seed)
-        self.net, self.averaged = EmbeddedNet(self.stem), EmbeddedNet(self.stem)
+        self.stem_file, self.stem = stem, frozen_stem(stem, PICTURE, QUICK)
+        self.net, self.averaged = EmbeddedNet(self.stem.shape), EmbeddedNet(self.stem.shape)
         self.net.start(recipe.seed)
         if start:
-            self.net.start_from(trained, str(start))
-            torch.save(self.stem.state_dict(), folder / STEM)  # for the workers
+            self.net.start_from(read_tensors(start), str(start))
         self.averaged.load_state_dict(self.net.state_dict())
         self.averaged.requires_grad_(False)
         self.first = copy.deepcopy(self.averaged)
@@ -60,8 +63,9 @@ class Trainer:
 
     def run(self, check: Check) -> Path:
         """Train to the end; return the file of the averaged weights, written anew at every check."""
-        recipe, features = self.recipe, len(self.stem.mean)
-        with filled(self.folder, recipe, features, self.workers, self.step) as (ring, wait_for):
+        recipe, features = self.recipe, self.stem.shape.features
+        opened = filled(self.folder, recipe, self.stem_file, features, self.workers, self.step)
+        with opened as (ring, wait_for):
             while self.step < recipe.steps:
                 wait_for(recipe.ready(self.step))
                 parts = self._step(ring)
@@ -69,31 +73,25 @@ class Trainer:
                 if self.step % TALK_EVERY == 0:
                     self.say(f"step {self.step}/{recipe.steps}: {_listed(parts)}")
                 if self.step % recipe.check_every == 0 or self.step == recipe.steps:
-                    self.say(f"held out, step {self.step}: {_listed(check.measure(self.kept()))}")
-                    self._save()
+                    figures, calibration = check.measure(self.kept())
+                    self.say(f"held out, step {self.step}: {_listed(figures)}")
+                    self._save(calibration)
         return self.folder / EXPORTED
 
     def _step(self, ring: Ring) -> dict[str, float]:
         features, masks = ring.read(self.drawn(self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
-        total, parts = loss(self.net(features, self._shown()), masks)
+        shape, generator = self.stem.shape, generator_of(self.recipe, self.step)
+        visible = shown(self.recipe, shape, generator)
+        features = restyled(features, self.recipe, shape, generator)
+        total, parts = loss(self.net(features, visible), masks, self.recipe.peak)
         self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         self._average()
         return parts
-
-    def _shown(self) -> Tensor:
-        """Draw which features each pair shows (B, 1, described): twins must differ by the defect alone."""
-        shape = self.stem.shape
-        generator = torch.Generator().manual_seed(1_000_003 * self.recipe.seed + self.step)
-        pairs = self.recipe.batch // 2
-        shown = torch.rand(pairs, 1, shape.described, generator=generator) >= self.recipe.dropped
-        plain = torch.rand(pairs, 1, 1, generator=generator) >= self.recipe.blind
-        shown[..., : shape.features] &= plain
-        return shown.float().repeat_interleave(2, dim=0)
 
     def drawn(self, step: int) -> NDArray[np.int64]:
         """Return a step's picture numbers: pairs from all that are surely in the ring."""
@@ -118,8 +116,8 @@ class Trainer:
         ours, theirs = (list[Tensor](module.parameters()) for module in (self.averaged, self.net))
         torch._foreach_lerp_(ours, theirs, 1 - keep)
 
-    def _save(self) -> None:
-        export(self.stem, self.kept(), self.folder / EXPORTED)
+    def _save(self, calibration: dict[str, Tensor]) -> None:
+        export(shipped_tensors(self.kept(), calibration), self.folder / EXPORTED)
         path = self.folder / CHECKPOINT
         state = {
             "recipe": asdict(self.recipe),

@@ -2,68 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.detectors.embedded import TWO_STREAM_FROM
 from s2sw.model.detectors.s2swclip import MIX
-from s2sw.model.embedded_training.ring import BLOCK, QUICK, draw_scenes, seen_by
+from s2sw.model.embedded_training.pictures import QUICK
 from s2sw.model.heads.fusion import FAMILIES
 from s2sw.model.heads.similarity import TAU, similarity
 from s2sw.model.heads.spatial import spatial_features
 from s2sw.model.heads.wavelet import WaveletBranch
-from s2sw.model.synthetic.scenes import training_mixture
+from s2sw.model.synthetic.camera import PICTURE
 from s2sw.model.towers.shapes import VisionShape
-from s2sw.model.towers.stem import Stem, StemShape, describe, stem_shape
+from s2sw.model.towers.stem import StemShape, describe
 from s2sw.model.towers.visual import VisionTower
-from s2sw.model.weights.efficientnet import lite0_stem, published_file
 from s2sw.model.weights.tensors import load_exactly
 
-WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
-
-SAMPLE = 512
-"""Pictures whose features give the stem's usual range."""
-
-
-def fresh_stem() -> Stem:
-    """Return EfficientNet-lite0's stem; its features are not yet brought to a common range."""
-    tensors = lite0_stem(published_file())
-    shape = stem_shape({f"stem.{n}": t for n, t in tensors.items()}, "stem.", "EfficientNet-lite0")
-    assert shape is not None
-    stem = Stem(shape)
-    stem.load_state_dict(tensors, strict=False)
-    return stem.requires_grad_(False).eval()
-
-
-def stem_of(tensors: Mapping[str, Tensor], source: str) -> Stem:
-    """Return the stem of a trained file, its features' range included; BundleError where it does not fit."""
-    stem, prefix = fresh_stem(), "visual.stem."
-    own = {n.removeprefix(prefix): t.float() for n, t in tensors.items() if n.startswith(prefix)}
-    load_exactly(stem, own, source)
-    return stem
-
-
-def scaled_stem(path: Path, seed: int) -> Stem:
-    """Return the stem with features of mean 0 and deviation 1 over generated pictures; kept at path."""
-    stem = fresh_stem()
-    if path.is_file():
-        stem.load_state_dict(torch.load(path, weights_only=True))
-        return stem
-    scenes = draw_scenes(np.random.default_rng([seed, 2]), training_mixture(0.5), SAMPLE)
-    parts = [seen_by(stem, scenes[at : at + BLOCK]) for at in range(0, SAMPLE, BLOCK)]
-    deviation, mean = torch.std_mean(torch.cat(parts).flatten(0, 1).float(), dim=0)
-    stem.mean.data, stem.scale.data = mean, 1 / deviation
-    torch.save(stem.state_dict(), path)
-    return stem
+WIDTH, LAYERS, JOINT = 256, 2, 64
 
 
 def tower_shape(stem: StemShape) -> VisionShape:
-    """Return the shape of the embedded tower: 240 pixels a side, 15 x 15 patches."""
-    return VisionShape(WIDTH, LAYERS, WIDTH // 64, stem.stride, GRID, JOINT, "gelu", stem)
+    """Return the shape of the embedded tower: 350 pixels a side, 25 x 25 patches."""
+    patch = stem.backbone.patch
+    return VisionShape(WIDTH, LAYERS, WIDTH // 64, patch, PICTURE // patch, JOINT, "gelu", stem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +41,7 @@ class Seen:
 
     @property
     def score(self) -> Tensor:
-        """Return the image score (B,), 0..1, as the detector computes it."""
+        """Return the mean score of the four families (B,), 0..1."""
         return self.image.softmax(dim=-1)[..., 1].mean(dim=0)
 
     @property
@@ -91,11 +54,11 @@ class Seen:
 class EmbeddedNet(nn.Module):
     """S2SWCLIP's tower and head; class vectors are parameters, since there is no text tower."""
 
-    def __init__(self, stem: Stem) -> None:
+    def __init__(self, stem: StemShape) -> None:
         super().__init__()
-        self.tower = VisionTower(tower_shape(stem.shape))
+        self.tower = VisionTower(tower_shape(stem))
         del self.tower.stem  # frozen: its features come from outside
-        self.groups = stem.shape.groups
+        self.stem_shape = stem
         self.wavelet = WaveletBranch()
         self.vectors = nn.Parameter(torch.empty(len(FAMILIES), 2, JOINT))
 
@@ -112,17 +75,10 @@ class EmbeddedNet(nn.Module):
                     parameter.normal_(0, _deviation(name), generator=generator)
 
     def start_from(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Take over trained tensors (``visual.*``, class_vectors); columns that conv1 had not are zero.
-
-        Raises BundleError, naming source and tensor, where they do not fit.
-        """
+        """Take over an exported file's tensors, all but the calibration; BundleError names what is wrong."""
         named = {"visual": "tower", "class_vectors": "vectors"}
-        parts = {name: name.partition(".") for name in tensors}
-        renamed = {named.get(a, a) + dot + b: tensors[name] for name, (a, dot, b) in parts.items()}
-        own = {n: t.float() for n, t in renamed.items() if not n.startswith("tower.stem.")}
-        if (kernel := own.get("tower.conv1.weight")) is not None:
-            lack = max(0, self.tower.conv1.weight.shape[1] - kernel.shape[1])
-            own["tower.conv1.weight"] = functional.pad(kernel, (0, 0, 0, 0, 0, lack))
+        parts = {name: name.partition(".") for name in tensors if not name.startswith("calibration.")}
+        own = {named.get(a, a) + dot + b: tensors[name].float() for name, (a, dot, b) in parts.items()}
         load_exactly(self, own, source)
         self.requires_grad_(True).train()
 
@@ -137,7 +93,7 @@ class EmbeddedNet(nn.Module):
         detector's own two branches (fused vectors after hierarchical fusion, and over wavelets).
         shown: (B, 1, described), multiplies what reaches the tower; None for all of it.
         """
-        described = describe(features.float(), self.groups)
+        described = describe(features, self.stem_shape)
         described = described if shown is None else described * shown
         with torch.autocast("cpu", torch.bfloat16, enabled=QUICK is torch.bfloat16):
             tokens = self.tower.embed_patches(described)

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2sw.model.embedded_training.net import GRID, Seen
+from s2sw.model.embedded_training.net import Seen
+from s2sw.model.embedded_training.pictures import GRID
+from s2sw.model.heads.stem_memory import highest
 from s2sw.model.training.losses import dice, focal
 
 PIXEL_WEIGHT, RANK_WEIGHT, TWIN_WEIGHT = 0.5, 0.6, 0.3
@@ -13,23 +15,26 @@ PRIOR = 3.0
 """Logit by which cells without a defect outnumber the others; so the maps keep natural odds."""
 
 
-def loss(seen: Seen, masks: Tensor) -> tuple[Tensor, dict[str, float]]:
+def loss(seen: Seen, masks: Tensor, peak_weight: float = 0.0) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of a batch (normal, defective, normal, ...), and its parts for the log.
 
-    masks: (B, M, M) float32, the share of defect in a cell.
+    masks: (B, M, M) float32, the share of defect in a cell. peak_weight: of the map's highest patches.
     """
     labels = torch.arange(len(masks)) % 2
     image = torch.stack([functional.cross_entropy(one, labels) for one in seen.image]).mean()
     pixel = torch.stack([pixel_loss(logits, masks) for logits in seen.token.values()]).mean()
     rank = torch.stack([rank_loss(logits, masks) for logits in seen.token.values()]).mean()
     twin = twin_loss(seen.image)
+    peak = peak_loss(seen.token["fused"], labels)
     parts = {
         "image": float(image.detach()),
         "pixel": float(pixel.detach()),
         "rank": float(rank.detach()),
         "twin": float(twin.detach()),
+        "peak": float(peak.detach()),
     }
-    return image + PIXEL_WEIGHT * pixel + RANK_WEIGHT * rank + TWIN_WEIGHT * twin, parts
+    total = image + PIXEL_WEIGHT * pixel + RANK_WEIGHT * rank + TWIN_WEIGHT * twin + peak_weight * peak
+    return total, parts
 
 
 def pixel_loss(logits: Tensor, masks: Tensor) -> Tensor:
@@ -51,6 +56,14 @@ def rank_loss(logits: Tensor, masks: Tensor) -> Tensor:
     even = logits + PRIOR
     missed = (hit * functional.softplus(-even)).sum() / (hit.sum() + 1e-6)
     return missed + (rest * functional.softplus(even)).sum() / rest.sum()
+
+
+def peak_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy of a map's highest patches, as they speak for the picture, with its label.
+
+    logits: (B, N - 1). What stands out most on a normal picture is pressed down, wherever it lies.
+    """
+    return functional.binary_cross_entropy_with_logits(highest(logits) + PRIOR, labels.float())
 
 
 def twin_loss(image: Tensor) -> Tensor:

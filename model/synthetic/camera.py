@@ -10,18 +10,25 @@ from PIL import Image
 
 from s2sw.model.synthetic.fields import SIDE, Field, Rng, between, blurred, chance, cloud, coordinates, scale
 
+PICTURE = 350
+"""Side of a picture that a camera hands over, pixels: the embedded detector's input."""
+
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 Picture = NDArray[np.uint8]
-"""(SIDE, SIDE, 3)."""
+"""(PICTURE, PICTURE, 3)."""
+
+WHOLE = (slice(0, SIDE), slice(0, SIDE))
+"""The window of a camera that sees all of a scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
     """One way of taking pictures; two takes of a scene with the same camera differ in noise alone.
 
-    light: (SIDE, SIDE), multiplies. resolution: pixels a side before the picture is enlarged to SIDE.
-    quality: of JPEG, 0 for none. turn: quarter turns; mirror: flips left and right.
+    light: (SIDE, SIDE), multiplies. resolution: pixels a side before the picture is enlarged to PICTURE.
+    quality: of JPEG, 0 for none. turn: quarter turns; mirror: flips left and right. window: the rows and
+    columns of the scene that fill the picture, squashed where they are no square.
     """
 
     light: Field
@@ -36,6 +43,24 @@ class Camera:
     quality: int
     turn: int
     mirror: bool
+    window: tuple[slice, slice]
+
+    @property
+    def sees(self) -> NDArray[np.bool_]:
+        """Which pixels of the scene (SIDE, SIDE) lie in the window."""
+        seen = np.zeros((SIDE, SIDE), bool)
+        seen[self.window] = True
+        return seen
+
+    def whole(self) -> "Camera":
+        """Return the same camera with the whole scene in its picture."""
+        return replace(self, window=WHOLE)
+
+    def looking(self, rng: Rng, length: int) -> "Camera":
+        """Return the same camera with another square part of the scene in view, turned where it is small."""
+        window = (_part(rng, length), _part(rng, length))
+        turn = int(rng.integers(0, 4)) if length < 0.9 * SIDE else self.turn
+        return replace(self, window=window, turn=turn)
 
     def take(self, rng: Rng, image: Field) -> Picture:
         """Take a picture of a scene (SIDE, SIDE, 3)."""
@@ -45,28 +70,42 @@ class Camera:
             seen = np.repeat(seen @ np.array([0.299, 0.587, 0.114], np.float32)[:, None], 3, axis=2)
         if self.blur > 0.3:
             seen = blurred(seen, self.blur)
-        grain = rng.standard_normal((SIDE, SIDE, 1 if self.grey else 3), dtype=np.float32)
-        seen = seen + np.float32(self.noise) * grain
         if self.coarse:
             seen = seen + np.float32(self.coarse) * cloud(rng, 0.6)[..., None]
+        seen = enlarged(seen[self.window])
+        grain = rng.standard_normal((PICTURE, PICTURE, 1 if self.grey else 3), dtype=np.float32)
+        seen = seen + np.float32(self.noise) * grain
         out = Image.fromarray((np.clip(seen, 0, 1) * 255 + 0.5).astype(np.uint8))
         return self.turned(self._stored(out))
 
     def _stored(self, out: Image.Image) -> Picture:
-        if self.resolution < SIDE:
+        if self.resolution < PICTURE:
             out = out.resize((self.resolution, self.resolution), Image.Resampling.BOX)
         if self.quality:
             file = io.BytesIO()
             out.save(file, "JPEG", quality=self.quality)
             out = Image.open(file)
-        if self.resolution < SIDE:
-            out = out.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        if self.resolution < PICTURE:
+            out = out.resize((PICTURE, PICTURE), Image.Resampling.BICUBIC)
         return np.asarray(out)
 
     def turned(self, picture: NDArray[Pixel]) -> NDArray[Pixel]:
-        """Turn and mirror as the camera does, for masks as well."""
+        """Turn and mirror as the camera does."""
         turned = np.rot90(picture, self.turn)
         return np.ascontiguousarray(turned[:, ::-1] if self.mirror else turned)
+
+    def framed(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return a scene's mask (SIDE, SIDE) as it lies in the picture, in the same size."""
+        part = Image.fromarray(mask[self.window]).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        return self.turned(np.asarray(part, bool))
+
+
+def enlarged(seen: Field) -> Field:
+    """Enlarge part of a scene (rows, columns, 3) to (PICTURE, PICTURE, 3); noise comes after it."""
+    channels = [Image.fromarray(seen[..., i].astype(np.float32), "F") for i in range(3)]
+    return np.stack(
+        [np.asarray(c.resize((PICTURE, PICTURE), Image.Resampling.BICUBIC)) for c in channels], axis=-1
+    )
 
 
 def draw_camera(rng: Rng, *, steady: bool = False) -> Camera:
@@ -77,7 +116,7 @@ def draw_camera(rng: Rng, *, steady: bool = False) -> Camera:
         return camera
     light = 1 + 0.2 * (camera.light - 1)
     gain = np.full(3, between(rng, 0.9, 1.1), np.float32)
-    return replace(camera, light=light, gamma=1.0, gain=gain, lift=0.0, grey=True)
+    return replace(camera, light=light, gamma=1.0, gain=gain, lift=0.0, grey=True, window=WHOLE)
 
 
 def _any_camera(rng: Rng, poor: float) -> Camera:
@@ -90,13 +129,24 @@ def _any_camera(rng: Rng, poor: float) -> Camera:
         lift=between(rng, -0.05, 0.15) if chance(rng, 0.4) else 0.0,
         grey=chance(rng, 0.5),
         blur=between(rng, 0, 1.6) * poor if chance(rng, 0.6) else 0.0,
-        resolution=int(scale(rng, 90, 240)) if chance(rng, 0.25) else SIDE,
+        resolution=int(scale(rng, 90, PICTURE)) if chance(rng, 0.35) else PICTURE,
         noise=scale(rng, 0.001, 0.006 + 0.04 * poor**2),
         coarse=between(rng, 0, 0.02) * poor if chance(rng, 0.2) else 0.0,
         quality=int(between(rng, 40, 95)) if chance(rng, 0.4) else 0,
         turn=int(rng.integers(0, 4)) if chance(rng, 0.5) else 0,
         mirror=chance(rng, 0.5),
+        window=(_span(rng), _span(rng)) if chance(rng, 0.4) else WHOLE,
     )
+
+
+def _span(rng: Rng) -> slice:
+    """Return a part of a side of the scene, from half of it to all."""
+    return _part(rng, int(between(rng, SIDE // 2, SIDE)))
+
+
+def _part(rng: Rng, length: int) -> slice:
+    first = int(rng.integers(0, SIDE - length + 1))
+    return slice(first, first + length)
 
 
 def _light(rng: Rng) -> Field:

@@ -9,7 +9,7 @@ from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 
 SIDE = 240
-"""Side of a generated picture, pixels: the embedded detector's input."""
+"""Side of a scene, pixels; the camera enlarges it."""
 
 Field = NDArray[np.floating[Any]]
 Rng = np.random.Generator

@@ -1,7 +1,7 @@
 """Scenes from a seed: a surface, what belongs to it, a camera, and the same with defects."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,13 @@ from s2sw.model.synthetic.blemishes import blemish
 from s2sw.model.synthetic.camera import Camera, Picture, draw_camera
 from s2sw.model.synthetic.colours import Surface
 from s2sw.model.synthetic.distractors import distract
-from s2sw.model.synthetic.fields import Field, Rng, blurred, chance, scale
+from s2sw.model.synthetic.fields import SIDE, Field, Rng, between, blurred, chance, scale
 from s2sw.model.synthetic.kinds import (
     DEFECTS,
     HELD_OUT_DEFECTS,
     HELD_OUT_SURFACES,
     OWN_ONLY,
+    READ,
     SURFACES,
     WEIGHTS,
 )
@@ -30,7 +31,7 @@ SEEN = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture (SIDE, SIDE, 3) uint8, its mask (SIDE, SIDE) bool, and which kinds it is made of."""
+    """A picture (PICTURE, PICTURE, 3) uint8, its mask (SIDE, SIDE) bool, and which kinds it is made of."""
 
     picture: Picture
     mask: NDArray[np.bool_]
@@ -55,10 +56,11 @@ class Mixture:
         return _weighted(rng, self.defects)
 
 
-def training_mixture(difficulty: float) -> Mixture:
-    """Return all kinds but those held out."""
+def training_mixture(difficulty: float, *, photographs: bool = False) -> Mixture:
+    """Return all kinds but those held out; photographs: with parts of real ones as surfaces."""
+    left_out = HELD_OUT_SURFACES if photographs else (*HELD_OUT_SURFACES, *READ)
     return Mixture(
-        [name for name in SURFACES if name not in HELD_OUT_SURFACES],
+        [name for name in SURFACES if name not in left_out],
         [name for name in DEFECTS if name not in (*HELD_OUT_DEFECTS, *OWN_ONLY)],
         difficulty,
     )
@@ -78,10 +80,43 @@ def draw_pair(rng: Rng, mixture: Mixture) -> tuple[Scene, Scene]:
     surface = SURFACES[name](rng)
     distract(rng, surface)
     blemish(rng, surface)
+    return _pair(rng, surface, draw_camera(rng, steady=surface.steady), mixture, name)
+
+
+def draw_kin(rng: Rng, mixture: Mixture, count: int) -> tuple[list[Scene], tuple[Scene, Scene]]:
+    """Draw ``count`` normal pictures of one kind, and a pair of a further one without and with defects.
+
+    One surface under one camera: either other parts of it, turned at times, as of a material, or about the
+    same view, as of parts in one mount. Blemishes differ from picture to picture.
+    """
+    name = mixture.surface_name(rng)
+    surface = SURFACES[name](rng)
+    distract(rng, surface)
     camera = draw_camera(rng, steady=surface.steady)
-    normal = Scene(camera.take(rng, surface.image), np.zeros(surface.where.shape, bool), name, "")
+    length = int(SIDE * (between(rng, 0.5, 0.8) if chance(rng, 0.5) else between(rng, 0.93, 0.99)))
+    views = [camera.looking(rng, length) for _ in range(count + 1)]
+    normals = [_normal(rng, _blemished(rng, surface), view, name) for view in views[:-1]]
+    return normals, _pair(rng, _blemished(rng, surface), views[-1], mixture, name)
+
+
+def _blemished(rng: Rng, surface: Surface) -> Surface:
+    own = replace(surface)
+    blemish(rng, own)
+    return own
+
+
+def _normal(rng: Rng, surface: Surface, camera: Camera, name: str) -> Scene:
+    return Scene(camera.take(rng, surface.image), np.zeros(surface.where.shape, bool), name, "")
+
+
+def _pair(rng: Rng, surface: Surface, camera: Camera, mixture: Mixture, name: str) -> tuple[Scene, Scene]:
+    if (surface.where & camera.sees).any():
+        surface.where = surface.where & camera.sees
+    else:  # the window shows nothing that can have a defect
+        camera = camera.whole()
+    normal = _normal(rng, surface, camera, name)
     image, mask, defect = spoil(rng, surface, camera, mixture)
-    return normal, Scene(camera.take(rng, image), camera.turned(mask).astype(bool), name, defect)
+    return normal, Scene(camera.take(rng, image), camera.framed(mask), name, defect)
 
 
 def spoil(

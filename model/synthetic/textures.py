@@ -138,3 +138,27 @@ def bubbles(rng: Rng) -> Surface:
     shades = np.stack([near(rng, base, 0.06) for _ in range(16)])[number % 16]
     image = gap + dome[..., None] * (shades - gap)
     return surface(rng, image + scale(rng, 0.005, 0.03) * cloud(rng, 0.5)[..., None])
+
+
+def blank(rng: Rng) -> Surface:
+    """Nothing at all: black, white or any one colour, as of an empty frame; or a plain gradient."""
+    level = float(rng.choice([0.0, 1.0, rng.random()]))
+    image = np.full((SIDE, SIDE, 3), level, np.float32) if chance(rng, 0.6) else colour(rng) + 0 * _slope(rng)
+    if chance(rng, 0.5):
+        image = image + between(rng, -1, 1) * _slope(rng)
+    return surface(rng, image.astype(np.float32))
+
+
+def _slope(rng: Rng) -> Field:
+    along, _ = rotated(_angle(rng))
+    return (along / np.float32(SIDE) + np.float32(0.5))[..., None] * np.ones(3, np.float32)
+
+
+def static(rng: Rng) -> Surface:
+    """Noise without any structure, of each pixel or coarser, grey or coloured."""
+    channels = 3 if chance(rng, 0.4) else 1
+    grain = [blurred(cloud(rng, between(rng, 0, 0.5)), between(rng, 0.0, 1.5)) for _ in range(channels)]
+    field = np.stack([standard(one) for one in grain], axis=-1)
+    return surface(
+        rng, (between(rng, 0.2, 0.8) + scale(rng, 0.03, 0.35) * field * np.ones(3)).astype(np.float32)
+    )

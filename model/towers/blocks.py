@@ -81,11 +81,11 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """x + A(LN1 x), then x + M(LN2 x). Parameter names are those of CLIP's state dict."""
 
-    def __init__(self, width: int, heads: int, activation: Activation) -> None:
+    def __init__(self, width: int, heads: int, activation: Activation, epsilon: float) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(width)
+        self.ln_1 = nn.LayerNorm(width, epsilon)
         self.attn = Attention(width, heads)
-        self.ln_2 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width, epsilon)
         self.mlp = Mlp(width, activation)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -99,11 +99,13 @@ class Block(nn.Module):
 
 
 class Blocks(nn.Module):
-    """The stack, under the name that CLIP's state dict gives it."""
+    """The stack, under the name that CLIP's state dict gives it; epsilon: of its layer norms."""
 
-    def __init__(self, width: int, heads: int, layers: int, activation: Activation) -> None:
+    def __init__(
+        self, width: int, heads: int, layers: int, activation: Activation, epsilon: float = 1e-5
+    ) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(Block(width, heads, activation) for _ in range(layers))
+        self.resblocks = nn.ModuleList(Block(width, heads, activation, epsilon) for _ in range(layers))
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self.resblocks)

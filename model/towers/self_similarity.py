@@ -4,46 +4,56 @@ Source: nearest-neighbour distances between patch features, as SPADE and PatchCo
 pictures; here to the picture itself, so that no other picture is needed.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-NEAREST = (1, 4, 16)
-"""A patch's distance is the mean to this many patches: what comes once, a few times, or as a small group."""
+NEAREST = (1, 8)
+"""A patch's distance is the mean to this many patches: what comes once, or as a small group."""
 REACH = 1
 """Patches around a patch that are no evidence: what spreads over two of them would excuse itself."""
-SCALE = 4.0
-"""Brings distances, mostly below a half, to the range of the other features."""
-SPREAD = 0.02
-"""Added to a picture's deviation of distances: a picture of one texture stays flat."""
-TINY = 1e-12
 
 
-def unlike_numbers(groups: int) -> int:
-    """Return how many numbers ``unlike`` gives a patch for so many groups of features."""
-    return 2 * len(NEAREST) * (groups + 1)
+def unlike_numbers(taps: int) -> int:
+    """Return how many numbers ``unlike`` gives a patch for so many taps."""
+    return 2 * len(NEAREST) * taps
 
 
-def unlike(features: Tensor, groups: tuple[int, ...]) -> Tensor:
+def unlike(taps: Sequence[Tensor]) -> Tensor:
     """Return distances (B, N, unlike_numbers) of patches to the nearest ones elsewhere in their picture.
 
-    features: (B, N, K), N a square of at least 5 x 5 patches. groups: sizes of groups of features, sum K;
-    each is compared by itself, and all together. A distance is one minus the cosine, 0..2, float32; first
-    scaled, then less the picture's mean over its deviation.
+    taps: (B, N, C) each, N a square of at least 5 x 5 patches. Each is compared by single patches, and
+    averaged over 3 x 3 of them. A distance is one minus the cosine, 0..2, float32.
     """
-    split = torch.split(features.float(), list(groups), dim=-1)
-    products = [part @ part.transpose(1, 2) for part in split]
-    products.append(torch.stack(products).sum(dim=0))
-    close = _close(features.shape[1], features.device)
-    near = torch.cat([_distances(of_one, close) for of_one in products], dim=-1)
-    deviation, mean = torch.std_mean(near, dim=1, keepdim=True, correction=0)
-    return torch.cat([SCALE * near, (near - mean) / (deviation + SPREAD)], dim=-1)
+    found = []
+    for tap in taps:
+        single = functional.normalize(tap.float(), dim=-1)
+        found += [nearest_elsewhere(single), nearest_elsewhere(around(single))]
+    return torch.cat(found, dim=-1)
 
 
-def _distances(products: Tensor, close: Tensor) -> Tensor:
-    """Return mean distances (B, N, len(NEAREST)) to the nearest patches; products: of all pairs (B, N, N)."""
-    length = products.diagonal(dim1=1, dim2=2).sqrt().clamp_min(TINY)
-    alike = products / (length[:, :, None] * length[:, None])
-    nearest = alike.masked_fill(close, -1.0).topk(NEAREST[-1], dim=-1).values
+def around(patches: Tensor) -> Tensor:
+    """Return patches (B, N, C) averaged over 3 x 3 (fewer at the rim), L2-normalised; N a square."""
+    side = round(patches.shape[1] ** 0.5)
+    rows = _three(patches.reshape(len(patches), side, side, -1), 1)
+    return functional.normalize(_three(rows, 2).flatten(1, 2), dim=-1)
+
+
+def _three(square: Tensor, axis: int) -> Tensor:
+    """Return the sum of each entry and its two neighbours along an axis."""
+    total, length = square.clone(), square.shape[axis] - 1
+    total.narrow(axis, 1, length).add_(square.narrow(axis, 0, length))
+    total.narrow(axis, 0, length).add_(square.narrow(axis, 1, length))
+    return total
+
+
+def nearest_elsewhere(patches: Tensor) -> Tensor:
+    """Return mean distances (B, N, len(NEAREST)) of normalised patches (B, N, C) to the nearest ones."""
+    close = _close(patches.shape[1], patches.device)
+    alike = (patches @ patches.transpose(1, 2)).masked_fill_(close, -1.0)
+    nearest = alike.topk(NEAREST[-1], dim=-1).values
     return torch.stack([1 - nearest[..., :count].mean(dim=-1) for count in NEAREST], dim=-1)
 
 

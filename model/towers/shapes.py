@@ -72,7 +72,7 @@ def vision_shape(
     width, channels, patch, _ = _shape(tensors, "visual.conv1.weight", source)
     stem = stem_shape(tensors, "visual.stem.", source)
     if stem is not None:  # conv1 then takes the stem's patches, one by one
-        channels, patch = 3, stem.stride
+        channels, patch = 3, stem.backbone.patch
     positions, _ = _shape(tensors, "visual.positional_embedding", source)
     grid = math.isqrt(positions - 1)
     if grid * grid != positions - 1 or channels != 3:

@@ -5,17 +5,15 @@ Source: the S2SWCLIP paper, section on the visual encoder, and the DPAM attentio
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.towers.blocks import NO_HOOKS, Block, Blocks, Hooks
+from s2sw.model.towers.patches import Resize, cut, resize_positions
 from s2sw.model.towers.shapes import VisionShape
 from s2sw.model.towers.stem import Stem
-
-Resize = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +25,6 @@ class TowerOutput:
 
     final: Tensor
     taps: list[Tensor]
-
-
-def resize_positions(positions: Tensor, grid: int, how: Resize) -> Tensor:
-    """Resize positions (1 + own * own, width) to (1 + grid * grid, width); the class position stays.
-
-    ``bilinear`` is without antialiasing (S2SWCLIP, AnomalyCLIP), ``bicubic`` with it (open_clip,
-    APRIL-GAN); both with align_corners=False.
-    """
-    own = round((positions.shape[0] - 1) ** 0.5)
-    if own == grid:
-        return positions
-    square = positions[1:].reshape(1, own, own, -1).permute(0, 3, 1, 2)
-    square = functional.interpolate(
-        square, size=(grid, grid), mode=how, align_corners=False, antialias=how == "bicubic"
-    )
-    return torch.cat([positions[:1], square.flatten(2).squeeze(0).T])
 
 
 class VisionTower(nn.Module):
@@ -72,30 +54,29 @@ class VisionTower(nn.Module):
         self.positional_embedding = nn.Parameter(
             resize_positions(self.positional_embedding.detach(), grid, how), requires_grad=False
         )
+        if self.shape.stem is not None:
+            self.stem.backbone.fit_grid(grid)
 
     def lower(self, dtype: torch.dtype) -> None:
         """Compute everything before ln_post in dtype; ln_post and the projection stay in float32."""
-        self.to(dtype)
-        self.ln_post.float()
-        self.proj.data = self.proj.data.float()
+        for own in (self.class_embedding, self.positional_embedding):
+            own.data = own.data.to(dtype)
+        for part in (self.conv1, self.ln_pre, self.transformer):
+            part.to(dtype)
+        if self.shape.stem is not None:
+            self.stem.lower(dtype)
 
     def embed(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, S, S) to tokens (B, N, width), positions added, before ln_pre."""
-        images = images.to(self.conv1.weight.dtype)
-        return self.embed_patches(self.cut(images) if self.shape.stem is None else self.stem(images))
-
-    def cut(self, images: Tensor) -> Tensor:
-        """Cut images (B, 3, S, S) into patches (B, g * g, 3 * patch * patch); a rest is left out."""
-        patch = self.shape.patch
-        grid = images.shape[-1] // patch
-        cut = images[..., : grid * patch, : grid * patch]
-        cut = cut.reshape(*cut.shape[:2], grid, patch, grid, patch)
-        return cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        return self.embed_patches(
+            cut(images, self.shape.patch) if self.shape.stem is None else self.stem(images)
+        )
 
     def embed_patches(self, patches: Tensor) -> Tensor:
         """Map patches (B, g * g, patch_channels) to tokens (B, N, width), class token first."""
         # a product, not a convolution: cuDNN would round float32 to TF32
-        tokens = functional.linear(patches, self.conv1.weight.flatten(1))
+        kernels = self.conv1.weight.flatten(1)
+        tokens = functional.linear(patches.to(kernels.dtype), kernels)
         first = self.class_embedding.expand(tokens.shape[0], 1, -1)
         return torch.cat([first.to(tokens.dtype), tokens], dim=1) + self.positional_embedding
 

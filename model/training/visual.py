@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.towers.patches import Resize
 from s2sw.model.towers.preprocess import normalize
-from s2sw.model.towers.visual import Resize
 from s2sw.model.weights.clip import ClipWeights
 
 

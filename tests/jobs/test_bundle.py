@@ -17,6 +17,7 @@ from s2sw.model import load_detector
 from tests.support import layouts, small_clip
 from tests.support.archives import encoded, texture
 from tests.support.bundles import bundle as small_bundle
+from tests.support.tiny_dinov2 import save_original, tiny_dinov2
 
 runner = CliRunner()
 
@@ -130,6 +131,22 @@ def test_errors_of_compare(weights, arguments, message):
     done = runner.invoke(app, ["compare", *(data if a == "DATA" else a for a in arguments)])
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
     assert message in done.output
+
+
+def test_dinov2_weights_and_normal_pictures_of_one_kind(weights, normals):
+    save_original(tiny_dinov2(), weights / "stem.safetensors")
+    command = ["build", str(weights / "out"), "--detector", "dino", "--image-size", "84"]
+    done = runner.invoke(
+        app, [*command, "--stem", str(weights / "stem.safetensors"), "--references", str(normals)]
+    )
+    assert done.exit_code == 0, done.output
+    assert "few_shot" in done.output
+    assert "stem.safetensors" in done.output
+    assert load_file(weights / "out" / "weights.safetensors")["memory.2"].shape == (4 * 36, 128)
+    (weights / "out").rename(weights / "dino")
+    done = runner.invoke(app, command)
+    assert done.exit_code == 2
+    assert "stem: dino needs weights of DINOv2" in done.output
 
 
 def test_ensemble_of_two(weights):

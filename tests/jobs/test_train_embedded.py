@@ -25,7 +25,7 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
 def test_too_few_pictures(tmp_path: Path) -> None:
     code, said = run(tmp_path / "run", "--pictures", 100)
     assert code == 2
-    assert "2048" in said.replace("\n", "")
+    assert "512" in said.replace("\n", "")
     assert not (tmp_path / "run").exists()
 
 
@@ -33,7 +33,7 @@ def test_a_start_that_is_none_is_named(tmp_path: Path) -> None:
     text, other = tmp_path / "notes.safetensors", tmp_path / "other.safetensors"
     text.write_text("no tensors")
     save_file({"logits": torch.zeros(1)}, other)
-    for start, message in ((text, "not a readable file of tensors"), (other, "is missing; the file is cut")):
+    for start, message in ((text, "not a readable file of tensors"), (other, "belongs to no plain CLIP ViT")):
         code, said = run(tmp_path / "run", "--start", start)
         assert code == 2
         assert f"{start}: " in said

@@ -1,4 +1,4 @@
-"""A small bundle of every detector, on one small CLIP."""
+"""A bundle of every detector, nearly all on one small CLIP."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
 from s2sw.model.weights.hints import Hints
 from tests.support import checkpoints, small_clip
+from tests.support.tiny_dinov2 import tiny_dinov2
 
 SIDE = small_clip.PATCH * 7
 CLASSES = ("bolt", "nut")
@@ -68,7 +69,10 @@ def build_family(folder: Path) -> dict[str, Path]:
             "image_size": 40,
         },
     }
-    return {
+    built = {
         name: build_bundle(folder / name, of, detector=name, **({"image_size": SIDE} | given))
         for name, given in options.items()
     }
+    built["dino"] = build_bundle(folder / "dino", detector="dino", stem=tiny_dinov2(), image_size=70)
+    built["embedded"] = build_bundle(folder / "embedded", detector="embedded")
+    return built

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from s2sw.model import build_ensemble, load_detector
-from s2sw.model.detectors.embedded import embedded_bundle
 from s2sw.model.detectors.registry import SYSTEMS
 from tests.support.family import CLASSES, SIDE, build_family
 
-KINDS = (*SYSTEMS, "ensemble", "embedded")
+KINDS = (*SYSTEMS, "ensemble")
 DEVICES = (
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
@@ -25,10 +24,7 @@ def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devices")
     family = build_family(folder)
     members = {family["s2swclip"]: 1, family["april_gan"]: 2, family["winclip"]: 1, family["adaptclip"]: 1}
-    return family | {
-        "ensemble": build_ensemble(folder / "ensemble", members),
-        "embedded": embedded_bundle(folder / "cache"),
-    }
+    return family | {"ensemble": build_ensemble(folder / "ensemble", members)}
 
 
 def pictures(seed):

@@ -30,11 +30,13 @@ def test_patch_features(detector):
     found = detector.patch_features(x)
     assert found
     assert len(dict(found)) == len(found)
-    _, raw = detector.encode_image(x)
-    for (name, patches), tap in zip(found, raw, strict=True):
+    for name, patches in found:
         assert name.startswith("block_")
         assert (patches.shape[:2], patches.dtype) == ((3, grid**2), torch.float32)
-        torch.testing.assert_close(patches, tap[:, 1:].float(), rtol=1e-4, atol=1e-4)
+    if detector.name != "embedded":  # whose patches are those of the stem below its tower
+        _, raw = detector.encode_image(x)
+        for (_, patches), tap in zip(found, raw, strict=True):
+            torch.testing.assert_close(patches, tap[:, 1:].float(), rtol=1e-4, atol=1e-4)
     for (_, alone), (_, together) in zip(detector.patch_features(x[1:2]), found, strict=True):
         assert torch.equal(alone, together[1:2])
     assert [patches.shape[0] for _, patches in detector.patch_features(x[:0])] == [0] * len(found)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from s2sw.model import build_ensemble, load_detector
-from s2sw.model.detectors.embedded import embedded_bundle
+from s2sw.model.detectors.finding import embedded_bundle
 from tests.support.fake_gpu import DEVICE, fake_gpu, onto_gpu
 from tests.support.family import build_family
 

@@ -1,96 +1,99 @@
-"""The stem: EfficientNet-lite0 as published, read off weights, and in a tower."""
+"""The stem: read off weights, components and distances of known tokens, and in a tower."""
 
 import json
 
-import numpy as np
 import pytest
-import timm
 import torch
+from torch.nn import functional
 
 from s2sw.model.detectors.bundling import build_bundle
-from s2sw.model.embedded_training.net import fresh_stem
 from s2sw.model.errors import BundleError
+from s2sw.model.towers.dinov2 import Dinov2Shape
+from s2sw.model.towers.self_similarity import unlike
 from s2sw.model.towers.shapes import VisionShape, vision_shape
-from s2sw.model.towers.stem import Stem, StemBlock, StemShape, describe, relative, stem_shape
+from s2sw.model.towers.stem import DISTANCE_SCALE, Stem, StemShape, describe, relative, stem_shape
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.efficientnet import published_file
 from s2sw.model.weights.hints import Hints
 from tests.support import small_clip
 
-SMALL = StemShape(4, ((StemBlock(0, 3, 4),), (StemBlock(8, 5, 6), StemBlock(12, 3, 6))))
+SMALL = StemShape(Dinov2Shape(64, 3, 1, 4, 6, 1), (1, 2, 3), 5)
+
+
+def drawn(module, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0, 0.2, generator=generator)
+    return module.eval().requires_grad_(False)
 
 
 @pytest.fixture
 def small():
-    torch.manual_seed(0)
-    return Stem(SMALL).eval().requires_grad_(False)
-
-
-def test_agrees_with_the_published_network():
-    """timm has its own EfficientNet-lite0; the published file's tensors come in the same order."""
-    reference = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    ours = [n for n in reference.state_dict() if "num_batches" not in n]
-    published = torch.load(published_file(), weights_only=True)
-    theirs = [n for n in published if "num_batches" not in n]
-    reference.load_state_dict({a: published[b] for a, b in zip(ours, theirs, strict=True)}, strict=False)
-    x = torch.randn(2, 3, 240, 240, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        expected = reference.forward_intermediates(x, intermediates_only=True)[:4]
-        for found, wanted in zip(fresh_stem()._maps(x), expected, strict=True):
-            torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-4)
+    return drawn(Stem(SMALL))
 
 
 def test_shape_is_read_off_the_weights(small):
     tensors = {f"visual.stem.{name}": tensor for name, tensor in small.state_dict().items()}
     assert stem_shape(tensors, "visual.stem.", "here") == SMALL
-    assert (SMALL.stride, SMALL.groups, SMALL.features) == (4, (3 * 4, 6), 3 * 4 + 6)
+    assert (SMALL.components, SMALL.features, SMALL.described) == (15, 15 + 8, 46)
     assert stem_shape({"visual.proj": torch.zeros(1)}, "visual.stem.", "here") is None
-    del tensors["visual.stem.levels.1.1.depthwise.weight"]
-    with pytest.raises(BundleError, match=r"here: tensor 'visual\.stem\.levels\.1\.1\.depthwise\.weight'"):
+    without = {n: t for n, t in tensors.items() if "directions" not in n}
+    with pytest.raises(BundleError, match=r"here: tensors visual\.stem\.directions\.\* are missing"):
+        stem_shape(without, "visual.stem.", "here")
+    del tensors["visual.stem.backbone.register_tokens"]
+    with pytest.raises(BundleError, match=r"here: tensor 'visual\.stem\.backbone\.register_tokens'"):
         stem_shape(tensors, "visual.stem.", "here")
 
 
-def test_finer_levels_are_pooled_to_patches(small):
-    """A patch's features depend on its own pixels and a margin, and are summed up by mean, max and min."""
-    x = torch.randn(1, 3, 64, 64)
-    features = small.features(x)
-    assert features.shape == (1, 16 * 16, SMALL.features)
-    fine, last = small._maps(x)
-    torch.testing.assert_close(features[0, :, -6:], last[0].flatten(1).T)
-    cell = fine[0, :, 4:6, 6:8].flatten(1)  # patch of row 2, column 3
-    wanted = torch.cat([cell.mean(dim=1), cell.amax(dim=1), cell.amin(dim=1)])
-    torch.testing.assert_close(features[0, 2 * 16 + 3, :12], wanted)
+def test_features_are_components_of_each_tap_and_distances_of_the_last_two(small):
+    x = torch.randn(2, 3, 24, 24)
+    found, taps = small.features(x), small.tapped(x)
+    assert found.shape == (2, 36, SMALL.features)
+    rows = functional.layer_norm(taps[1], (64,)) - small.means["2"]
+    torch.testing.assert_close(found[..., 5:10], rows @ small.directions["2"].T)
+    torch.testing.assert_close(found[..., 15:], unlike(taps[1:]))
+
+
+def test_a_description_holds_every_feature_twice():
+    features = torch.rand(2, 36, SMALL.features)
+    found = describe(features, SMALL)
+    plain, beside = found.split(SMALL.features, dim=-1)
+    torch.testing.assert_close(plain[..., :15], features[..., :15])
+    torch.testing.assert_close(plain[..., 15:], DISTANCE_SCALE * features[..., 15:])
+    torch.testing.assert_close(beside.mean(dim=1), torch.zeros(2, SMALL.features), atol=1e-5, rtol=0)
 
 
 def test_what_stands_out_is_large_and_flat_stays_flat():
     flat = torch.full((1, 9, 2), 3.0)
-    torch.testing.assert_close(relative(flat), torch.zeros(1, 9, 2))
+    torch.testing.assert_close(relative(flat, 0.1), torch.zeros(1, 9, 2))
     flat[0, 4, 1] = 4.0
-    found = relative(flat)[0, :, 1]
+    found = relative(flat, 0.1)[0, :, 1]
     assert int(found.argmax()) == 4
     assert float(found[4]) > 2
 
 
 def test_tower_with_a_stem(small):
-    shape = VisionShape(64, 2, 1, SMALL.stride, 16, 8, "gelu", SMALL)
-    tower = VisionTower(shape)
-    with torch.no_grad():
-        for parameter in tower.parameters():
-            parameter.normal_(0, 0.02)
-        tower.stem.load_state_dict(small.state_dict())
+    shape = VisionShape(64, 2, 1, 4, 6, 8, "gelu", SMALL)
+    tower = drawn(VisionTower(shape), 1)
+    tower.stem.load_state_dict(small.state_dict())
     tensors = {f"visual.{name}": tensor for name, tensor in tower.state_dict().items()}
     assert vision_shape(tensors, "here", "gelu", None) == shape
-    x = torch.randn(2, 3, 64, 64)
+    x = torch.randn(2, 3, 24, 24)
     tokens = tower.embed(x)
-    assert tokens.shape == (2, 16 * 16 + 1, 64)
-    by_convolution = torch.nn.functional.conv2d(
-        describe(small.features(x), SMALL.groups).transpose(1, 2).reshape(2, -1, 16, 16), tower.conv1.weight
-    )
-    wanted = by_convolution.flatten(2).transpose(1, 2) + tower.positional_embedding[1:]
-    torch.testing.assert_close(tokens[:, 1:], wanted, atol=1e-5, rtol=1e-5)
-    alone = tower.embed(x[:1])
-    np.testing.assert_allclose(tokens[:1].detach(), alone.detach(), atol=1e-5)
+    assert tokens.shape == (2, 36 + 1, 64)
+    wanted = describe(small.features(x), SMALL) @ tower.conv1.weight.flatten(1).T
+    torch.testing.assert_close(tokens[:, 1:], wanted + tower.positional_embedding[1:])
+
+
+def test_a_lowered_tower_keeps_components_and_distances_in_float32(small):
+    tower = drawn(VisionTower(VisionShape(64, 2, 1, 4, 6, 8, "gelu", SMALL)), 1)
+    tower.lower(torch.bfloat16)
+    kept = {name for name, p in tower.named_parameters() if p.dtype == torch.float32}
+    assert {n for n in kept if n.startswith("stem.")} == {
+        f"stem.{kind}.{tap}" for kind in ("means", "directions") for tap in SMALL.taps
+    }
+    assert tower.stem.features(torch.randn(1, 3, 24, 24)).dtype == torch.float32
 
 
 def test_plain_bundles_are_written_as_before(tmp_path):

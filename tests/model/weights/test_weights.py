@@ -10,8 +10,8 @@ import torch
 from open_clip.model import CLIP
 
 from s2sw.model.errors import BundleError
+from s2sw.model.towers.patches import resize_positions
 from s2sw.model.towers.tokenizer import tokens
-from s2sw.model.towers.visual import resize_positions
 from s2sw.model.weights.clip import clip_from_tensors, read_clip
 from s2sw.model.weights.hints import Hints
 from s2sw.model.weights.openclip import find_clip
