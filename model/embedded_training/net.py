@@ -21,7 +21,7 @@ from s2sw.model.towers.shapes import VisionShape
 from s2sw.model.towers.stem import Stem, StemShape, describe, stem_shape
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.efficientnet import lite0_stem, published_file
-from s2sw.model.weights.tensors import load_exactly
+from s2sw.model.weights.tensors import load_exactly, read_tensors
 
 WIDTH, LAYERS, GRID, JOINT = 256, 5, 15, 64
 
@@ -51,7 +51,7 @@ def scaled_stem(path: Path, seed: int) -> Stem:
     """Return the stem with features of mean 0 and deviation 1 over generated pictures; kept at path."""
     stem = fresh_stem()
     if path.is_file():
-        stem.load_state_dict(torch.load(path, weights_only=True))
+        stem.load_state_dict(read_tensors(path))
         return stem
     scenes = draw_scenes(np.random.default_rng([seed, 2]), training_mixture(0.5), SAMPLE)
     parts = [seen_by(stem, scenes[at : at + BLOCK]) for at in range(0, SAMPLE, BLOCK)]
