@@ -33,6 +33,9 @@ class ClusterSettings(Strict):
     """What the run may use. Unset values fit the machine or cluster found."""
 
     address: str | None = Field(None, description="address of a running Ray cluster; default: a local Ray")
+    allow_without_token: bool = Field(
+        False, description="private mode: work on a cluster that asks nobody for a token"
+    )
     workers: Count | None = Field(None, description="CPU cores of a local Ray; default: all")
     actors: Count | None = Field(None, description="detector actors; default: one a GPU, or one without GPUs")
     max_actors: Count | None = Field(None, description="grow the actor pool up to this many where free")

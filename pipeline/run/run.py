@@ -53,7 +53,7 @@ def screen(job: Job, quiet: bool = False) -> RunSummary:
     wipe_abandoned(job.config.cluster)
     with contextlib.ExitStack() as stack:
         if job.config.cluster.address:
-            stack.enter_context(ray_session(job.config.cluster))
+            stack.enter_context(ray_session(job.config.cluster, job.config.private))
         size = (job.bundle / WEIGHTS).stat().st_size
         resources = plan_resources(job.config.cluster, job.config.device, size, job.config.precision)
         return ScreeningRun(job, resources, quiet).execute()

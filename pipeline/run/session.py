@@ -1,12 +1,7 @@
 """A Ray to run on: one started here with nothing listening outside, or a cluster's."""
 
 import contextlib
-import json
 import logging
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,49 +9,54 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.pipeline.privacy.environment import local_ray_environment
+from s2sw.pipeline.run.cluster_address import cluster_address
 from s2sw.pipeline.run.ray_private import few_processes, loopback_only, signals_left_alone, stderr_shut
+from s2sw.pipeline.run.ray_token import check_cluster, check_own, new_token, token_read_anew
 from s2sw.pipeline.run.resources import machine_cores
+from s2sw.pipeline.run.session_folder import new_session_folder, remove_session_folder, wipe_folders
 from s2sw.schemas.config import ClusterSettings
 
 OBJECT_STORE_BYTES = 2 << 30
-FOLDER_PREFIX = "s2sw-"
-OWNER = "owner.json"
-REMADE_SECONDS = 10.0
-"""A folder that is so old and has no owner is not being made."""
 
 
 @contextlib.contextmanager
-def ray_session(settings: ClusterSettings) -> Iterator[None]:
+def ray_session(settings: ClusterSettings, private: bool = True) -> Iterator[None]:
     """Connect to the configured cluster, or start a Ray on this machine and end it afterwards.
 
     Its session folder (logs, sockets, temporary files, spilled blocks) is readable by the owner only and
-    removed at the end.
+    removed at the end; it asks everybody for a token that lies there. Raises UserError in private mode for a
+    cluster that asks for none.
     """
     if settings.address:
         with signals_left_alone():
-            ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address=cluster_address(settings.address), log_to_driver=False, logging_level=logging.ERROR
+            )
         try:
+            check_cluster(private, settings.allow_without_token)
             yield
         finally:
             _shut_down()
         return
     wipe_abandoned(settings)
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=settings.temp_dir))
-    (folder / OWNER).write_text(json.dumps(process_mark()))
+    folder = new_session_folder(settings.temp_dir)
     temporary = folder / "tmp"
     temporary.mkdir(mode=0o700)
+    stack = contextlib.ExitStack()
     try:
         with (
             stderr_shut(), loopback_only(), few_processes(), signals_left_alone(),
-            local_ray_environment(temporary),
+            local_ray_environment(temporary, new_token(folder)),
         ):  # fmt: skip
+            stack.enter_context(token_read_anew())
             ray.init(**_local_options(settings, folder))
+        check_own()
         yield
     finally:
         _shut_down()
-        _remove(folder)
+        stack.close()
+        remove_session_folder(folder)
         wipe_abandoned(settings)  # processes of a killed run may have written while its folder was removed
 
 
@@ -67,38 +67,7 @@ def _shut_down() -> None:
 
 def wipe_abandoned(settings: ClusterSettings) -> None:
     """Remove what killed runs left behind: their sessions may hold pixels."""
-    for folder in Path(settings.temp_dir or tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        if _is_abandoned(folder):
-            _remove(folder)
-
-
-def _is_abandoned(folder: Path) -> bool:
-    try:
-        if folder.stat().st_uid != os.getuid():
-            return False
-        if (folder / OWNER).exists():
-            return is_dead(json.loads((folder / OWNER).read_text()))
-        return _holds_a_session_only(folder) and time.time() - folder.stat().st_mtime > REMADE_SECONDS
-    except (OSError, ValueError):  # another run is removing it, or has just made it
-        return False
-
-
-def _holds_a_session_only(folder: Path) -> bool:
-    """Tell what dying processes of Ray make again after it was removed from any other folder."""
-    sessions = [child.name for child in folder.glob("ray/*")]
-    alone = [child.name for child in folder.iterdir()] == ["ray"]
-    return alone and bool(sessions) and all(name.startswith("session_") for name in sessions)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a session's folder, the mark last: so what a dying process writes meanwhile is found again."""
-    with contextlib.suppress(OSError):  # another run removes it, too
-        for child in folder.iterdir():
-            if child.name != OWNER:
-                shutil.rmtree(child, ignore_errors=True)
-        if not {child.name for child in folder.iterdir()} - {OWNER}:
-            (folder / OWNER).unlink(missing_ok=True)
-            folder.rmdir()
+    wipe_folders(settings.temp_dir)
 
 
 def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:

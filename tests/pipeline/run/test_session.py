@@ -19,7 +19,8 @@ import torch
 from s2sw.pipeline.ledger.process_mark import process_mark
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.resources import plan_resources
-from s2sw.pipeline.run.session import FOLDER_PREFIX, OWNER, ray_session, wipe_abandoned
+from s2sw.pipeline.run.session import ray_session, wipe_abandoned
+from s2sw.pipeline.run.session_folder import FOLDER_PREFIX, OWNER
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
@@ -110,10 +111,10 @@ def test_what_a_dying_process_writes_is_wiped_later(temp: Path, monkeypatch: pyt
     (abandoned / OWNER).write_text(json.dumps({**process_mark(), "boot": "an earlier boot"}))
     remove = shutil.rmtree
 
-    def removing_while_somebody_writes(folder: Path, ignore_errors: bool) -> None:
-        remove(folder, ignore_errors=ignore_errors)
-        folder.mkdir()
-        (folder / "late.log").touch()
+    def removing_while_somebody_writes(folder: str, ignore_errors: bool, dir_fd: int) -> None:
+        remove(folder, ignore_errors=ignore_errors, dir_fd=dir_fd)
+        (abandoned / folder).mkdir()
+        (abandoned / folder / "late.log").touch()
 
     settings = ClusterSettings(temp_dir=str(temp))
     with monkeypatch.context() as patch:

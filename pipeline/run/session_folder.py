@@ -1,0 +1,120 @@
+"""The folder of a Ray session, in a folder that others may write to as well: made, and wiped if it was left.
+
+Everything goes by open folders and never by a path twice: what somebody else put there, a link above all, is
+not followed, and only what belongs to this account and cannot be written by others is touched.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+
+FOLDER_PREFIX = "s2sw-"
+OWNER = "owner.json"
+OWNER_BYTES = 4096
+REMADE_SECONDS = 10.0
+"""A folder that is so old and has no owner is not being made."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def new_session_folder(temp_dir: str | None) -> Path:
+    """Make a folder for a session, this account's alone, and note the process that it belongs to."""
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temp_dir))
+    (folder / OWNER).write_text(json.dumps(process_mark()))
+    return folder
+
+
+def remove_session_folder(folder: Path) -> None:
+    """Remove a session's folder; what its dying processes still write there is left to ``wipe_folders``."""
+    with contextlib.suppress(OSError), _opened(folder.parent) as parent:
+        _remove(parent, folder.name)
+
+
+def wipe_folders(temp_dir: str | None) -> None:
+    """Remove what killed runs left behind: their sessions may hold pixels."""
+    with contextlib.suppress(OSError), _opened(Path(temp_dir or tempfile.gettempdir())) as parent:
+        for name in _names(parent):
+            if name.startswith(FOLDER_PREFIX) and _is_abandoned(parent, name):
+                _remove(parent, name)
+
+
+@contextlib.contextmanager
+def _opened(
+    folder: str | Path, flags: int = os.O_RDONLY | os.O_DIRECTORY, at: int | None = None
+) -> Iterator[int]:
+    descriptor = os.open(folder, flags, dir_fd=at)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _names(folder: int) -> list[str]:
+    return os.listdir(folder)
+
+
+@contextlib.contextmanager
+def _own(parent: int, name: str) -> Iterator[int]:
+    """Open a folder of this account. Raises PermissionError for one that others own or may write to."""
+    with _opened(name, _FOLDER, parent) as folder:
+        status = os.fstat(folder)
+        if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError
+        yield folder
+
+
+def _is_abandoned(parent: int, name: str) -> bool:
+    try:
+        with _own(parent, name) as folder:
+            if OWNER in _names(folder):
+                return is_dead(_mark(folder))
+            age = time.time() - os.fstat(folder).st_mtime
+            return _holds_a_session_only(folder) and age > REMADE_SECONDS
+    # being made or removed, or not what a run makes
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def _mark(folder: int) -> dict[str, Any]:
+    descriptor = os.open(OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as file:
+        mark: dict[str, Any] = json.loads(file.read(OWNER_BYTES))
+    return mark
+
+
+def _holds_a_session_only(folder: int) -> bool:
+    """Tell what dying processes of Ray make again after it was removed from any other folder."""
+    if _names(folder) != ["ray"]:
+        return False
+    with _opened("ray", _FOLDER, folder) as inner:
+        sessions = _names(inner)
+    return bool(sessions) and all(name.startswith("session_") for name in sessions)
+
+
+def _remove(parent: int, name: str) -> None:
+    """Remove a folder, the mark last: so what a dying process writes meanwhile is found again."""
+    with contextlib.suppress(OSError):  # another run removes it, too
+        with _own(parent, name) as folder:
+            for child in _names(folder):
+                if child != OWNER:
+                    _remove_child(folder, child)
+            if set(_names(folder)) - {OWNER}:
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(OWNER, dir_fd=folder)
+        os.rmdir(name, dir_fd=parent)
+
+
+def _remove_child(folder: int, name: str) -> None:
+    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)  # never follows a link
+    else:
+        os.unlink(name, dir_fd=folder)
