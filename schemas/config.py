@@ -96,6 +96,7 @@ class FlagSettings(Strict):
 class ResultsConfig(Strict):
     """What commands that read results are told: where these lie, how that is reached, and what names them."""
 
+    source: Address | None = Field(None, description="folder, file or s3://bucket/prefix that was screened")
     output: Address = Field(description="folder or s3://bucket/prefix for the results")
     private_dir: LocalPath | None = Field(
         None, description="folder for the id key and the crosswalk id -> uri; default: ~/.s2sw"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.review.queries import Row, rows_of
 from s2sw.schemas.outcomes import Reason, Status
 
@@ -40,11 +41,16 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Unscreened:
-    """A page of objects that were not screened, and how many there are by reason."""
+    """A page of objects that were not screened, and how many there are by reason.
+
+    left_out: rows of the page that no run wrote. last: the id of its last row, those included.
+    """
 
     rows: list[Row]
     counts: list[Row]
     has_next: bool
+    left_out: int = 0
+    last: str = ""
 
 
 def unscreened(
@@ -64,4 +70,8 @@ def unscreened(
         "ORDER BY object_id LIMIT ?",
         [fingerprint, status.value, reason, reason, after, PAGE + 1],
     )
-    return Unscreened(found[:PAGE], counts, len(found) > PAGE)
+    rows, left_out = sound(found[:PAGE])
+    known = [row for row in counts if row["reason"] in WORDS]
+    return Unscreened(
+        rows, known, len(found) > PAGE, left_out, found[:PAGE][-1]["object_id"] if found else ""
+    )

@@ -29,7 +29,9 @@ def test_until(text: str, hours: float) -> None:
     assert parse_until(text, NOW) - NOW.timestamp() == pytest.approx(hours * 3600)
 
 
-@pytest.mark.parametrize("text", ["", "6", "99999999999h", "6:0", "24:00", "12:60", "m", "-5m", "1h 30m", "30m1h", "soon"])
+@pytest.mark.parametrize(
+    "text", ["", "6", "99999999999h", "6:0", "24:00", "12:60", "m", "-5m", "1h 30m", "30m1h", "soon"]
+)
 def test_what_is_no_time_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"until: .* like 06:00 nor a duration like 90m") as refusal:
         parse_until(text, NOW)
