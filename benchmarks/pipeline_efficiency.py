@@ -31,13 +31,13 @@ from PIL import Image
 from s2sw.connectors.decode import decode
 from s2sw.model import load_detector
 from s2sw.pipeline.imaging.tiles import views
-from s2sw.pipeline.listing.todo import Todo
-from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.executor import DecodeStep, LostGroup
 from s2sw.pipeline.run.job import prepare
+from s2sw.pipeline.run.ray_executor import RayExecutor
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.stages.decoding import DecodeStage
-from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.decoding import DecodeSettings
 from tests.support.null_stages import NullDetector
@@ -50,15 +50,18 @@ SUFFIXES = ("png", "jpg")
 CORES = os.cpu_count() or 1
 
 
-class NullDetectRun(ScreeningRun):
-    """A run whose detector takes pictures of the same size and does nothing with them."""
+class NullDetect(RayExecutor):
+    """Ray with a detector that takes pictures of the same size and does nothing with them."""
 
-    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
-        record, config = self._job.record, self._config
-        decoding = DecodeStage(todo, record.image_size, config.tiles, config.decode, config.storage)
-        load = partial(NullDetector, record.image_size, record.grid)
-        detect = DetectSettings(load=load, threshold=0.5, batch_size=BATCH)
-        return run_pass(decoding, detect, self._resources, config.cluster, 0)
+    grid = 0
+
+    def run_pass(
+        self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
+    ) -> Iterator[pa.Table]:
+        assert isinstance(decode, DecodeStage)
+        load = partial(NullDetector, decode.side, self.grid)
+        null = DetectSettings(load=load, threshold=0.5, batch_size=BATCH)
+        return super().run_pass(decode, null, number, lost)
 
 
 def archive(folder: Path, count: int, side: int) -> Path:
@@ -82,20 +85,24 @@ def picture(path: Path, side: int) -> NDArray[np.uint8]:
     return next(views(next(slices).pixels, side, []))
 
 
-def screen_seconds(run: type[ScreeningRun], folder: Path, count: int) -> float:
+def screen_seconds(kind: type[RayExecutor], folder: Path, count: int) -> float:
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
         config = ScreenConfig(
             source=str(folder), output=f"{scratch}/out", private_dir=f"{scratch}/private", limit=count
         )
         started = time.monotonic()
-        summary = run(prepare(config), plan_resources(config.cluster, "cpu"), quiet=True).execute()
+        job, resources = prepare(config), plan_resources(config.cluster, "cpu")
+        executor = kind(config.cluster, resources, [])
+        if isinstance(executor, NullDetect):
+            executor.grid = job.record.grid
+        summary = ScreeningRun(job, resources, make_executor=lambda _: executor).execute()
         assert summary.by_status["screened"] == count
         return time.monotonic() - started
 
 
-def pipeline_rate(run: type[ScreeningRun], folder: Path, few: int, many: int) -> tuple[float, float]:
+def pipeline_rate(kind: type[RayExecutor], folder: Path, few: int, many: int) -> tuple[float, float]:
     """Return images/s beyond the first few, and the fixed cost in seconds."""
-    short, long = screen_seconds(run, folder, few), screen_seconds(run, folder, many)
+    short, long = screen_seconds(kind, folder, few), screen_seconds(kind, folder, many)
     rate = (many - few) / (long - short)
     return rate, short - few / rate
 
@@ -128,7 +135,7 @@ def null_detector(side: int, few: int, many: int) -> None:
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
         folder = archive(Path(scratch) / "archive", many, side)
         before = decode_rate(folder, few, 240)
-        rate, _ = pipeline_rate(NullDetectRun, folder, few, many)
+        rate, _ = pipeline_rate(NullDetect, folder, few, many)
         pool = (before + decode_rate(folder, few, 240)) / 2
     print(
         f"{side} x {side} px: thread pool {pool:.1f} images/s, pipeline with a null detector {rate:.1f} "
@@ -146,7 +153,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
         folder = archive(Path(scratch) / "archive", many, SIDES[0])
         before = detector_rate(folder, few)
-        rate, fixed = pipeline_rate(ScreeningRun, folder, few, many)
+        rate, fixed = pipeline_rate(RayExecutor, folder, few, many)
         bare = (before + detector_rate(folder, few)) / 2
         print(f"detector alone {bare:.1f} images/s, pipeline {rate:.1f} images/s: {rate / bare:.2f} x")
         print(f"fixed cost of a run: {fixed:.1f} s", flush=True)

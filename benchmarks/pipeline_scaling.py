@@ -17,12 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.listing.todo import Todo
-from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.executor import DecodeStep, LostGroup
 from s2sw.pipeline.run.job import prepare
+from s2sw.pipeline.run.ray_executor import RayExecutor
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
-from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.run_record import RunSummary
 from tests.support.null_stages import MemoryWatch, NullDecode, NullDetector
@@ -33,14 +33,16 @@ def listed(count: int) -> Iterator[StoredObject]:
     return (StoredObject(f"s3://null/{i:012}", 1, f"{i:x}", float(i)) for i in range(count))
 
 
-class NullRun(ScreeningRun):
-    """A run whose stages do nothing."""
+class NullStages(RayExecutor):
+    """Ray with stages that do nothing."""
 
     slices = 1
 
-    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
-        detect = DetectSettings(load=NullDetector, threshold=0.5, batch_size=64)
-        return run_pass(NullDecode(todo, self.slices), detect, self._resources, self._config.cluster, 1)
+    def run_pass(
+        self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
+    ) -> Iterator[pa.Table]:
+        null = DetectSettings(load=NullDetector, threshold=0.5, batch_size=64)
+        return super().run_pass(NullDecode(decode.todo, self.slices), null, number, lost)
 
 
 def measure(objects: int, slices: int, folder: Path) -> RunSummary:
@@ -48,9 +50,11 @@ def measure(objects: int, slices: int, folder: Path) -> RunSummary:
     source.mkdir(parents=True)
     (source / "one").touch()
     config = ScreenConfig(source=str(source), output=str(folder / "out"), private_dir=str(folder / "private"))
-    job = replace(prepare(config), objects=lambda _: listed(objects))
-    run = NullRun(job, plan_resources(config.cluster, "cpu"), quiet=True)
-    run.slices = slices
+    job = replace(prepare(config), objects=lambda *_: listed(objects))
+    resources = plan_resources(config.cluster, "cpu")
+    executor = NullStages(config.cluster, resources, [])
+    executor.slices = slices
+    run = ScreeningRun(job, resources, make_executor=lambda _: executor)
     with MemoryWatch() as watch:
         summary = run.execute()
     assert summary.by_status["screened"] == objects, (summary.by_status, summary.reasons)

@@ -10,9 +10,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from benchmarks.pipeline_efficiency import NullDetectRun
+from benchmarks.pipeline_efficiency import NullDetect
 from s2sw.pipeline.run.job import prepare
 from s2sw.pipeline.run.resources import plan_resources
+from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.schemas.config import ScreenConfig
 from tests.support.null_stages import MemoryWatch
 
@@ -35,7 +36,10 @@ def main() -> None:
             volume(source / "volume.nii.gz", slices)
             stored = (source / "volume.nii.gz").stat().st_size
             config = ScreenConfig(source=str(source), output=f"{folder}/out", private_dir=f"{folder}/private")
-            run = NullDetectRun(prepare(config), plan_resources(config.cluster, "cpu"), quiet=True)
+            job, resources = prepare(config), plan_resources(config.cluster, "cpu")
+            executor = NullDetect(config.cluster, resources, [])
+            executor.grid = job.record.grid
+            run = ScreeningRun(job, resources, make_executor=lambda _, executor=executor: executor)
             with MemoryWatch() as watch:
                 summary = run.execute()
             assert summary.slices == slices

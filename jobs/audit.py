@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
-from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 from s2sw.schemas.layout import RUNS_FOLDER
 
 app = typer.Typer(

@@ -1,7 +1,7 @@
 """``s2sw boundary``: what a run would read, write and connect to."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,6 +9,10 @@ from rich.markup import escape
 
 from s2sw.jobs.configuration import build_config, is_configuration
 from s2sw.jobs.errors import EXIT_FAILED, one_line_errors
+from s2sw.jobs.options import EndpointOption, OpenOption, OutputOption, PrivateOption
+
+if TYPE_CHECKING:
+    from s2sw.pipeline.privacy.report import Section
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,22 +26,19 @@ def _group() -> None:
     """Keep `check` a command of its own while it is the only one."""
 
 
+SourceArgument = Annotated[
+    str, typer.Argument(help="Job file (job.yaml), or a source as for `s2sw screen`.", show_default=False)
+]
+
+
 @app.command(no_args_is_help=True)
 @one_line_errors()
 def check(
-    source: Annotated[
-        str, typer.Argument(help="Job file (job.yaml), or a source as for `s2sw screen`.", show_default=False)
-    ],
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
-    ] = None,
-    open_mode: Annotated[
-        bool | None, typer.Option("--open/--private", help="As for `s2sw screen`.  [default: private]")
-    ] = None,
-    private_dir: Annotated[str | None, typer.Option(help="As for `s2sw screen`.  [default: ~/.s2sw]")] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
+    source: SourceArgument,
+    output: OutputOption = None,
+    open_mode: OpenOption = None,
+    private_dir: PrivateOption = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Say in plain words what a run would write where, connect to and not protect. Nothing is started.
 
@@ -60,13 +61,17 @@ def check(
     config = build_config(Path(source) if from_file else None, options)
     from s2sw.pipeline.privacy.report import describe_boundary, warnings_of
 
+    _print(describe_boundary(config))
+    warnings = warnings_of(config)
+    for warning in warnings:
+        Console(highlight=False, soft_wrap=True).print(f"[bold yellow]WARNING[/] {escape(warning)}")
+    if warnings:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print(sections: "list[Section]") -> None:
     console = Console(highlight=False, soft_wrap=True)
-    for section in describe_boundary(config):
+    for section in sections:
         console.print(f"[bold]{escape(section.title)}[/]")
         for line in section.lines:
             console.print(f"  {line}", markup=False)
-    warnings = warnings_of(config)
-    for warning in warnings:
-        console.print(f"[bold yellow]WARNING[/] {escape(warning)}")
-    if warnings:
-        raise typer.Exit(EXIT_FAILED)

@@ -10,6 +10,7 @@ from s2sw.jobs import (
     boundary,
     bundle,
     demo,
+    doctor,
     evaluate,
     export,
     report,
@@ -18,8 +19,11 @@ from s2sw.jobs import (
     threshold,
     train,
     train_embedded,
+    verify,
 )
 from s2sw.jobs.errors import one_line_errors
+from s2sw.jobs.logs import configure_logs
+from s2sw.jobs.streams import shield_streams
 
 app = typer.Typer(
     name="s2sw",
@@ -36,6 +40,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "review": review.command,
     "export": export.command,
     "threshold": threshold.command,
+    "verify": verify.command,
+    "doctor": doctor.command,
     "evaluate": evaluate.command,
     "train": train.command,
     "train-embedded": train_embedded.command,
@@ -47,8 +53,15 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")
 
 
+@app.callback()
+def _ready() -> None:
+    """Give every command its log."""
+    configure_logs()
+
+
 def main() -> None:
     """Run the command line."""
+    shield_streams()
     app()
 
 

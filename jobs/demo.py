@@ -1,6 +1,7 @@
 """``s2sw demo``: screen a small real archive on this machine and look at what comes out."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +23,11 @@ SELECT s.*, o.uri, o.decoder FROM slices s JOIN objects o USING (object_id)
 ORDER BY image_score DESC, uri, slice_index LIMIT {limit}
 """
 
-ONE_LINER = (
-    '  .venv/bin/python -c \'import duckdb; duckdb.sql("""SELECT uri, max_score '
-    'FROM "{objects}/*.parquet" ORDER BY max_score DESC NULLS LAST LIMIT 10""").show()\''
+COMMANDS = (
+    "  {s2sw} review {output}",
+    "  {s2sw} report {output}",
+    '  {python} -c \'import duckdb; duckdb.sql("""SELECT uri, max_score '
+    'FROM "{output}/objects/*.parquet" ORDER BY max_score DESC NULLS LAST LIMIT 10""").show()\'',
 )
 
 
@@ -62,7 +65,21 @@ def command(
     _write_overlays(top, folder / "overlays")
     console.print(f"Anomaly maps over these slices: {folder / 'overlays'}/*.png", soft_wrap=True)
     console.print("Look at the results yourself:", soft_wrap=True)
-    console.print(ONE_LINER.format(objects=output / "objects"), soft_wrap=True, markup=False)
+    for line in COMMANDS:
+        text = line.format(s2sw=_command(), python=_shown(Path(sys.executable)), output=output)
+        console.print(text, soft_wrap=True, markup=False)
+
+
+def _command() -> str:
+    """Return how this installation's command is called: by its name where the shell finds it."""
+    here = Path(sys.executable).with_name("s2sw")
+    found = shutil.which("s2sw")
+    return "s2sw" if found and Path(found).resolve() == here.resolve() else _shown(here)
+
+
+def _shown(path: Path) -> str:
+    """Return a path below the current folder as people type it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _clear(folder: Path) -> None:

@@ -1,13 +1,16 @@
 """How a command ends when it cannot work: one line, no traceback."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import NoReturn
 
 import typer
-from rich.console import Console
 
+from s2sw.jobs.logs import OWN, configure_logs
 from s2sw.schemas.errors import UserError
+
+log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -30,5 +33,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def warn(message: str) -> None:
-    """Print one line on stderr."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {message}", markup=False)
+    """Say one line on standard error, as the log has it."""
+    if not logging.getLogger(OWN).handlers:  # a command that is called by itself
+        configure_logs()
+    log.warning("%s", message)

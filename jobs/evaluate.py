@@ -182,11 +182,12 @@ def _by_decisions(output: str, json_file: Path | None, console: Console) -> None
     from s2sw.pipeline.evaluation.tables import print_evaluation
     from s2sw.pipeline.results.opening import open_existing, readable
     from s2sw.pipeline.results.reading import Results
+    from s2sw.pipeline.results.sql_views import EVERY
     from s2sw.schemas.storage import StorageSettings
 
     folder = open_existing(output, StorageSettings())
     with readable(folder):
-        evaluations = evaluate_decisions(Results(folder), output)
+        evaluations = evaluate_decisions(Results(folder, EVERY), output)
     for evaluation in evaluations:
         print_evaluation(evaluation, console)
     _write(json_file, lambda: _json(json_record(evaluations)))

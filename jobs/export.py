@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
-from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, FingerprintOption, PrivateOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import MEANING, Reveal
 
@@ -18,33 +19,44 @@ if TYPE_CHECKING:
     from s2sw.schemas.config import ResultsConfig
 
 
+FormatOption = Annotated[
+    FormatName | None, typer.Option("--format", "-f", help="What the files are for.", show_default=False)
+]
+ToOption = Annotated[
+    Path | None, typer.Option(help="Folder for the files, new or empty.", show_default=False)
+]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option(help="Write one self-contained page with pictures instead.", show_default=False),
+]
+TopOption = Annotated[int, typer.Option(min=0, help="Take the N highest scores; 0 takes all.")]
+MinScoreOption = Annotated[
+    float, typer.Option(min=0, max=1, help="Take image scores from this one on, 0..1.")
+]
+FlaggedOption = Annotated[
+    bool, typer.Option("--flagged", help="Take what reaches the flagging thresholds of the newest run.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Map value of the masks, 0..1.  [default: as stored]"),
+]
+RevealOption = Annotated[
+    list[Reveal] | None,
+    typer.Option(help="Let the export hold this; may be repeated.", show_default=False),
+]
+
+
 def command(
     results: ResultsArgument,
-    format_: Annotated[
-        FormatName | None, typer.Option("--format", "-f", help="What the files are for.", show_default=False)
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder for the files, new or empty.", show_default=False)
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(help="Write one self-contained page with pictures instead.", show_default=False),
-    ] = None,
-    top: Annotated[int, typer.Option(min=0, help="Take the N highest scores; 0 takes all.")] = 100,
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Take image scores from this one on, 0..1.")
-    ] = 0.0,
-    flagged: Annotated[
-        bool, typer.Option("--flagged", help="Take what reaches the flagging thresholds of the newest run.")
-    ] = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Map value of the masks, 0..1.  [default: as stored]"),
-    ] = None,
-    reveal: Annotated[
-        list[Reveal] | None,
-        typer.Option(help="Let the export hold this; may be repeated.", show_default=False),
-    ] = None,
+    format_: FormatOption = None,
+    to: ToOption = None,
+    html: HtmlOption = None,
+    top: TopOption = 100,
+    min_score: MinScoreOption = 0.0,
+    flagged: FlaggedOption = False,
+    threshold: ThresholdOption = None,
+    reveal: RevealOption = None,
+    fingerprint: FingerprintOption = None,
     private_dir: PrivateOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -65,21 +77,22 @@ def command(
     `s2sw export /results --html top.html --reveal pixels`
     """
     target = _target(format_, to, html)
-    import duckdb
-
     from s2sw.pipeline.exports.exporting import Choice
 
-    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()))
-    config = results_config(results, endpoint_url, private_dir)
+    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()), fingerprint)
+    _say(_export(results_config(results, endpoint_url, private_dir), target, choice), target)
+
+
+def _export(config: "ResultsConfig", target: "Target", choice: "Choice") -> "Exported":
+    import duckdb
+
     folder = open_output(config)
     try:
-        export = _prepare(folder, target, choice, config)
-        exported = _write(export, target, folder, config)
+        return _write(_prepare(folder, target, choice, config), target, folder, config)
     except OSError as error:
         fail(f"cannot write to {target.folder}: {error.strerror or type(error).__name__}", EXIT_FAILED)
     except duckdb.Error as error:
         fail(f"cannot read {folder.root}: {' '.join(str(error).split())}", EXIT_FAILED)
-    _say(exported, target)
 
 
 @dataclass(frozen=True)

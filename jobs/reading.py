@@ -1,26 +1,14 @@
 """How commands that read results are told where these lie: an output, or the job file that wrote them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from s2sw.jobs.configuration import build_results_config, is_configuration
+from s2sw.jobs.errors import warn
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.schemas.config import ResultsConfig
-
-ResultsArgument = Annotated[
-    str, typer.Argument(help="Folder or s3://bucket/prefix with results, or the job file that wrote them.")
-]
-EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint-url", help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-]
-PrivateOption = Annotated[
-    str | None,
-    typer.Option("--private-dir", help="Folder of the id key and the crosswalk.  [default: ~/.s2sw]"),
-]
 
 
 def results_config(
@@ -40,7 +28,10 @@ def results_config(
 
 
 def open_output(config: "ResultsConfig") -> "OutputFolder":
-    """Return the output to read. Raises ReportError where there is none."""
-    from s2sw.pipeline.results.opening import open_existing
+    """Return the output to read, saying which files of it are left out. Raises ReportError."""
+    from s2sw.pipeline.results.opening import damaged_parts, open_existing
 
-    return open_existing(config.output, config.storage)
+    output = open_existing(config.output, config.storage)
+    for name in damaged_parts(output):
+        warn(f"{name} is damaged and left out; `s2sw verify` tells what is lost")
+    return output

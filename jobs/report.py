@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_USAGE, fail
-from s2sw.jobs.reading import EndpointOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, fail
-from s2sw.jobs.reading import EndpointOption, PrivateOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -18,21 +19,27 @@ if TYPE_CHECKING:
     from s2sw.schemas.config import ResultsConfig
 
 
+ReviewerOption = Annotated[
+    str | None, typer.Option(help="Whose decisions these are.  [default: the account's name]")
+]
+PortOption = Annotated[
+    int, typer.Option(help="Port of this machine.  [default: a free one]", min=0, max=65535)
+]
+PicturesOption = Annotated[
+    bool, typer.Option("--pictures/--no-pictures", help="Read pixels from the source on demand.")
+]
+ShowNamesOption = Annotated[
+    bool, typer.Option("--show-names", help="Name private objects by their addresses too.")
+]
+
+
 def command(
     results: ResultsArgument,
-    reviewer: Annotated[
-        str | None, typer.Option(help="Whose decisions these are.  [default: the account's name]")
-    ] = None,
-    port: Annotated[
-        int, typer.Option(help="Port of this machine.  [default: a free one]", min=0, max=65535)
-    ] = 0,
+    reviewer: ReviewerOption = None,
+    port: PortOption = 0,
     private_dir: PrivateOption = None,
-    pictures: Annotated[
-        bool, typer.Option("--pictures/--no-pictures", help="Read pixels from the source on demand.")
-    ] = True,
-    show_names: Annotated[
-        bool, typer.Option("--show-names", help="Name private objects by their addresses too.")
-    ] = False,
+    pictures: PicturesOption = True,
+    show_names: ShowNamesOption = False,
     endpoint_url: EndpointOption = None,
 ) -> None:
     """Serve a page on which reviewers look at what was flagged and decide: anomaly, false alarm or unsure.

@@ -1,83 +1,48 @@
 """``s2sw screen``: screen an archive into Parquet."""
 
+import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from s2sw.jobs import options
 from s2sw.jobs.configuration import build_config, is_configuration, read_flags
 from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, fail, one_line_errors, warn
+from s2sw.jobs.logs import LogFormat, configure_logs
+from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.outcomes import ScreeningError
+
+Source = Annotated[str, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")]
 
 
 def command(
-    source: Annotated[
-        str, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")
-    ],
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
-    ] = None,
-    bundle: Annotated[
-        str | None, typer.Option(help="Detector bundle folder, or: embedded.  [default: embedded]")
-    ] = None,
-    open_mode: Annotated[
-        bool | None,
-        typer.Option(
-            "--open/--private",
-            help="Keep each object's address in the results, or only a keyed id.  [default: private]",
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take only the first N objects of the listing.")] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            help="Stop admitting at a time (06:00) or after a duration (90m); the rest is deferred."
-        ),
-    ] = None,
-    force: Annotated[
-        bool | None, typer.Option("--force", help="Screen again what is done under the same settings.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="CPU cores to use.  [default: all]")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Map value (0..1) from which a pixel is in the mask.  [default: 0.5]")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="fp32, bf16, or auto: bf16 on a GPU.  [default: auto]")
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            help="What all objects show, for a bundle with several class names (docs/detectors.md)."
-        ),
-    ] = None,
-    tile: Annotated[
-        int | None, typer.Option(help="Cut larger images into tiles of this side, in pixels.  [default: off]")
-    ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
-    private_dir: Annotated[
-        str | None,
-        typer.Option(help="Folder of the id key and the crosswalk id -> address.  [default: ~/.s2sw]"),
-    ] = None,
-    metrics_file: Annotated[
-        str | None,
-        typer.Option(help="Keep figures for Prometheus in this file (docs/report.md).  [default: none]"),
-    ] = None,
-    flag: Annotated[
-        Path | None,
-        typer.Option(help="Flagging thresholds that `s2sw threshold` wrote.  [default: none]"),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    source: Source,
+    output: options.OutputOption = None,
+    bundle: options.BundleOption = None,
+    open_mode: options.OpenOption = None,
+    limit: options.LimitOption = None,
+    until: options.UntilOption = None,
+    force: options.ForceOption = None,
+    workers: options.WorkersOption = None,
+    threshold: options.MapThresholdOption = None,
+    precision: options.PrecisionOption = None,
+    class_name: options.ClassNameOption = None,
+    tile: options.TileOption = None,
+    endpoint_url: options.EndpointOption = None,
+    address: options.AddressOption = None,
+    private_dir: options.PrivateOption = None,
+    metrics_file: options.MetricsOption = None,
+    flag: options.FlagOption = None,
+    verbose: options.VerboseOption = 0,
+    quiet: options.QuietOption = False,
+    log_format: options.LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
 
-    The same command again continues where the last one stopped: what is done is skipped.
-
-    Results: `slices/*.parquet` (a row a picture: scores, mask, token map), `objects/*.parquet` (a row a file:
-    screened, no_pixels or quarantined with a reason) and `runs/*.json` (one a run, counts that add up).
-
+    The same command again continues: what is done is skipped.
     Exit codes: 0 all accounted for, 1 failed, 2 bad usage or configuration, 3 deferred work remains,
     4 more quarantined than `max_quarantined` allows.
 
@@ -89,47 +54,56 @@ def command(
 
     `s2sw screen nightly.yaml`
     """
+    given = {name: value for name, value in locals().items() if name in KEYS}
+    code = run(_configuration(source, given, flag), quiet, verbose, log_format)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is over: its exit code stays
+    raise typer.Exit(code)
+
+
+KEYS = {
+    "output": "output", "bundle": "bundle", "limit": "limit", "until": "until", "force": "force",
+    "threshold": "threshold", "precision": "precision", "private_dir": "private_dir",
+    "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
+    "endpoint_url": "storage.endpoint_url", "address": "cluster.address", "workers": "cluster.workers",
+}  # fmt: skip
+"""Options of the command to keys of a job file."""
+
+
+def _configuration(source: str, given: dict[str, Any], flag: Path | None) -> ScreenConfig:
+    """Return the configuration: the job file, if the source is one, and the options over it."""
     from_file = is_configuration(source)
-    options: dict[str, Any] = {
-        "source": None if from_file else source,
-        "output": output,
-        "bundle": bundle,
-        "mode": None if open_mode is None else ("open" if open_mode else "private"),
-        "limit": limit,
-        "until": until,
-        "force": force,
-        "threshold": threshold,
-        "precision": precision,
-        "private_dir": private_dir,
-        "metrics_file": metrics_file,
-        "classes.name": class_name,
-        "tiles.size": tile,
-        "storage.endpoint_url": endpoint_url,
-        "cluster.address": address,
-        "cluster.workers": workers,
-    }
-    options["flag"] = read_flags(flag) if flag else None
-    raise typer.Exit(run(build_config(Path(source) if from_file else None, options), quiet))
+    values = {KEYS[name]: value for name, value in given.items()}
+    if values["mode"] is not None:
+        values["mode"] = "open" if values["mode"] else "private"
+    values["source"] = None if from_file else source
+    values["flag"] = read_flags(flag) if flag else None
+    return build_config(Path(source) if from_file else None, values)
 
 
-def run(config: Any, quiet: bool = False) -> int:
+def run(
+    config: ScreenConfig, quiet: bool = False, verbose: int = 0, log_format: LogFormat = LogFormat.TEXT
+) -> int:
     """Screen, print the summary and return the exit code."""
     from s2sw.pipeline.privacy.environment import enter
 
     enter(config)  # before the imports below, whose libraries read the environment once
+    live = sys.stderr.isatty() and not quiet and log_format is LogFormat.TEXT
+    configure_logs(log_format, verbose, quiet=quiet or live)
     with one_line_errors():
         from s2sw.pipeline.run.job import prepare
 
         job = prepare(config)
     from s2sw.connectors.dicom.codecs import missing_codecs
     from s2sw.pipeline.reports.summary_text import print_summary
-    from s2sw.pipeline.run.run import RunFailedError, screen
+    from s2sw.pipeline.run.executor import RunFailedError
+    from s2sw.pipeline.run.run import screen
 
     for missing in missing_codecs():
         warn(f"not installed, objects that need it will be quarantined: {missing}")
     try:
         with one_line_errors():
-            summary = screen(job, quiet)
+            summary = screen(job, live)
     except typer.Exit:
         raise
     except Exception as error:
@@ -143,10 +117,10 @@ def run(config: Any, quiet: bool = False) -> int:
     return summary.exit_code
 
 
-def _problem(error: Exception, config: Any) -> str:
+def _problem(error: Exception, config: ScreenConfig) -> str:
     """Say what went wrong; in private mode nothing that may quote an object or its address."""
     from s2sw.pipeline.privacy.redaction import describe
-    from s2sw.pipeline.run.run import RunFailedError
+    from s2sw.pipeline.run.executor import RunFailedError
 
     if isinstance(error, RunFailedError):
         return str(error)

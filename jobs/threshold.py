@@ -1,5 +1,6 @@
 """``s2sw threshold``: from decisions, or from results taken as normal, to a flagging threshold."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,35 +10,46 @@ from rich.console import Console
 from rich.table import Table
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
-from s2sw.jobs.reading import EndpointOption, ResultsArgument, open_output, results_config
+from s2sw.jobs.options import EndpointOption, FingerprintOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.pipeline.flagging.proposals import Answer
+    from s2sw.pipeline.flagging.thresholds import Proposal
     from s2sw.schemas.config import FlagSettings
 
 WIDTH = 140  # a group is one line on a narrow terminal, too
 
 
+PrecisionTarget = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1, help="Share of flagged slices that are anomalies, 0..1."),
+]
+RateTarget = Annotated[
+    float | None, typer.Option(min=1e-6, max=0.5, help="Share of normal slices that are flagged, 0..1.")
+]
+ByOption = Annotated[
+    str, typer.Option(help="A threshold for each: site, modality, or site,modality.  [default: one]")
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="decisions (for a precision) or normals (for a rate).  [default: as fits]"),
+]
+ToOption = Annotated[Path | None, typer.Option(help="File for the thresholds.  [default: the terminal]")]
+
+
 def command(
     results: ResultsArgument,
-    target_precision: Annotated[
-        float | None,
-        typer.Option(min=0.01, max=1, help="Share of flagged slices that are anomalies, 0..1."),
-    ] = None,
-    target_rate: Annotated[
-        float | None, typer.Option(min=1e-6, max=0.5, help="Share of normal slices that are flagged, 0..1.")
-    ] = None,
-    by: Annotated[
-        str, typer.Option(help="A threshold for each: site, modality, or site,modality.  [default: one]")
-    ] = "",
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from", help="decisions (for a precision) or normals (for a rate).  [default: as fits]"
-        ),
-    ] = None,
-    to: Annotated[Path | None, typer.Option(help="File for the thresholds.  [default: the terminal]")] = None,
+    target_precision: PrecisionTarget = None,
+    target_rate: RateTarget = None,
+    by: ByOption = "",
+    from_: FromOption = None,
+    to: ToOption = None,
+    fingerprint: FingerprintOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
     """Propose a flagging threshold: the image score from which a slice is flagged for review.
@@ -55,64 +67,81 @@ def command(
 
     `s2sw threshold /results --target-rate 0.01`
     """
-    source = _source(target_precision, target_rate, from_)
     from s2sw.pipeline.results.opening import readable
 
-    columns = [name.strip() for name in by.split(",") if name.strip()]
+    goal = _goal(target_precision, target_rate, from_)
     folder = open_output(results_config(results, endpoint_url))
+    columns = [name.strip() for name in by.split(",") if name.strip()]
     with readable(folder):
-        answers, flag, counts = _propose(folder, source, columns, target_precision, target_rate)
+        answers, flag, counts = _propose(folder, fingerprint, goal, columns)
+    _say(answers, flag, counts, goal, to)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is asked for: a precision, or a rate of normal slices."""
+
+    precision: float | None
+    rate: float | None
+
+    @property
+    def source(self) -> str:
+        """Where the scores come from."""
+        return "normals" if self.precision is None else "decisions"
+
+    def threshold(self, scores: "NDArray[np.float64]", anomalous: "NDArray[np.bool_]") -> "Proposal":
+        """Return the lowest threshold that meets it. Raises TooFewError."""
+        from s2sw.pipeline.flagging.thresholds import for_precision, for_rate
+
+        if self.precision is not None:
+            return for_precision(scores, anomalous, self.precision)
+        return for_rate(scores, self.rate or 0.0)
+
+
+def _goal(precision: float | None, rate: float | None, from_: str | None) -> Goal:
+    """Return the goal; refuse what cannot be answered."""
+    if (precision is None) == (rate is None):
+        fail("name one of --target-precision and --target-rate", EXIT_USAGE)
+    goal = Goal(precision, rate)
+    if from_ not in (None, goal.source):
+        asked = "--target-rate" if precision is None else "--target-precision"
+        # reviewers look at high scores first: what they rejected is no sample of what is normal
+        fail(f"--from {from_}: {asked} is answered from {goal.source} alone", EXIT_USAGE)
+    return goal
+
+
+def _propose(
+    folder: "OutputFolder", asked: str | None, goal: Goal, by: list[str]
+) -> tuple[list["Answer"], "FlagSettings", tuple[int, int]]:
+    """Return the answers, the settings that they make, and how many slices these would flag of how many."""
+    from s2sw.pipeline.flagging.decisions import decisions
+    from s2sw.pipeline.flagging.proposals import propose, settings
+    from s2sw.pipeline.flagging.rule import would_flag
+    from s2sw.pipeline.results.opening import chosen_fingerprint
+    from s2sw.pipeline.results.reading import Results
+    from s2sw.pipeline.results.sql_views import EVERY
+
+    connection = Results(folder, EVERY).connect()
+    connection.register("decisions", decisions(folder))
+    fingerprint = chosen_fingerprint(connection, folder, asked)
+    answers = propose(connection, fingerprint, goal.source, by, goal.threshold)
+    flag = settings(answers)
+    return answers, flag, would_flag(connection, fingerprint, flag)
+
+
+def _say(
+    answers: list["Answer"], flag: "FlagSettings", counts: tuple[int, int], goal: Goal, to: Path | None
+) -> None:
+    """Print the table and write the thresholds. Ends the command where there are none."""
     console = Console(highlight=False, soft_wrap=True, stderr=to is None)
     console.width = max(console.width, WIDTH)
-    console.print(_table(answers, "rate" if target_precision is None else "precision"))
+    console.print(_table(answers, "rate" if goal.precision is None else "precision"))
     if flag.threshold is None and not flag.groups:
         fail(f"no threshold can be proposed: {answers[0].problem}", EXIT_FAILED)
     console.print(f"Of the {counts[1]:,} slices so far {counts[0]:,} would be flagged.")
     _write(flag, to)
     if to is not None:
         console.print(f"Thresholds: {to}; use them with s2sw screen --flag {to}", markup=False)
-
-
-def _source(precision: float | None, rate: float | None, from_: str | None) -> str:
-    """Return where the scores come from; refuse what cannot be answered."""
-    if (precision is None) == (rate is None):
-        fail("name one of --target-precision and --target-rate", EXIT_USAGE)
-    fits = "normals" if precision is None else "decisions"
-    if from_ not in (None, fits):
-        asked = "--target-rate" if precision is None else "--target-precision"
-        # reviewers look at high scores first: what they rejected is no sample of what is normal
-        fail(f"--from {from_}: {asked} is answered from {fits} alone", EXIT_USAGE)
-    return fits
-
-
-def _propose(
-    folder: "OutputFolder", source: str, by: list[str], precision: float | None, rate: float | None
-) -> tuple[list["Answer"], "FlagSettings", tuple[int, int]]:
-    """Return the answers, the settings that they make, and how many slices these would flag of how many."""
-    from s2sw.pipeline.flagging.decisions import decisions
-    from s2sw.pipeline.flagging.proposals import propose, settings
-    from s2sw.pipeline.flagging.rule import would_flag
-    from s2sw.pipeline.flagging.thresholds import for_precision, for_rate
-    from s2sw.pipeline.ledger.run_records import ReportError
-    from s2sw.pipeline.results.reading import Results
-    from s2sw.pipeline.results.sql_views import newest_fingerprint
-
-    connection = Results(folder).connect()
-    connection.register("decisions", decisions(folder))
-    fingerprint = newest_fingerprint(connection)
-    if fingerprint is None:
-        raise ReportError(f"{folder.root} holds no results yet; screen something first")
-    answers = propose(
-        connection,
-        fingerprint,
-        source,
-        by,
-        lambda scores, anomalous: (
-            for_precision(scores, anomalous, precision) if precision else for_rate(scores, rate or 0.0)
-        ),
-    )
-    flag = settings(answers)
-    return answers, flag, would_flag(connection, fingerprint, flag)
 
 
 def _table(answers: list["Answer"], word: str) -> Table:

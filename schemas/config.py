@@ -48,6 +48,16 @@ class ClusterSettings(Strict):
     decode_memory: Count = Field(2 << 30, description="bytes reserved for one decode task on a cluster")
     object_store: Count | None = Field(None, description="bytes of the local object store")
     temp_dir: LocalPath | None = Field(None, description="folder for Ray's session and spill files")
+    ray_from: Count = Field(
+        256,
+        description="objects from which a Ray is started on this machine; below, a few processes screen them",
+    )
+    give_up_after: int = Field(
+        16,
+        ge=0,
+        le=LARGEST,
+        description="end the run when so many groups or objects fail before any lives; 0: never",
+    )
 
 
 class PartSettings(Strict):
@@ -102,6 +112,15 @@ class ResultsConfig(Strict):
         None, description="folder for the id key and the crosswalk id -> uri; default: ~/.s2sw"
     )
     storage: StorageSettings = StorageSettings()
+
+    @field_validator("output")
+    @classmethod
+    def _utf_8(cls, output: str) -> str:
+        try:
+            output.encode()
+        except UnicodeEncodeError:
+            raise ValueError("its name is no UTF-8, and programs that read Parquet need that") from None
+        return output
 
 
 class ScreenConfig(ResultsConfig):

@@ -17,6 +17,11 @@ OBJECTS_FOLDER = "objects"
 RUNS_FOLDER = "runs"
 AUDIT_FOLDER = "audit"
 DECISIONS_FOLDER = "decisions"
+MARKER = "_s2sw-output"
+"""A file that says that its folder is an output: no listing of a source looks into it. Its name sorts before
+those of all folders of an output, and readers of Parquet folders skip names that begin so."""
+SET_ASIDE_FOLDER = "set-aside"
+"""Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
 FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER)
 TABLE_FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER)
 PARTITIONS = ("date", "site")
@@ -27,6 +32,7 @@ LEASE_PREFIX = f"{RUNS_FOLDER}/lease-"
 _PARQUET = ".parquet"
 _RECORD = ".json"
 _ENTRY = ".jsonl"
+_SUFFIXES = frozenset({_PARQUET, _RECORD, _ENTRY, ".log"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -38,6 +44,15 @@ class Part:
     run: str
     date: datetime.date | None = None
     site: str | None = None
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a name below an output is one that s2sw gives; an archive may lie in the same folder."""
+    path = PurePosixPath(name)
+    if name == MARKER:
+        return True
+    ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", ".tmp-"))
+    return path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours
 
 
 def part_name(run_id: str, number: int, site: str = "", by_date: bool = False) -> str:
@@ -86,6 +101,11 @@ def record_name(run_id: str) -> str:
     if not is_run_id(run_id):
         raise ValueError(f"{str(run_id)[:40]!r} is no id of a run")
     return f"{RUNS_FOLDER}/{run_id}{_RECORD}"
+
+
+def log_name(run_id: str) -> str:
+    """Return the name of a run's log."""
+    return f"{RUNS_FOLDER}/{run_id}.log"
 
 
 def run_ids(names: Iterable[str]) -> list[str]:

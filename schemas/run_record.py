@@ -25,7 +25,8 @@ class RunSummary:
     rows beyond the first of an id: both are 0 in every sound run. seconds are by phase; stage_seconds add up
     over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
     objects, slices) at growing intervals. max_quarantined is the configured share of listed objects. key_id
-    names the key of the ids in private mode and reveals nothing of it.
+    names the key of the ids in private mode and reveals nothing of it. left_out counts files of ours in the
+    source, which are not listed.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class RunSummary:
     interrupted: bool = False
     max_quarantined: float = 1.0
     orphans_removed: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     timeline: list[tuple[float, int, int]] = field(default_factory=list)

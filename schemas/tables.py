@@ -1,9 +1,15 @@
 """The Arrow schemas of everything that is written as Parquet. Writers accept these columns and no others."""
 
+from typing import Any
+
 import pyarrow as pa
 
+Row = dict[str, Any]
+"""One row of a table as Python values, by column."""
+
 TABLES_VERSION = 1
-"""Raised when a column changes its meaning or goes away."""
+"""Raised when a column changes its meaning or goes away; every Parquet file names it in its metadata."""
+_METADATA = {"s2sw_tables_version": str(TABLES_VERSION)}
 
 MANIFEST = pa.schema(
     [
@@ -70,9 +76,19 @@ SLICES = pa.schema(
         pa.field("bundle", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
-    ]
+    ],
+    metadata=_METADATA,
 )
-"""One row a screened slice."""
+"""One row a screened slice. A new column is declared here and filled by the stage that is named below."""
+
+DECODE_COLUMNS = ("plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name")
+"""Columns of SLICES that the decode stage fills."""
+
+DETECT_COLUMNS = (
+    "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
+    "token_map", "grid", "side", "smooth", "map_layers",
+)  # fmt: skip
+"""Columns of SLICES that the detect stage fills; all others come from the writer."""
 
 OBJECTS = pa.schema(
     [
@@ -93,7 +109,8 @@ OBJECTS = pa.schema(
         pa.field("study_id", pa.string()),
         pa.field("series_id", pa.string()),
         pa.field("instance_id", pa.string()),
-    ]
+    ],
+    metadata=_METADATA,
 )
 """One row an object that reached a terminal status. ``uri`` is null in private mode."""
 
@@ -114,6 +131,7 @@ DECISIONS = pa.schema(
         pa.field("decided", pa.timestamp("us", "UTC"), nullable=False),
         # the mask that the reviewer looked at, 0..1
         pa.field("threshold", pa.float32(), nullable=False),
-    ]
+    ],
+    metadata=_METADATA,
 )
 """One row a reviewer's decision. Rows are only ever added; the newest of a reviewer on a slice counts."""

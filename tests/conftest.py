@@ -51,6 +51,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
+        # doubles that travel to processes of Ray are found there
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
         patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
         # credentials are the environment's or none: the machine's own role is never asked for
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -9,8 +9,8 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 """From top to bottom; folders of one line do not import each other."""
 ROOMS = {
     "pipeline": (
-        "exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training", "stages",
-        "imaging listing pages privacy",
+        "doctor exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training",
+        "checks stages", "imaging listing pages privacy",
     ),
     "model": (
         "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",
@@ -102,5 +102,17 @@ def test_model_knows_no_ray_and_connectors_no_torch() -> None:
         for path in sources(folder)
         for line, module in imports_of(path)
         if module.partition(".")[0] in names
+    ]
+    assert not found
+
+
+def test_ray_is_imported_by_the_room_that_starts_it_alone() -> None:
+    """Its environment is set there, and whoever reads results waits for no Ray."""
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sources(*levels(FOLDERS))
+        if path.parent != ROOT / "pipeline" / "run"
+        for line, module in imports_of(path)
+        if module.partition(".")[0] == "ray"
     ]
     assert not found

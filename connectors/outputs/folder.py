@@ -9,6 +9,10 @@ from fsspec import AbstractFileSystem
 
 T = TypeVar("T")
 
+PARQUET_MAGIC = b"PAR1"
+PARQUET_LEAST = 12
+"""Bytes of a Parquet file at least: the magic number at both ends, and the footer's length."""
+
 TEMPORARY = ".tmp-"
 """Prefix of files not yet whole; readers of Parquet folders skip names that start with a dot."""
 
@@ -39,8 +43,16 @@ class OutputFolder(ABC):
         """Return columns of a Parquet file, reading little more of it. Raises FileNotFoundError."""
 
     @abstractmethod
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return names and bytes of the files below a folder, sorted by name; {} where there is none."""
+
     def names(self, folder: str) -> list[str]:
-        """Return the names of the whole files below a folder, sorted; [] where there is no such folder."""
+        """Return the names of the files below a folder, sorted; [] where there is no such folder."""
+        return list(self.sizes(folder))
+
+    def is_whole_parquet(self, name: str, size: int) -> bool:
+        """Tell whether a file of so many bytes can be a whole Parquet file, reading next to nothing of it."""
+        return size >= PARQUET_LEAST
 
     @abstractmethod
     def address(self, name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder, columns_of
+from s2sw.connectors.outputs.folder import PARQUET_MAGIC, TEMPORARY, OutputFolder, columns_of
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 
@@ -62,12 +62,22 @@ class LocalOutput(OutputFolder):
             return columns_of(file, columns)
 
     @override
-    def names(self, folder: str) -> list[str]:
+    def sizes(self, folder: str) -> dict[str, int]:
         base = self._root / folder
         if not base.is_dir():
-            return []
+            return {}
         files = (path for path in base.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return sorted(path.relative_to(self._root).as_posix() for path in files)
+        return dict(sorted((path.relative_to(self._root).as_posix(), path.stat().st_size) for path in files))
+
+    @override
+    def is_whole_parquet(self, name: str, size: int) -> bool:
+        """Look at both ends: a full disk or a power cut may leave a file of the right name and size."""
+        if not super().is_whole_parquet(name, size):
+            return False
+        with (self._root / name).open("rb") as file:
+            start = file.read(len(PARQUET_MAGIC))
+            file.seek(-len(PARQUET_MAGIC), os.SEEK_END)
+            return start == file.read() == PARQUET_MAGIC
 
     @override
     def address(self, name: str) -> str:

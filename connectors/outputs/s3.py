@@ -91,10 +91,10 @@ class S3Output(OutputFolder):
         return found
 
     @override
-    def names(self, folder: str) -> list[str]:
+    def sizes(self, folder: str) -> dict[str, int]:
         start = len(f"s3://{self._bucket}/") + len(self._key(""))
         found = list_objects(f"s3://{self._bucket}/{self._key(folder)}/", self._settings)
-        return sorted(stored.uri[start:] for stored in found)
+        return dict(sorted((stored.uri[start:], stored.size) for stored in found))
 
     @override
     def address(self, name: str) -> str:

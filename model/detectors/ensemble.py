@@ -101,6 +101,8 @@ class Ensemble(FaceDetector):
         super().__init__(record, device, precision)
         entries = record.settings["members"]
         self.shares = [float(entry["weight"]) for entry in entries]
+        # on the device once: copying them with every batch would make the host wait
+        self._weights = torch.tensor(self.shares, device=self.device)
         self.members: list[Any] = [
             _load(entry, number, tensors, device, precision) for number, entry in enumerate(entries)
         ]
@@ -114,7 +116,7 @@ class Ensemble(FaceDetector):
 
     def image_score(self, family_scores: Tensor) -> Tensor:
         """Return the weighted mean (B,) of the members' scores (B, members)."""
-        return family_scores @ family_scores.new_tensor(self.shares)
+        return family_scores @ self._weights.to(family_scores.device)
 
     def score(self, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Map normalised pictures (B, 3, S, S) to the members' scores (B, members) and token maps (B, M)."""

@@ -11,12 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-with warnings.catch_warnings():
-    # its last release reads a data file through pkg_resources, which warns on import
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
-    from pytorch_wavelets import DWTForward
-    from pytorch_wavelets.dwt.transform2d import SWTForward
-
 PROBE = 16
 """Side of the signal whose impulse response is read; wider than any filter here."""
 
@@ -26,6 +20,13 @@ class LibraryTransforms(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        # here: importing it takes half a second, and only this detector needs it
+        with warnings.catch_warnings():
+            # its last release reads a data file through pkg_resources, which warns on import
+            warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+            from pytorch_wavelets import DWTForward
+            from pytorch_wavelets.dwt.transform2d import SWTForward
+
         self.stationary = SWTForward(J=1, wave="sym2", mode="periodic")
         self.decimated = DWTForward(J=1, wave="haar", mode="symmetric")
 

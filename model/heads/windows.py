@@ -28,6 +28,12 @@ def window_tokens(grid: int, scale: int) -> Tensor:
     return functional.pad(squares, (1, 0))
 
 
+@lru_cache(maxsize=16)
+def _on_device(grid: int, scale: int, device: torch.device) -> Tensor:
+    """Return ``window_tokens`` where they are used: a copy with every batch would make the host wait."""
+    return window_tokens(grid, scale).to(device)
+
+
 def window_embeddings(tower: VisionTower, embedded: Tensor, scale: int) -> Tensor:
     """Return the projected class token of every window, float32 (B, W, C).
 
@@ -35,7 +41,7 @@ def window_embeddings(tower: VisionTower, embedded: Tensor, scale: int) -> Tenso
     all pictures, go through the tower together.
     """
     grid = round((embedded.shape[1] - 1) ** 0.5)
-    chosen = window_tokens(grid, scale).to(embedded.device)
+    chosen = _on_device(grid, scale, embedded.device)
     windows = embedded[:, chosen].flatten(0, 1)
     some = torch.split(windows, max(1, TOKENS_AT_ONCE // chosen.shape[1]))
     found = torch.cat([tower.project(class_tokens(tower, w)) for w in some])

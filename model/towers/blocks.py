@@ -7,13 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Activation = Literal["quick_gelu", "gelu"]
+QUICK = 1.702
+"""What CLIP's quick GELU scales its input by."""
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:
     """Apply CLIP's non-linearity: x * sigmoid(1.702 x) in OpenAI's weights, the exact GELU in later ones."""
     if activation == "gelu":
         return functional.gelu(x)
-    return x * torch.sigmoid(1.702 * x)
+    return x * torch.sigmoid(QUICK * x)
 
 
 class Attention(nn.Module):
@@ -55,7 +57,19 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (..., width) to (..., width)."""
+        if self.activation == "quick_gelu" and not torch.is_grad_enabled():
+            return self._quick(x)
         return self.c_proj(activate(self.c_fc(x), self.activation))  # type: ignore[no-any-return]
+
+    def _quick(self, x: Tensor) -> Tensor:
+        """Do the same as x sigmoid(a x) = silu(a x) / a, the factors in the products.
+
+        What lies between them is read and written once, not seven times.
+        """
+        inside, out = self.c_fc, self.c_proj
+        h = torch.addmm(QUICK * inside.bias, x.flatten(0, -2), inside.weight.T, alpha=QUICK)
+        h = functional.silu(h, inplace=True)
+        return torch.addmm(out.bias, h, out.weight.T, alpha=1 / QUICK).view(x.shape)
 
 
 class Block(nn.Module):

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from s2sw.pipeline.results import reading as results
 from s2sw.pipeline.results.checking import BAD_ROW, bounded_columns, problem_of, sound
 from s2sw.pipeline.results.sources import Wanted
+from s2sw.schemas.tables import Row
 
-Row = dict[str, Any]
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Ranks = dict[int, int]

@@ -10,23 +10,28 @@ from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Format, Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal, revealed
-from s2sw.pipeline.ledger.run_records import ReportError, known_runs, read_run
+from s2sw.pipeline.ledger.run_records import known_runs, read_run
 from s2sw.pipeline.results.mode import check_seals, results_are_private
+from s2sw.pipeline.results.opening import chosen_fingerprint
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sources import Sources
-from s2sw.pipeline.results.sql_views import newest_fingerprint
+from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.schemas.run_record import RunRecord
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a user asks for. top: None for all; threshold: of the masks, None for the stored ones."""
+    """What a user asks for. top: None for all; threshold: of the masks, None for the stored ones.
+
+    fingerprint: first digits of that of the settings, None for the newest run's.
+    """
 
     top: int | None = 100
     min_score: float = 0.0
     flagged: bool = False
     threshold: float | None = None
     asked: frozenset[Reveal] = frozenset()
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Export:
         audit log do not fit, or cannot be checked without it.
         """
         known_runs(output)
-        self._connection = Results(output).connect()
+        self._connection = Results(output, EVERY).connect()
         self.private = results_are_private(output, self._connection)
         self.reveals = revealed(name, format_.revealing, choice.asked, self.private)
         if self.private and self.reveals:
@@ -58,9 +63,7 @@ class Export:
         self._output = output
         self._format = format_
         self._choice = choice
-        fingerprint = newest_fingerprint(self._connection)
-        if fingerprint is None:
-            raise ReportError(f"{output.root} holds no results yet; screen something first")
+        fingerprint = chosen_fingerprint(self._connection, output, choice.fingerprint)
         self._fingerprint = fingerprint
         record = _record_of(output, fingerprint)
         bundle = record.summary.bundle if record else {}

@@ -63,10 +63,11 @@ class AuditLog:
             raise AuditError(f"{AUDIT_FOLDER}: another process has just added entry {number}")
 
 
-def refuse_other_key(output: OutputFolder, key: bytes | None) -> None:
+def refuse_other_key(output: OutputFolder, private: bool, key: bytes | None) -> None:
     """Raise AuditError if the results were made under another id key, or in the other mode.
 
-    They would name the same objects by other ids, and all would be screened again.
+    They would name the same objects by other ids, and all would be screened again; and addresses beside keyed
+    ids would tell which is whose. private, key: of this run; a first private run has no key yet.
     """
     names = entry_names(output)
     if not names:
@@ -74,17 +75,22 @@ def refuse_other_key(output: OutputFolder, key: bytes | None) -> None:
     try:
         before = _parse(output.read(names[-1])).get("key_id")
     except ValueError as error:
-        raise AuditError(f"{names[-1]}: {error}") from None
-    now = key_id(key) if key else None
-    if before != now:
         raise AuditError(
-            f"its results have ids made with {_name_of(before)}, this run would take {_name_of(now)}: "
-            "restore the key and mode, or name another output"
+            f"{names[-1]} is damaged ({error}), and it says which key made the ids: restore it from a copy, "
+            "or name another output; `s2sw audit verify` tells more"
+        ) from None
+    if private and before is None:
+        raise AuditError("its results are open, this run is private: name another output, or use --open")
+    if before and not private:
+        raise AuditError(
+            "its results are private, this run is open: name another output, or leave out --open"
         )
-
-
-def _name_of(key: str | None) -> str:
-    return f"key {key}" if key else "no key"
+    now = key_id(key) if key else "a new one"
+    if before and before != now:
+        raise AuditError(
+            f"its results have ids made with key {before}, this run would take {now}: restore the key, "
+            "or name another output"
+        )
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """What is done: read from the committed objects parts. There is no second bookkeeping."""
 
+import logging
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -7,10 +8,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.committed import committed
 from s2sw.schemas import layout
-from s2sw.schemas.layout import DEFERRED_FILE, OBJECTS_FOLDER
+from s2sw.schemas.layout import DEFERRED_FILE
 from s2sw.schemas.outcomes import STORAGE_REASONS
-from s2sw.schemas.tables import DEFERRED
+from s2sw.schemas.tables import DEFERRED, OBJECTS
+
+log = logging.getLogger(__name__)
 
 ASKED_AGAIN = sorted(reason.value for reason in STORAGE_REASONS)
 _COLUMNS = ["object_id", "status", "reason", "run_id"]
@@ -27,23 +31,43 @@ def done_objects(
     """
     own = pc.field("run_id") == run_id
     counts = own if force else own | pc.field("reason").is_null() | ~pc.field("reason").isin(ASKED_AGAIN)
+    found = committed(output)
+    for name in found.damaged:
+        log.warning("%s", f"{name} is damaged: its objects are screened again; `s2sw verify` tells more")
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for name in layout.parts(output.names(OBJECTS_FOLDER)):
+        for name in found.objects:
             if force and layout.part_of(name).run != run_id:
                 continue
-            table = pq.read_table(
-                pa.BufferReader(output.read(name)), columns=[*_COLUMNS, "fingerprint"]
-            ).filter((pc.field("fingerprint") == fingerprint) & counts)
+            table = _rows(output, name).filter((pc.field("fingerprint") == fingerprint) & counts)
+            if name in found.without_slices:
+                table = table.filter(pc.field("n_slices") == 0)
             yield from table.select(_COLUMNS).cast(_DONE).to_batches()
 
     return pa.RecordBatchReader.from_batches(_DONE, batches())
 
 
+def _rows(output: OutputFolder, name: str) -> pa.Table:
+    """Return the rows of a part; none, with a word, of one that turns out to be damaged inside."""
+    columns = [*_COLUMNS, "fingerprint", "n_slices"]
+    try:
+        return pq.read_table(pa.BufferReader(output.read(name)), columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        log.warning("%s", f"{name} is damaged: its objects are screened again; `s2sw verify` tells more")
+        return OBJECTS.empty_table().select(columns)
+
+
 def deferred_objects(output: OutputFolder) -> pa.RecordBatchReader:
     """Stream what the last run deferred (schema DEFERRED)."""
     try:
-        table = pq.read_table(pa.BufferReader(output.read(DEFERRED_FILE)))
+        table = pq.read_table(pa.BufferReader(output.read(DEFERRED_FILE))).cast(DEFERRED)
     except FileNotFoundError:
         table = DEFERRED.empty_table()
-    return table.cast(DEFERRED).to_reader()
+    except pa.ArrowException:  # it says only since when objects wait; this run writes it anew
+        log.warning(
+            "%s", f"{DEFERRED_FILE} is damaged: which objects have waited longest is not known any more"
+        )
+        table = DEFERRED.empty_table()
+    return table.to_reader()

@@ -6,6 +6,7 @@ highest N counts. Its holder renews it; who finds it expired, or its process dea
 
 import contextlib
 import json
+import logging
 import threading
 import time
 from types import TracebackType
@@ -15,6 +16,8 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.schemas.errors import FailedError
 from s2sw.schemas.layout import LEASE_PREFIX, RUNS_FOLDER
+
+log = logging.getLogger(__name__)
 
 SECONDS = 120.0
 RENEW_SECONDS = 30.0
@@ -75,7 +78,12 @@ class Lease:
     def _refuse_if_alive(self, name: str) -> None:
         try:
             holder: dict[str, Any] = json.loads(self._output.read(name))
+            holder["expires"], holder["process"], holder["run_id"]
         except FileNotFoundError:  # released in between
+            return
+        except (ValueError, KeyError, TypeError):
+            # it is written in one step: no run that is at work has one like this
+            log.warning("%s", f"{name} is damaged: it is taken for that of a run that has ended")
             return
         if time.time() < holder["expires"] and not is_dead(holder["process"]):
             process, left = holder["process"], holder["expires"] - time.time()

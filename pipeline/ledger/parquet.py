@@ -1,11 +1,9 @@
 """Rows and tables as Parquet files."""
 
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-Row = dict[str, Any]
+from s2sw.schemas.tables import Row
 
 
 def parquet_bytes(rows: list[Row], schema: pa.Schema) -> bytes:

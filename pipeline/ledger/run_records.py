@@ -1,5 +1,6 @@
 """Reading ``runs/RUN.json`` back."""
 
+import logging
 from collections.abc import Iterator
 
 from s2sw.connectors.outputs.folder import OutputFolder
@@ -7,6 +8,8 @@ from s2sw.schemas import layout
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import RUNS_FOLDER
 from s2sw.schemas.run_record import RunRecord, parse_record
+
+log = logging.getLogger(__name__)
 
 
 class ReportError(UserError):
@@ -40,9 +43,12 @@ def choose_run(output: OutputFolder, run_id: str | None) -> RunRecord:
 
 
 def all_runs(output: OutputFolder) -> Iterator[RunRecord]:
-    """Yield every run, oldest first. Raises ReportError if there is none."""
+    """Yield every run whose record can be read, oldest first. Raises ReportError if there is none."""
     for run_id in known_runs(output):
-        yield read_run(output, run_id)
+        try:
+            yield read_run(output, run_id)
+        except ReportError as error:
+            log.warning("%s", f"left out: {error}")
 
 
 def known_runs(output: OutputFolder) -> list[str]:

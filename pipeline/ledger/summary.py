@@ -4,6 +4,8 @@ import importlib.metadata
 import platform
 from typing import TYPE_CHECKING, Any
 
+from s2sw.schemas.tables import TABLES_VERSION
+
 if TYPE_CHECKING:  # it brings PyTorch, and whoever only reads a summary needs none
     from s2sw.model.bundles.record import BundleRecord
 
@@ -12,7 +14,7 @@ VERSIONS_OF = ("s2sw", "torch", "ray", "pyarrow", "pydicom", "nibabel", "pillow"
 
 def versions() -> dict[str, str]:
     """Return the versions of what results may depend on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "tables": str(TABLES_VERSION)}
     for name in VERSIONS_OF:
         try:
             found[name] = importlib.metadata.version(name)

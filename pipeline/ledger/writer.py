@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.ledger.parquet import Row, parquet_bytes
+from s2sw.pipeline.ledger.committed import committed
+from s2sw.pipeline.ledger.parquet import parquet_bytes
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas import layout
 from s2sw.schemas.config import PartSettings
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
-from s2sw.schemas.tables import OBJECTS, SLICES
+from s2sw.schemas.tables import OBJECTS, SLICES, Row
 
 
 class Writer:
@@ -100,7 +101,7 @@ class Writer:
 
 def sweep_orphans(output: OutputFolder) -> list[str]:
     """Remove slices parts without an objects part, and temporary files; return the parts' names."""
-    _, _, orphans = layout.committed_and_orphans(output.names(SLICES_FOLDER), output.names(OBJECTS_FOLDER))
+    orphans = committed(output).orphans
     for name in orphans:
         output.delete(name)
     for folder in layout.FOLDERS:

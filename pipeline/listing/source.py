@@ -1,15 +1,99 @@
-"""What a run lists."""
+"""What a run lists: the source, without what s2sw itself wrote there."""
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
 
 from s2sw.connectors.reading.archives import expand_archives
 from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.s3 import is_s3
 from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.layout import MARKER, is_ours
+
+OWN_OUTPUT, OTHER_OUTPUT, PRIVATE = "own output", "other output", "private folder"
 
 
-def listing(config: ScreenConfig) -> Iterator[StoredObject]:
-    """List the source, archives by their members, up to the limit, without the run's own output."""
-    found = list_objects(config.source, config.storage, skip=config.output)
-    return itertools.islice(expand_archives(found, config.storage, config.decode), config.limit)
+def listing(config: ScreenConfig, left_out: Counter[str] | None = None) -> Iterator[StoredObject]:
+    """List the source, archives by their members, up to the limit, without results and private folders.
+
+    left_out: counts the files that are passed over, by what they belong to.
+    """
+    counts: Counter[str] = Counter() if left_out is None else left_out
+    belongs = _belongs(config)
+
+    def kept() -> Iterator[StoredObject]:
+        for stored in list_objects(config.source, config.storage):
+            kind = belongs(stored.uri)
+            if kind is None:
+                yield stored
+            else:
+                counts[kind] += 1
+
+    return itertools.islice(expand_archives(kept(), config.storage, config.decode), config.limit)
+
+
+def _belongs(config: ScreenConfig) -> Callable[[str], str | None]:
+    """Return the function that tells what of ours an object belongs to; None for an object of the archive."""
+    own = _folder(config.output)
+    others: Callable[[str], str | None]
+    if is_s3(config.source):
+        private, others = None, _InBucket().root_of
+    else:
+        private, others = _folder(str(Inside.of(config.private_dir).folder)), _InFolder(config.source).root_of
+
+    def belongs(uri: str) -> str | None:
+        if uri.startswith(own) and is_ours(uri.removeprefix(own)):
+            return OWN_OUTPUT
+        if private and uri.startswith(private):
+            return PRIVATE
+        root = others(uri)
+        return OTHER_OUTPUT if root is not None and is_ours(uri.removeprefix(root)) else None
+
+    return belongs
+
+
+def _folder(address: str) -> str:
+    """Return what the addresses of all that lies in a folder or below a prefix begin with."""
+    return (address.rstrip("/") if is_s3(address) else str(Path(address).resolve())) + "/"
+
+
+class _InFolder:
+    """Finds the output that a file of a local source lies in: the nearest folder around it with a marker."""
+
+    def __init__(self, source: str) -> None:
+        self._source = Path(source).resolve()
+        self._root_of = lru_cache(maxsize=65536)(self._look)
+
+    def root_of(self, uri: str) -> str | None:
+        """Return the output's folder, a slash at its end."""
+        return self._root_of(uri.rpartition("/")[0])
+
+    def _look(self, folder: str) -> str | None:
+        for one in (Path(folder), *Path(folder).parents):
+            if not one.is_relative_to(self._source):
+                return None
+            if (one / MARKER).exists():
+                return f"{one}/"
+        return None
+
+
+class _InBucket:
+    """The same for a bucket, whose objects come sorted: a marker comes before all that lies in its output."""
+
+    def __init__(self) -> None:
+        self._roots: set[str] = set()
+
+    def root_of(self, uri: str) -> str | None:
+        """Return the output's prefix, a slash at its end."""
+        if uri.endswith(f"/{MARKER}"):
+            self._roots.add(uri.removesuffix(MARKER))
+        folder = uri
+        while (end := folder.rfind("/", 0, -1)) > len("s3://"):
+            folder = folder[: end + 1]
+            if folder in self._roots:
+                return folder
+        return None

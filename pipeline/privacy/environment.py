@@ -67,23 +67,12 @@ def forbid_core_dumps() -> None:
 
 
 @contextlib.contextmanager
-def local_ray_environment(temporary: Path, token: Path) -> Iterator[None]:
-    """Set what the processes of a local Ray inherit: no id key, and one folder for whatever is temporary.
+def local_environment(temporary: Path, more: dict[str, str | None] | None = None) -> Iterator[None]:
+    """Set what processes that are started here inherit: no id key, and one folder for temporary files.
 
-    token: file of the token that they ask everybody for. Ray's own default, ~/.ray/auth_token, may be another
-    program's and readable by others.
+    more: further variables; None removes one.
     """
-    changes = {
-        **OFFLINE,
-        LOOPBACK_RAY: "0",
-        # a port that tells everybody figures; nobody collects them here
-        "RAY_enable_metrics_collection": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": None,
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "TMPDIR": str(temporary),
-        KEY_ENV: None,
-    }
+    changes = {**OFFLINE, LOOPBACK_RAY: "0", "TMPDIR": str(temporary), KEY_ENV: None, **(more or {})}
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)
     try:

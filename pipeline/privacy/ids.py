@@ -105,5 +105,8 @@ def _parse_key(text: str, where: str) -> bytes:
     except ValueError:
         raise KeyFileError(f"{where} is no hexadecimal key: 64 hex digits are expected") from None
     if len(key) < KEY_BYTES:
-        raise KeyFileError(f"{where} holds {len(key)} bytes: at least {KEY_BYTES} are needed")
+        raise KeyFileError(
+            f"{where} holds {len(key)} bytes: at least {KEY_BYTES} are needed. If it was cut, ids of earlier "
+            "results cannot be made any more: restore it, or take a new --private-dir and --output"
+        )
     return key

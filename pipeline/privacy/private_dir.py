@@ -1,6 +1,7 @@
 """What stays with whoever runs the screening: the id key and the crosswalk. Never part of the results."""
 
 import hashlib
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Inside:
     def open_state(self, output: str, run_id: str) -> RunState:
         """Make the folder (owner only) for runs into this output."""
         address = output.rstrip("/") if is_s3(output) else str(Path(output).absolute())
-        folder = self.folder / hashlib.sha256(address.encode()).hexdigest()[:16]
+        folder = self.folder / hashlib.sha256(os.fsencode(address)).hexdigest()[:16]
         state = RunState(folder, run_id)
         for path in (self.folder, folder, state.work):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """What a configured run will read, write and connect to, in plain words, before anything is started."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +11,9 @@ from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.ray_ports import LOCAL_PORTS, Answer, ask_without_token, can_be_asked
+from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ScreenConfig, config_hash
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import AUDIT_FOLDER, DEFERRED_FILE
 from s2sw.schemas.outcomes import Reason, Status
 from s2sw.schemas.tables import DEFERRED, MANIFEST, OBJECTS, SLICES
@@ -191,7 +192,10 @@ def _proxies(config: ScreenConfig) -> list[str]:
 
 
 def _temporary(config: ScreenConfig) -> str:
-    return config.cluster.temp_dir or tempfile.gettempdir()
+    try:
+        return str(temporary_root(config.cluster.temp_dir))
+    except UserError:
+        return config.cluster.temp_dir or ""
 
 
 def _names(schema: pa.Schema) -> str:

@@ -64,7 +64,7 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
 def _flagged(output: OutputFolder, run: RunRecord) -> int | None:
     if run.flag == FlagSettings():
         return None
-    return would_flag(views.connect(output), run.summary.fingerprint, run.flag)[0]
+    return would_flag(views.connect(output, run.summary.fingerprint), run.summary.fingerprint, run.flag)[0]
 
 
 def _tables(

@@ -25,6 +25,9 @@ def print_summary(summary: RunSummary, config: ScreenConfig, console: Console | 
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(summary.reasons.items()))
         console.print(f"Reasons in this run: {reasons}")
     console.print(accounting_line(summary))
+    if summary.left_out:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(summary.left_out.items()))
+        console.print(f"Files in the source that s2sw wrote itself are left out: {kinds}")
     console.print(speed_line(summary))
     console.print(detector_line(summary.bundle))
     console.print(
@@ -65,7 +68,8 @@ def speed_line(summary: RunSummary) -> str:
     screening = summary.seconds.get("screen", 0.0)
     if not screening:
         if summary.by_status.get(Status.DEFERRED):
-            return "The time window was over before anything was taken up"
+            cause = "Stopped" if summary.interrupted else "The time window was over"
+            return f"{cause} before anything was taken up"
         return f"Nothing was left to do ({summary.seconds.get('total', 0.0):.1f} s)"
     return (
         f"{summary.slices} slices in {screening:.1f} s: {summary.slices / screening:.1f} slices/s, "

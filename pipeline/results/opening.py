@@ -1,17 +1,23 @@
 """Opening results that exist, with errors that a user can mend."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.s3 import is_s3
+from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.run_records import ReportError
+from s2sw.pipeline.results.sql_views import settings_of
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
+
+log = logging.getLogger(__name__)
 
 
 def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
@@ -19,6 +25,12 @@ def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
     if not is_s3(output) and not Path(output).is_dir():
         raise ReportError(f"no such output: {output} is not a folder")
     return open_output(output, storage)
+
+
+def damaged_parts(output: OutputFolder) -> list[str]:
+    """Return the names of parts that no reader can open. Raises ReportError."""
+    with readable(output):
+        return committed(output).damaged
 
 
 @contextlib.contextmanager
@@ -36,3 +48,23 @@ def readable(output: OutputFolder) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         text = " ".join(str(error).split())
         raise ReportError(f"cannot read {output.root}: {text}") from error
+
+
+def chosen_fingerprint(connection: duckdb.DuckDBPyConnection, output: OutputFolder, asked: str | None) -> str:
+    """Return the settings to read, the newest run's unless others are asked for by their first digits.
+
+    What is left out is said. Raises ReportError where there are no results, or none of that fingerprint.
+    """
+    known = settings_of(connection)
+    if not known:
+        raise ReportError(f"{output.root} holds no results yet; screen something first")
+    fits = [name for name in known if name.startswith(asked or "")]
+    if not fits or (asked and len(fits) > 1):
+        listed = ", ".join(name[:12] for name in known)
+        raise ReportError(f"--fingerprint {asked}: one of {listed} is expected")
+    others = [f"{count:,} slices of {name[:12]}" for name, count in known.items() if name != fits[0]]
+    if others:
+        log.warning(
+            "%s", f"results under other settings are left out ({', '.join(others)}); --fingerprint chooses"
+        )
+    return fits[0]

@@ -1,11 +1,12 @@
 """Reading results back: committed rows only, maps and masks made again without the model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
@@ -22,21 +23,23 @@ from s2sw.pipeline.results.arrow import dataset_of
 from s2sw.pipeline.results.checking import BadRowError, bad_row, check_whole, layers_of, map_problem
 from s2sw.schemas.layout import TABLE_FOLDERS
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Results:
-    """The committed results of one output folder: of each object under each fingerprint the newest run's.
+    """The committed results of one output folder: of each object the newest run's.
 
-    Opening reads nothing. Each call looks at what is committed then; what it returns stays with that.
+    fingerprint: the settings whose rows are read, ``newest`` or ``all``: scores under different ones are not
+    comparable. Opening reads nothing. Each call looks at what is committed then; what it returns stays with
+    that.
     """
 
     output: OutputFolder
+    fingerprint: str = views.NEWEST
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with lazy views ``slices``, ``objects`` and ``flagged``.
@@ -47,7 +50,7 @@ class Results:
         Columns are those of schemas SLICES and OBJECTS, and ``date`` and ``site`` where parts of the output
         lie in such folders. ``connection.cursor()`` gives another thread the same views.
         """
-        connection = views.connect(self.output)
+        connection = views.connect(self.output, self.fingerprint)
         create_flagged(connection, flag_settings(self.output))
         return connection
 
@@ -61,8 +64,19 @@ class Results:
         """Return a table (``slices`` or ``objects``) as a lazy pyarrow dataset, columns as of ``connect``."""
         if table not in TABLE_FOLDERS:
             raise ValueError(f"table is {table!r}: one of {', '.join(TABLE_FOLDERS)} is expected")
-        superseded = self.connect().sql("FROM superseded").to_arrow_table()
-        return dataset_of(self.output, committed_parts(self.output)[table], views.SCHEMAS[table], superseded)
+        connection = self.connect()
+        superseded = connection.sql("FROM superseded").to_arrow_table()
+        parts = committed_parts(self.output)[table]
+        found = dataset_of(self.output, parts, views.SCHEMAS[table], superseded)
+        if self.fingerprint == views.EVERY:
+            return found
+        known = list(views.settings_of(connection))
+        chosen = known[0] if known and self.fingerprint == views.NEWEST else self.fingerprint
+        return found.filter(pc.field("fingerprint") == chosen) if known[1:] else found
+
+    def settings(self) -> dict[str, int]:
+        """Return the fingerprints of all results with their numbers of slices, the newest run's first."""
+        return views.settings_of(self.connect())
 
     def pandas(self, table: str = "slices", columns: list[str] | None = None) -> "pd.DataFrame":
         """Return columns of a table as a data frame, by default all but masks and token maps."""
@@ -81,9 +95,11 @@ class Results:
         return self.dataset("slices").to_table()
 
 
-def open_results(output: str, storage: StorageSettings | None = None) -> Results:
-    """Open the results in a folder or under an ``s3://`` prefix."""
-    return Results(open_output(output, storage or StorageSettings()))
+def open_results(
+    output: str, storage: StorageSettings | None = None, fingerprint: str = views.NEWEST
+) -> Results:
+    """Open the results in a folder or under an ``s3://`` prefix. fingerprint: as of ``Results``."""
+    return Results(open_output(output, storage or StorageSettings()), fingerprint)
 
 
 def slice_maps(row: Row) -> SliceMaps:

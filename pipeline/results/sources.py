@@ -4,10 +4,10 @@ Results name objects by their ids. The crosswalk, which stays with whoever scree
 open mode the results' own address does, and the id itself tells whether the object is still the same.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import duckdb
 
@@ -28,9 +28,9 @@ from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import MANIFEST
 
-FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
+log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
+FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
 
 
 class NoSourceError(Exception):
@@ -58,8 +58,12 @@ class Crosswalk:
         if not files:
             return {}
         query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
-        with duckdb.connect(config={"threads": 1}) as connection:
-            rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
+        try:
+            with duckdb.connect(config={"threads": 1}) as connection:
+                rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
+        except (duckdb.Error, KeyError):
+            log.warning("%s", f"the crosswalk of run {run_id} in the private folder is damaged")
+            return {}
         return {row.pop("object_id"): StoredObject(**row) for row in rows.to_pylist()}
 
 

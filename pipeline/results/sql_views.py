@@ -5,8 +5,11 @@ import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.committed import committed_parts
-from s2sw.schemas.layout import PARTITIONS, TABLE_FOLDERS, Part
+from s2sw.schemas.layout import OBJECTS_FOLDER, PARTITIONS, TABLE_FOLDERS, Part
 from s2sw.schemas.tables import OBJECTS, SLICES
+
+NEWEST, EVERY = "newest", "all"
+"""Words in place of a fingerprint."""
 
 SCHEMAS = {"slices": SLICES, "objects": OBJECTS}
 MATERIALISED_LATE = 1000
@@ -22,8 +25,11 @@ QUALIFY run_id < max(run_id) OVER (PARTITION BY object_id, fingerprint)
 """
 
 
-def connect(output: OutputFolder) -> duckdb.DuckDBPyConnection:
+def connect(output: OutputFolder, fingerprint: str = NEWEST) -> duckdb.DuckDBPyConnection:
     """Return an in-memory database with the views ``slices`` and ``objects`` of what is committed now.
+
+    fingerprint: of the settings whose rows they hold, NEWEST (those of the newest run with results) or EVERY.
+    Rows of other settings are in ``all_slices`` and ``all_objects``.
 
     Of an object screened again under the same fingerprint the newest run's rows count; the keys of the others
     are the table ``superseded``. DuckDB loads no extension from the network and writes no temporary file.
@@ -46,12 +52,23 @@ def connect(output: OutputFolder) -> duckdb.DuckDBPyConnection:
     for table in TABLE_FOLDERS:
         query = _reading(connection, output, parts[table], SCHEMAS[table])
         connection.execute(f"CREATE VIEW all_{table} AS {query}")
-    _create_views(connection, len({part.run for part in parts["objects"]}) > 1)
+    several_runs = len({part.run for part in parts[OBJECTS_FOLDER]}) > 1
+    if fingerprint == NEWEST and several_runs:
+        newest = max(parts[OBJECTS_FOLDER], key=lambda part: part.run)
+        fingerprint = _fingerprint_of(connection, output.address(newest.name))
+    _create_views(connection, several_runs, "" if fingerprint in (NEWEST, EVERY) else fingerprint)
     return connection
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, several_runs: bool) -> None:
-    """Create the views without the rows that a later run replaced."""
+def _fingerprint_of(connection: duckdb.DuckDBPyConnection, address: str) -> str:
+    """Return the settings of a part: all rows of a run have the same."""
+    query = "SELECT fingerprint FROM read_parquet([?], hive_partitioning = false) LIMIT 1"
+    rows = connection.execute(query, [_glob_free(address)]).fetchall()
+    return str(rows[0][0]) if rows else EVERY
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, several_runs: bool, fingerprint: str) -> None:
+    """Create the views without the rows that a later run replaced, and of one fingerprint if there is one."""
     if several_runs:
         connection.execute(_SUPERSEDED)
     else:
@@ -61,7 +78,17 @@ def _create_views(connection: duckdb.DuckDBPyConnection, several_runs: bool) -> 
     (replaced,) = connection.execute("SELECT count(*) FROM superseded").fetchall()[0]
     without = "ANTI JOIN superseded USING (object_id, fingerprint, run_id)" if replaced else ""
     for table in TABLE_FOLDERS:
-        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM all_{table} {without}")  # noqa: S608
+        chosen = f"WHERE fingerprint = {_text(fingerprint)}" if fingerprint else ""
+        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM all_{table} {without} {chosen}")  # noqa: S608
+
+
+def settings_of(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return the fingerprints of all results with their numbers of slices, the newest run's first."""
+    rows = connection.execute(
+        "SELECT fingerprint, CAST(coalesce(sum(n_slices), 0) AS BIGINT) FROM all_objects "
+        "GROUP BY fingerprint ORDER BY max(run_id) DESC"
+    ).fetchall()
+    return dict(rows)
 
 
 def _reading(
@@ -107,11 +134,12 @@ def _folder_column(output: OutputFolder, key: str) -> str:
 
 def _literal(path: str) -> str:
     """Return a path as SQL text in which no character stands for others."""
-    plain = "".join(f"[{c}]" if c in "*?[" else c for c in path)
-    return "'" + plain.replace("'", "''") + "'"
+    return _text(_glob_free(path))
 
 
-def newest_fingerprint(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Return the settings of the newest run with results; None where there are none."""
-    rows = connection.execute("SELECT fingerprint FROM objects ORDER BY run_id DESC LIMIT 1").fetchall()
-    return rows[0][0] if rows else None
+def _glob_free(path: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -13,8 +13,10 @@ from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.results.mode import results_are_private
 from s2sw.pipeline.results.reading import Results
-from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.results.sql_views import EVERY
+from s2sw.pipeline.review.queries import rows_of
 from s2sw.pipeline.review.worklist import COLUMNS
+from s2sw.schemas.tables import Row
 
 MEMORY = "200MB"
 THREADS = 2
@@ -49,7 +51,7 @@ class Archive:
         with self._lock:
             if parts == self._parts:
                 return
-            connection = Results(self._output).connect()
+            connection = Results(self._output, EVERY).connect()
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
             columns = connection.table("slices").columns
             threshold = threshold_sql(flag, columns)

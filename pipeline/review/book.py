@@ -18,9 +18,8 @@ from s2sw.pipeline.flagging.decisions import (
     ordered,
     read_files,
 )
-from s2sw.pipeline.review.queries import Row
 from s2sw.schemas.decisions import DecisionKind
-from s2sw.schemas.tables import DECISIONS
+from s2sw.schemas.tables import DECISIONS, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from s2sw.pipeline.results.reading import mask
 from s2sw.pipeline.results.sources import Sources, Wanted
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
-from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.review.queries import rows_of
+from s2sw.schemas.tables import Row
 
 KEPT = 2000  # masks, and slices of pages
 MAP_COLUMNS = bounded_columns("s")  # a detector says in its own columns how its map is rebuilt

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from s2sw.pipeline.results.sources import Sources, Wanted
 from s2sw.pipeline.review.archive import Archive
-from s2sw.pipeline.review.queries import Row
+from s2sw.schemas.tables import Row
 
 
 class Naming:

@@ -19,10 +19,10 @@ from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, WORDS, unscreened
-from s2sw.pipeline.review.queries import Row
 from s2sw.pipeline.review.worklist import Place, Worklist, bars
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.tables import Row
 
 PACKAGE = __package__  # whose templates these are
 HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]

@@ -15,9 +15,10 @@ from s2sw.pipeline.imaging.encoding import Pixels, fitting, shrunk
 from s2sw.pipeline.imaging.masks import SliceMaps
 from s2sw.pipeline.imaging.overlays import HEAT, outline
 from s2sw.pipeline.ledger.run_records import ReportError
-from s2sw.pipeline.results.reading import Row, full_map, slice_maps
+from s2sw.pipeline.results.reading import full_map, slice_maps
 from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
 from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.tables import Row
 
 LARGE_SIDE = 1600  # pixels of the longer side of a large picture
 MAP_SIDE = 1024  # of the map that is laid over it

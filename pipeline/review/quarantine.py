@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import duckdb
 
 from s2sw.pipeline.results.checking import sound
-from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.review.queries import rows_of
 from s2sw.schemas.outcomes import Reason, Status
+from s2sw.schemas.tables import Row
 
 PAGE = 100
 UNSCREENED = (Status.QUARANTINED, Status.NO_PIXELS)

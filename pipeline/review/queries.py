@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-Row = dict[str, Any]
+from s2sw.schemas.tables import Row
 
 
 def rows_of(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()) -> list[Row]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.review.filters import ORDERS, Condition, FilterError, Filters
-from s2sw.pipeline.review.queries import Row, rows_of
+from s2sw.pipeline.review.queries import rows_of
+from s2sw.schemas.tables import Row
 
 PAGE = 48  # slices of a page; divisible by 2, 3, 4 and 6 columns
 NEAR = 4  # rows looked at for a neighbour: more than one, since some may be left out

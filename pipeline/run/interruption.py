@@ -1,12 +1,13 @@
-"""Ctrl-C and SIGTERM: taken where a run waits, held back where it enters an object."""
+"""Ctrl-C, SIGTERM and SIGHUP: taken where a run waits, held back where it enters an object."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
@@ -19,12 +20,14 @@ class Interruption:
     def __init__(self) -> None:
         self._asked = self._raised = False
         self._holds = 0
-        self._before: dict[signal.Signals, signal.Handlers | int | None] = {}
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.getsignal(number) for number in SIGNALS}  # type: ignore[misc]
+        handlers: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+        # what was ignored when this process started stays so: nohup(1) lets a run outlive its terminal
+        self._before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
         if in_main_thread():
-            for number in SIGNALS:
+            for number in self._before:
                 signal.signal(number, self._take)
         return self
 
@@ -42,6 +45,10 @@ class Interruption:
         finally:
             self._holds -= 1
         self._raise_if_asked()
+
+    def let_finish(self) -> None:
+        """Raise nothing any more: the work is accounted for, and what is left is to write it down."""
+        self._raised = True
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         self._asked = True

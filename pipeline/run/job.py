@@ -1,5 +1,6 @@
 """A run's configuration, resolved and checked before anything is written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,6 @@ from pathlib import Path
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.bundles.record import BundleRecord, read_record
@@ -40,7 +40,7 @@ class Job:
     inside: Inside
     deadline: float | None
     classes: ClassRule | None = None
-    objects: Callable[[ScreenConfig], Iterator[StoredObject]] = listing
+    objects: Callable[[ScreenConfig, Counter[str]], Iterator[StoredObject]] = listing
 
 
 def prepare(config: ScreenConfig) -> Job:
@@ -71,7 +71,7 @@ def prepare(config: ScreenConfig) -> Job:
     _check_metrics_file(config.metrics_file)
     inside = _inside(config)
     try:
-        refuse_other_key(output, inside.key() if config.private else None)
+        refuse_other_key(output, config.private, inside.key() if config.private else None)
     except AuditError as error:
         raise UserError(f"output: {config.output}: {error}") from error
     return Job(config, bundle, record, output, inside, deadline, classes)
@@ -93,13 +93,13 @@ def _check_source(config: ScreenConfig) -> None:
     if not is_s3(config.source) and "://" in config.source:
         raise UserError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
     try:
-        first = next(list_objects(config.source, config.storage, skip=config.output), None)
+        first = next(listing(config), None)
     except ScreeningError as error:
         if config.private and not is_s3(config.source):
             error = ScreeningError(error.reason, describe(error))  # the detail may be a path of the archive
         raise UserError(f"source: cannot list {config.source} ({_storage_problem(error, config)})") from error
     if first is None:
-        raise UserError(f"source: {config.source} holds no files; nothing to screen")
+        raise UserError(f"source: {config.source} holds no files of its own; nothing to screen")
 
 
 def _check_metrics_file(metrics_file: str | None) -> None:

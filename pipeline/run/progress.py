@@ -1,10 +1,9 @@
 """What a run shows while it works: counts, rates and the time left."""
 
-import sys
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -13,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.outcomes import Status
 
+log = logging.getLogger(__name__)
+
 TIMELINE_POINTS = 400
-PLAIN_SECONDS = 15.0  # without a terminal: a line that often
+PLAIN_SECONDS = 15.0  # a log line that often
 
 
 @dataclass
@@ -64,11 +65,13 @@ class Timeline:
 
 
 class ProgressDisplay:
-    """A live bar on a terminal, a line now and then elsewhere; nothing with quiet."""
+    """Tells where a run stands: a bar that moves on a terminal, log lines everywhere.
 
-    def __init__(self, tally: Tally, quiet: bool = False) -> None:
+    live: draw the bar on standard error. What it shows is logged either way, at level INFO.
+    """
+
+    def __init__(self, tally: Tally, live: bool = False) -> None:
         self._tally = tally
-        self._console = Console(stderr=True, quiet=quiet)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -77,7 +80,7 @@ class ProgressDisplay:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._live = Live(self._bar, console=self._console) if sys.stderr.isatty() and not quiet else None
+        self._live = Live(self._bar, console=Console(stderr=True)) if live else None
         self._task = self._bar.add_task("starting", total=None, rates="")
         self._started = self._said = time.monotonic()
 
@@ -86,17 +89,14 @@ class ProgressDisplay:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
 
     def phase(self, text: str) -> None:
         """Say what the run does now."""
         self._bar.update(self._task, description=text)
-        if self._live is None:
-            self._console.print(text)
+        log.info("%s", text, extra={"fields": {"event": "phase"}})
 
     def start_clock(self) -> None:
         """Measure rates from now on."""
@@ -108,11 +108,17 @@ class ProgressDisplay:
         rates = self._rates()
         self._bar.update(self._task, completed=self._tally.objects, rates=rates)
         now = time.monotonic()
-        if self._live is None and now - self._said >= PLAIN_SECONDS:
+        if now - self._said >= PLAIN_SECONDS:
             self._said = now
             left = self._bar.tasks[0].time_remaining
             end = f", about {left:.0f} s left" if left is not None else ""
-            self._console.print(f"{self._tally.objects} of {self._tally.total} objects, {rates}{end}")
+            tally = self._tally
+            fields = {
+                "event": "progress", "objects": tally.objects, "total": tally.total, "slices": tally.slices,
+                "quarantined": tally.statuses[Status.QUARANTINED], "seconds_left": left,
+            }  # fmt: skip
+            text = f"{tally.objects} of {tally.total} objects, {rates}{end}"
+            log.info("%s", text, extra={"fields": fields})
 
     def _rates(self) -> str:
         elapsed = max(time.monotonic() - self._started, 1e-9)

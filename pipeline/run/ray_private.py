@@ -1,14 +1,18 @@
-"""Parts of Ray that only patches can change, for Ray 2.60."""
+"""Parts of Ray that only patches can change, for Ray 2.60; each says why and what it replaces."""
 
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
+from ray._private import worker as ray_worker
 from ray._private.node import Node
+from ray.data._internal.execution import streaming_executor_state
+from ray.job_config import JobConfig
 
+from s2sw.pipeline.run.executor import words_of
 from s2sw.pipeline.run.interruption import in_main_thread
 
 NOT_STARTED = ("start_api_server", "start_log_monitor", "start_monitor")
@@ -80,3 +84,50 @@ def stderr_shut() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+@contextlib.contextmanager
+def raylet_unsaid() -> Iterator[None]:
+    """Keep what raylets tell drivers of dead workers off the terminal: the run accounts for it in its words.
+
+    Ray 2.60 prints it in colours to standard output, whatever ``log_to_driver`` says.
+    """
+    before = ray_worker.print_to_stdstream
+    ray_worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        ray_worker.print_to_stdstream = before
+
+
+@contextlib.contextmanager
+def lost_blocks(lost: Callable[[str], None]) -> Iterator[None]:
+    """Tell of every block that Ray Data gives up, with the cause in our own words.
+
+    Ray Data only logs it (``streaming_executor_state``, Ray 2.60), with the exception. What ``lost`` raises
+    ends the execution.
+    """
+    logger = streaming_executor_state.logger
+    before = logger.error
+
+    def error(message: str, *arguments: object, exc_info: object = None, **options: object) -> None:
+        if isinstance(exc_info, BaseException):
+            lost(words_of(exc_info))
+
+    logger.error = error  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        logger.error = before  # type: ignore[method-assign]
+
+
+class IsolatedJobConfig(JobConfig):
+    """Keeps the driver's folder off the path on which workers look for modules.
+
+    Ray 2.60 puts the working directory of the driver, and the folder of its script, first on the path of
+    every worker (``ray._private.worker.connect``): a user's own ``random.py`` there would be imported instead
+    of Python's. It leaves them out where the job has a working directory of its own.
+    """
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        return True

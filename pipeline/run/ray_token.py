@@ -20,8 +20,22 @@ TOKEN_FILE = "token"  # noqa: S105 (the name of a file)
 TOKEN_BYTES = 32
 
 
-def new_token(folder: Path) -> Path:
-    """Write a random token into a session's folder, for its owner alone."""
+def token_environment(folder: Path) -> dict[str, str | None]:
+    """Return what a Ray inherits that asks everybody for a new token, which lies in its session's folder.
+
+    Ray's own default, ~/.ray/auth_token, may be another program's and readable by others.
+    """
+    return {
+        # a port that tells everybody figures; nobody collects them here
+        "RAY_enable_metrics_collection": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": None,
+        "RAY_AUTH_TOKEN_PATH": str(_new_token(folder)),
+    }
+
+
+def _new_token(folder: Path) -> Path:
+    """Write a random token, for its owner alone."""
     path = folder / TOKEN_FILE
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,12 +1,11 @@
 """What a run may use of a machine or cluster."""
 
-import os
 from dataclasses import dataclass
+from pathlib import Path
 
-import ray
-import torch
-
-from s2sw.model.precision import multiplies_bf16
+from s2sw.pipeline.checks.machine import allow_open_files, free_bytes, limits
+from s2sw.pipeline.checks.needs import Fitted, fit
+from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
@@ -14,6 +13,10 @@ SHARED_CPU = 0.01
 """CPUs that an actor without a GPU asks a cluster for. With whole ones, the actors of a node that died
 move to the nodes that are left and take their last CPUs: no decode task could start any more."""
 SMALL_WEIGHTS = 256 << 20
+GPU_DRIVERS = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""What the driver of a GPU leaves on Linux: NVIDIA's, AMD's, and that of Windows' subsystem."""
+MASK_THREADS = 8
+"""Threads of a GPU's actor that make masks, at most: decoding needs the other cores."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Resources:
     calls_per_actor: int
     """Batches that an actor has in hand at once. Two with a GPU: while it computes one, the actor copies the
     next one there and makes the masks of the last."""
+    mask_threads: int
+    """Masks that an actor makes at once: several for a GPU, which would wait for those of large pictures."""
 
 
 def plan_resources(
@@ -45,14 +50,15 @@ def plan_resources(
     the cores of a machine without GPUs. Raises UserError if GPUs are asked for and the cluster has none, or
     bf16 of a CPU that has no products for it.
     """
-    gpus = _gpus()
+    gpus = _cluster("GPU") if settings.address else machine_gpus()
     if device == "auto":
         device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
     if device == "cuda" and not gpus:
         raise UserError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
-    if precision == "bf16" and not settings.address and not multiplies_bf16(torch.device(device)):
+    if precision == "bf16" and not settings.address and not multiplies_bf16(device):
         raise UserError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
     cores = machine_cores(settings)
+    in_reach = max(1, int(_cluster("CPU"))) if settings.address else cores
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
     if settings.actors:
         actors = settings.actors
@@ -63,7 +69,7 @@ def plan_resources(
         actors = cores if weights_bytes <= SMALL_WEIGHTS else 1
     return Resources(
         device=device,
-        cores=_cores(settings),
+        cores=in_reach,
         actors=actors,
         max_actors=settings.max_actors or actors,
         gpus_per_actor=share,
@@ -72,21 +78,42 @@ def plan_resources(
         threads=None if device == "cuda" else max(1, cores // actors),
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
         calls_per_actor=2 if device == "cuda" else 1,
+        mask_threads=max(1, min(MASK_THREADS, in_reach // actors)) if device == "cuda" else 1,
     )
-
-
-def _cores(settings: ClusterSettings) -> int:
-    if ray.is_initialized():
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
-    return machine_cores(settings)
 
 
 def machine_cores(settings: ClusterSettings) -> int:
     """Return the CPU cores of this machine that a run may use."""
-    return settings.workers or os.cpu_count() or 1
+    return settings.workers or limits().cores
 
 
-def _gpus() -> float:
-    if ray.is_initialized():
-        return float(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+def fit_to_machine(cluster: ClusterSettings, weights: int) -> Fitted:
+    """Return settings for what this machine has now. weights: bytes. Raises FailedError as ``needs.fit``."""
+    allow_open_files()
+    return fit(cluster, weights, limits(), free_bytes(temporary_root(cluster.temp_dir)))
+
+
+def machine_gpus() -> int:
+    """Return the CUDA devices of this machine; without a driver nothing is imported to find that out."""
+    if not any(path.exists() for path in GPU_DRIVERS):
+        return 0
+    import torch
+
     return torch.cuda.device_count()
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Tell whether a device has bfloat16 products (``s2sw.model.precision``)."""
+    import torch
+
+    from s2sw.model.precision import multiplies_bf16
+
+    return multiplies_bf16(torch.device(device))
+
+
+def _cluster(resource: str) -> float:
+    """Return how much of a resource the connected cluster has; 0 before there is a connection."""
+    import ray
+
+    found = ray.cluster_resources() if ray.is_initialized() else {}  # type: ignore[no-untyped-call]
+    return float(found.get(resource, 0))

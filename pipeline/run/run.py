@@ -2,17 +2,18 @@
 
 import contextlib
 import functools
+import logging
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import ray
 
-from s2sw.model import load_detector
 from s2sw.model.bundles.record import WEIGHTS
 from s2sw.model.precision import Precision
+from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
@@ -21,54 +22,73 @@ from s2sw.pipeline.ledger.summary import describe_bundle, versions
 from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
 from s2sw.pipeline.listing.id_sets import IdSets
 from s2sw.pipeline.listing.manifest import freeze
-from s2sw.pipeline.listing.sweeps import sweep_sizes
 from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
 from s2sw.pipeline.privacy.ids import key_id, object_ids, uid_ids
 from s2sw.pipeline.privacy.private_dir import new_run_id
-from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.metrics import MetricsFile
+from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
-from s2sw.pipeline.run.resources import Resources, plan_resources
-from s2sw.pipeline.run.session import check_shared, ray_session, wipe_abandoned
-from s2sw.pipeline.stages.collecting import Collector, FinishedObject
+from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
+from s2sw.pipeline.run.run_log import RunLog
+from s2sw.pipeline.run.session_folder import wipe_abandoned
+from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
-from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.pipeline.stages.detect_settings import DetectSettings, load
 from s2sw.schemas.config import run_fingerprint
-from s2sw.schemas.layout import DEFERRED_FILE, record_name
-from s2sw.schemas.outcomes import PASSING_REASONS, Reason, Status
+from s2sw.schemas.layout import DEFERRED_FILE, MARKER, log_name, record_name
+from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary, record_bytes
 
-MAIN_TASK_RETRIES = 1
-IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
+log = logging.getLogger(__name__)
+
+SMALL_BYTES = 512 << 20  # stored bytes of what is left to do, up to which a run needs no Ray
 
 
-class RunFailedError(Exception):
-    """The run cannot go on; what is whole is committed, and the same command continues."""
+def screen(job: Job, live: bool = False) -> RunSummary:
+    """Screen what is not done yet and return the summary, which is also in ``runs/RUN.json``.
 
-
-def screen(job: Job, quiet: bool = False) -> RunSummary:
-    """Screen what is not done yet and return the summary, which is also in ``runs/RUN.json``."""
+    live: draw a bar on standard error.
+    """
     wipe_abandoned(job.config.cluster)
     with contextlib.ExitStack() as stack:
         if job.config.cluster.address:
-            stack.enter_context(ray_session(job.config.cluster, job.config.private))
+            from s2sw.pipeline.run.session import started
+
+            stack.enter_context(started(job.config.cluster, job.config.private))
         size = (job.bundle / WEIGHTS).stat().st_size
-        resources = plan_resources(job.config.cluster, job.config.device, size, job.config.precision)
-        return ScreeningRun(job, resources, quiet).execute()
+        fitted = fit_to_machine(job.config.cluster, size)
+        for words in fitted.words:
+            log.warning("%s", words)
+        resources = plan_resources(fitted.cluster, job.config.device, size, job.config.precision)
+        return ScreeningRun(job, resources, live, fitted=fitted).execute()
 
 
 class ScreeningRun:
     """A run in its steps. Whatever ends it early, whole objects are committed and a run file says so."""
 
-    def __init__(self, job: Job, resources: Resources, quiet: bool) -> None:
-        self._job = job
+    def __init__(
+        self,
+        job: Job,
+        resources: Resources,
+        live: bool = False,
+        make_executor: Callable[[Todo], Executor] | None = None,
+        fitted: Fitted | None = None,
+    ) -> None:
+        """live: as of ``screen``. fitted: the settings of the cluster that this machine can carry.
+
+        make_executor: gives what runs the passes, instead of Ray or processes as fits the to-do list.
+        """
+        self._job, self._make_executor = job, make_executor
+        self._fitted = fitted or Fitted(job.config.cluster)
         self._config = job.config
         self._resources = resources
         self._tally = Tally()
+        self._open_bytes = 0
         self._timeline = Timeline()
-        self._display = ProgressDisplay(self._tally, quiet)
+        self._display = ProgressDisplay(self._tally, live)
         self._interruption = Interruption()
         self._state = job.inside.open_state(job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
@@ -104,13 +124,14 @@ class ScreeningRun:
         """Make all steps. Raises LeaseHeldError if another run works on the output."""
         try:
             with (
-                self._lease, self._metrics, self._recorded(), self._interruption, self._display,
+                self._interruption, self._lease, self._metrics, self._recorded(), self._display,
                 self._timed("total"),
             ):  # fmt: skip
                 todo = self._list()
                 self._screen(todo)
                 with self._interruption.held():
                     self._account()
+                    self._interruption.let_finish()
         finally:
             self._sets.close()
             self._state.clear()
@@ -122,8 +143,11 @@ class ScreeningRun:
         run_id, output = self.summary.run_id, self._job.output
         bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
         self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
+        run_log = RunLog()
         try:
-            yield
+            self._job.output.create(MARKER, b"results of s2sw; no source is looked for here\n")
+            with run_log:
+                yield
             self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
         except KeyboardInterrupt:  # before anything was taken up
             self.summary.interrupted, self.summary.outcome = True, "interrupted"
@@ -135,6 +159,7 @@ class ScreeningRun:
             self.summary.finished = _now()
             document = record_bytes(self.summary, self._config, versions())
             output.write(record_name(run_id), document)
+            output.write(log_name(run_id), run_log.document())
             self._audit.append(self.summary.outcome, run_id, end_facts(self.summary, document))
 
     def _precision(self) -> Precision:
@@ -146,106 +171,111 @@ class ScreeningRun:
         """Freeze the listing, and write the list of what is not done."""
         self._display.phase("listing")
         self._state.clear_abandoned()
-        ids = object_ids(self._key)
+        ids, left_out = object_ids(self._key), Counter[str]()
         with self._timed("list"):
-            self.summary.listed = freeze(self._job.objects(self._config), ids, self._state.manifest)
+            self.summary.listed = freeze(self._job.objects(self._config, left_out), ids, self._state.manifest)
+        self.summary.left_out = dict(left_out)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             self._load_done()
             self._sets.load("deferred", deferred_objects(self._job.output))
             count, size = self._sets.measure_open()
+            self._open_bytes = size
             self.summary.already_done = self.summary.listed - count
             each = group_size(count, size, self._resources.cores)
             return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
 
     def _screen(self, todo: Todo) -> None:
-        """Run the main pass, then sweeps over what is missing, and commit the rest."""
+        """Give each object of the list an outcome, and commit."""
         self._tally.total = todo.objects
         if not todo.objects or self._too_late():
             return
-        self._display.phase("starting Ray and the detector")
+        executor = self._executor(todo)
+        self.summary.resources["executor"] = executor.name
+        self._display.phase(f"starting {'Ray and ' if executor.name == 'ray' else ''}the detector")
         try:
             with contextlib.ExitStack() as stack:
                 with self._interruption.held():  # a Ray that is half started can hang
-                    stack.enter_context(self._session())
+                    stack.enter_context(executor)
                 stack.enter_context(self._timed("screen"))
-                self._passes(todo)
+                self._pass_all(executor, todo)
         except KeyboardInterrupt:
             self.summary.interrupted = True
-        except ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None) or error
-            raise RunFailedError(f"Ray gave up ({type(cause).__name__})") from error
 
-    def _passes(self, todo: Todo) -> None:
+    def _pass_all(self, executor: Executor, todo: Todo) -> None:
         self._display.start_clock()
         self._timeline.start()
+        passes = Passes(
+            functools.partial(self._results, executor),
+            self,
+            self._state.crosswalk,
+            self._too_late,
+            self._config.cluster.give_up_after,
+        )
         try:
-            missing = self._pass(todo, 0)
-            sizes = sweep_sizes(len(missing), todo.group_size)
-            for number, size in enumerate(sizes, start=1):
-                if not missing or self._too_late():
-                    break
-                self._display.phase(f"trying {len(missing)} objects again")
-                todo = todo.narrowed(missing, self._state.crosswalk(number), size)
-                missing = self._pass(todo, number, last=number == len(sizes))
+            passes.run(todo)
         finally:
             with self._interruption.held():
                 self._writer.commit()
+            self._add_seconds(passes.stage_seconds)
 
-    def _pass(self, todo: Todo, number: int, last: bool = False) -> list[int]:
-        """Screen a to-do list; return the numbers of objects without an outcome."""
-        collector = Collector(todo.objects)
-        reader = TodoReader(todo)
-        idle = 0
-        for table in self.results(todo, number):
-            deferred_only = True
-            for finished in collector.add(table):
-                deferred_only &= finished.status is Status.DEFERRED
-                if finished.reason in PASSING_REASONS and not last:
-                    collector.put_back(finished.number)
-                else:
-                    self._finish(replace(finished, attempts=number + 1), reader)
-            with self._interruption.held():
-                self._writer.commit_if_due()
-            self._display.update()
-            self._metrics.update()
-            self._timeline.add(self._tally.objects, self._tally.slices)
-            idle = idle + 1 if deferred_only and self._too_late() else 0
-            if idle >= IDLE_TABLES and not collector.has_open:
-                break
-        self._add_seconds(collector.stage_seconds)
-        missing = collector.missing()
-        if last and not self._too_late():
-            for lost in collector.give_up(missing, Reason.WORKER_CRASHED, attempts=number + 1):
-                self._finish(lost, reader)
-            return []
-        return missing
+    def _executor(self, todo: Todo) -> Executor:
+        """Return Ray, or for few objects a few processes: starting Ray takes longer than screening them."""
+        cluster, resources = self._fitted.cluster, self._resources
+        if self._make_executor is not None:
+            return self._make_executor(todo)
+        small = todo.objects < cluster.ray_from and self._open_bytes <= SMALL_BYTES
+        if cluster.address is None and (small or self._fitted.small_only):
+            from s2sw.pipeline.run.process_executor import ProcessExecutor
 
-    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
-        """Yield what the stages give for one pass (schema DETECTED). Benchmarks measure others than Ray's."""
+            return ProcessExecutor(cluster, resources)
+        from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
+
+        return RayExecutor(cluster, resources, [self._job.bundle, self._state.crosswalk(0)])
+
+    def _results(self, executor: Executor, todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
         config, resources = self._config, self._resources
-        side, deadline, private = self._job.record.image_size, self._job.deadline, config.private
+        side, deadline = self._job.record.image_size, self._job.deadline
         decode = DecodeStage(
-            todo, side, config.tiles, config.decode, config.storage, deadline, private, self._job.classes
+            todo,
+            side,
+            config.tiles,
+            config.decode,
+            config.storage,
+            deadline,
+            config.private,
+            self._job.classes,
         )
         detect = DetectSettings(
-            load=functools.partial(
-                load_detector, self._job.bundle, device=resources.device, precision=self._precision()
-            ),
+            load=functools.partial(load, self._job.bundle, resources.device, self._precision()),
             threshold=config.threshold,
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
+            mask_threads=resources.mask_threads,
             deadline=deadline,
-            private=private,
+            private=config.private,
         )
-        return run_pass(decode, detect, resources, config.cluster, MAIN_TASK_RETRIES if number == 0 else 0)
+        return executor.run_pass(decode, detect, number, lost)
 
-    def _finish(self, finished: FinishedObject, reader: TodoReader) -> None:
+    def finish(self, finished: FinishedObject, reader: TodoReader) -> None:
+        """Count an object, and write it unless it is deferred."""
         with self._interruption.held():
             self._tally.add(finished)
             if finished.status is not Status.DEFERRED:
                 object_id, stored = reader.row(finished.number)
                 self._writer.add(finished, object_id, stored)
+
+    def tick(self) -> None:
+        """Commit what is due, and show where the run stands."""
+        with self._interruption.held():
+            self._writer.commit_if_due()
+        self._display.update()
+        self._metrics.update()
+        self._timeline.add(self._tally.objects, self._tally.slices)
+
+    def say(self, text: str) -> None:
+        """Show what the run does now."""
+        self._display.phase(text)
 
     def _account(self) -> None:
         """Compare what was listed with what is committed, by the ids in the files themselves."""
@@ -269,15 +299,6 @@ class ScreeningRun:
     def _load_done(self) -> None:
         fingerprint, run_id = self.summary.fingerprint, self.summary.run_id
         self._sets.load("done", done_objects(self._job.output, fingerprint, run_id, self._config.force))
-
-    def _session(self) -> contextlib.AbstractContextManager[None]:
-        if self._config.cluster.address:  # connected already
-            try:
-                check_shared([self._job.bundle, self._state.crosswalk(0)])
-            except ValueError as error:
-                raise RunFailedError(str(error)) from error
-            return contextlib.nullcontext()
-        return ray_session(self._config.cluster)
 
     def _too_late(self) -> bool:
         return self._job.deadline is not None and time.time() >= self._job.deadline

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,67 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from s2sw.pipeline.privacy.environment import local_ray_environment
+from s2sw.pipeline.checks.needs import OBJECTS
+from s2sw.pipeline.privacy.environment import local_environment
 from s2sw.pipeline.run.cluster_address import cluster_address
-from s2sw.pipeline.run.ray_private import few_processes, loopback_only, signals_left_alone, stderr_shut
-from s2sw.pipeline.run.ray_token import check_cluster, check_own, new_token, token_read_anew
+from s2sw.pipeline.run.executor import RunFailedError
+from s2sw.pipeline.run.ray_environment import check_variables
+from s2sw.pipeline.run.ray_private import (
+    IsolatedJobConfig,
+    few_processes,
+    loopback_only,
+    raylet_unsaid,
+    signals_left_alone,
+    stderr_shut,
+)
+from s2sw.pipeline.run.ray_token import check_cluster, check_own, token_environment, token_read_anew
 from s2sw.pipeline.run.resources import machine_cores
-from s2sw.pipeline.run.session_folder import new_session_folder, remove_session_folder, wipe_folders
+from s2sw.pipeline.run.session_folder import session_folder, temporary_in
 from s2sw.schemas.config import ClusterSettings
+from s2sw.schemas.errors import FailedError, UserError
 
-OBJECT_STORE_BYTES = 2 << 30
+ANSWER_SECONDS = 10.0
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@contextlib.contextmanager
+def started(settings: ClusterSettings, private: bool = True) -> Iterator[None]:
+    """As ``ray_session``; whatever keeps Ray from starting is a RunFailedError, in one line that says why."""
+    check_variables()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(ray_session(settings, private))
+        except (UserError, FailedError):
+            raise
+        except Exception as error:
+            where = f"the cluster at {settings.address}" if settings.address else "Ray on this machine"
+            raise RunFailedError(f"{where} cannot be used: {_cause(error)}") from error
+        yield
+
+
+def _cause(error: Exception) -> str:
+    """Return why Ray did not start, in one line; its messages name addresses and settings, no objects."""
+    if isinstance(error, ray.exceptions.AuthenticationError):
+        return (
+            "it wants a token; give it by RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH (`ray get-auth-token` there)"
+        )
+    text = " ".join(_COLOURS.sub("", str(error)).split())
+    first = text.split(". ")[0]
+    return f"{first or type(error).__name__}; `s2sw doctor` checks what it needs"
+
+
+def check_answers(address: str) -> None:
+    """Raise RunFailedError soon where nobody listens at a cluster's address; Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():  # "auto", or a name that Ray resolves itself
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "no answer"
+        raise RunFailedError(
+            f"cluster.address: nobody answers at {address} ({why}); check it, and that the head is up"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -28,36 +82,41 @@ def ray_session(settings: ClusterSettings, private: bool = True) -> Iterator[Non
     removed at the end; it asks everybody for a token that lies there. Raises UserError in private mode for a
     cluster that asks for none.
     """
-    if settings.address:
-        with signals_left_alone():
-            ray.init(
-                address=cluster_address(settings.address), log_to_driver=False, logging_level=logging.ERROR
-            )
-        try:
-            check_cluster(private, settings.allow_without_token)
-            yield
-        finally:
-            _shut_down()
-        return
-    wipe_abandoned(settings)
-    folder = new_session_folder(settings.temp_dir)
-    temporary = folder / "tmp"
-    temporary.mkdir(mode=0o700)
-    stack = contextlib.ExitStack()
+    connected = _cluster_session(settings, private) if settings.address else _own_session(settings)
+    with connected, raylet_unsaid():
+        yield
+
+
+@contextlib.contextmanager
+def _cluster_session(settings: ClusterSettings, private: bool) -> Iterator[None]:
+    address = cluster_address(str(settings.address))
+    check_answers(address)
+    with signals_left_alone():
+        ray.init(
+            address=address, job_config=IsolatedJobConfig(), log_to_driver=False, logging_level=logging.ERROR
+        )
     try:
-        with (
-            stderr_shut(), loopback_only(), few_processes(), signals_left_alone(),
-            local_ray_environment(temporary, new_token(folder)),
-        ):  # fmt: skip
-            stack.enter_context(token_read_anew())
-            ray.init(**_local_options(settings, folder))
-        check_own()
+        check_cluster(private, settings.allow_without_token)
         yield
     finally:
         _shut_down()
-        stack.close()
-        remove_session_folder(folder)
-        wipe_abandoned(settings)  # processes of a killed run may have written while its folder was removed
+
+
+@contextlib.contextmanager
+def _own_session(settings: ClusterSettings) -> Iterator[None]:
+    # the token is forgotten last: Ray asks for it while it ends
+    with session_folder(settings) as folder, contextlib.ExitStack() as stack:
+        try:
+            with (
+                stderr_shut(), loopback_only(), few_processes(), signals_left_alone(),
+                local_environment(temporary_in(folder), token_environment(folder)),
+            ):  # fmt: skip
+                stack.enter_context(token_read_anew())
+                ray.init(**_local_options(settings, folder))
+            check_own()
+            yield
+        finally:
+            _shut_down()
 
 
 def _shut_down() -> None:
@@ -65,19 +124,15 @@ def _shut_down() -> None:
         ray.shutdown()
 
 
-def wipe_abandoned(settings: ClusterSettings) -> None:
-    """Remove what killed runs left behind: their sessions may hold pixels."""
-    wipe_folders(settings.temp_dir)
-
-
 def _local_options(settings: ClusterSettings, folder: Path) -> dict[str, Any]:
     cores = machine_cores(settings)
     return {
         "address": "local",  # whatever RAY_ADDRESS says
+        "job_config": IsolatedJobConfig(),
         # detectors and decoders may fill the cores each: the operating system balances them better than a
         # fixed split, whichever of the two is the bottleneck
         "num_cpus": 2 * cores,
-        "object_store_memory": settings.object_store or OBJECT_STORE_BYTES,
+        "object_store_memory": settings.object_store or OBJECTS,
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.ERROR,

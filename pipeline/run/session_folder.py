@@ -1,4 +1,4 @@
-"""The folder of a Ray session, in a folder that others may write to as well: made, and wiped if it was left.
+"""The folder of one run for whatever is temporary, in a folder that others may write to: made, and wiped.
 
 Everything goes by open folders and never by a path twice: what somebody else put there, a link above all, is
 not followed, and only what belongs to this account and cannot be written by others is touched.
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
+from s2sw.pipeline.privacy.temporary import temporary_root
+from s2sw.schemas.config import ClusterSettings
 
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
@@ -25,25 +27,42 @@ REMADE_SECONDS = 10.0
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
-def new_session_folder(temp_dir: str | None) -> Path:
-    """Make a folder for a session, this account's alone, and note the process that it belongs to."""
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temp_dir))
+@contextlib.contextmanager
+def session_folder(settings: ClusterSettings) -> Iterator[Path]:
+    """Make the folder for one run, this account's alone, and remove it with all that is in it."""
+    wipe_abandoned(settings)
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temporary_root(settings.temp_dir)))
     (folder / OWNER).write_text(json.dumps(process_mark()))
-    return folder
+    temporary_in(folder).mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        _remove_folder(folder)
+        wipe_abandoned(settings)  # processes of a killed run may have written while its folder was removed
 
 
-def remove_session_folder(folder: Path) -> None:
-    """Remove a session's folder; what its dying processes still write there is left to ``wipe_folders``."""
-    with contextlib.suppress(OSError), _opened(folder.parent) as parent:
-        _remove(parent, folder.name)
+def temporary_in(folder: Path) -> Path:
+    """Return the part of a session's folder that libraries put their temporary files into."""
+    return folder / "tmp"
 
 
-def wipe_folders(temp_dir: str | None) -> None:
-    """Remove what killed runs left behind: their sessions may hold pixels."""
-    with contextlib.suppress(OSError), _opened(Path(temp_dir or tempfile.gettempdir())) as parent:
+def wipe_abandoned(settings: ClusterSettings) -> None:
+    """Remove what killed runs left behind: their sessions may hold pixels. Raises UserError."""
+    wipe_folders(temporary_root(settings.temp_dir))
+
+
+def wipe_folders(root: Path) -> None:
+    """Remove sessions' folders whose processes are dead; nothing that is a link, or that others may write."""
+    with contextlib.suppress(OSError), _opened(root) as parent:
         for name in _names(parent):
             if name.startswith(FOLDER_PREFIX) and _is_abandoned(parent, name):
                 _remove(parent, name)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a session's folder; what its dying processes still write there is left to ``wipe_abandoned``."""
+    with contextlib.suppress(OSError), _opened(folder.parent) as parent:
+        _remove(parent, folder.name)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.outcomes import Reason, Status, status_of
-
-Row = dict[str, Any]
+from s2sw.schemas.tables import Row
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,8 @@ class FinishedObject:
     attempts: int
     slices: list[Row] = field(default_factory=list)
     uids: Sequence[bytes] = ()
+    words: str = ""
+    """Why the detector failed on it, in our own words."""
 
 
 @dataclass
@@ -93,4 +93,5 @@ class Collector:
             uids = state.end["uids"] or ()
             return FinishedObject(number, Status.SCREENED, None, decoder, attempts, slices, uids)
         reason = Reason(reason)
-        return FinishedObject(number, status_of(reason), reason, decoder, attempts)
+        words = next((row["failure"] for row in slices if row["failure"]), "")
+        return FinishedObject(number, status_of(reason), reason, decoder, attempts, words=words)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,10 +26,9 @@ from s2sw.schemas.config import TileSettings
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError, Status, status_of
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import Row
 
 BLOCK_BYTES = 16 << 20  # pixels handed to Ray at a time; also what a task holds of a volume
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -3,63 +3,25 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from s2sw.model.detectors.contract import Detection
-from s2sw.model.maps import MapLayer, is_ordinary
+from s2sw.model.maps import is_ordinary
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.privacy.environment import enter_worker
-from s2sw.pipeline.privacy.redaction import withheld
+from s2sw.pipeline.privacy.redaction import describe, withheld
+from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.storage import StorageSettings
-
-Row = dict[str, Any]
-
-
-class Detector(Protocol):
-    """The part of a detector's face that the pipeline needs."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square input, pixels."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes that a picture may be of; empty where the detector asks for none."""
-
-    @property
-    def map_layers(self) -> tuple[MapLayer, ...]:
-        """The grids of a token map and their ways into the full map."""
-
-    def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> Detection:
-        """Score uint8 (B, image_size, image_size, 3), each picture as one of its class."""
-
-
-@dataclass(frozen=True)
-class DetectSettings:
-    """What an actor needs to know.
-
-    load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
-    torch threads on a CPU; None leaves torch's own choice. deadline: seconds since the epoch after which
-    slices are deferred instead of scored: minutes of work may lie decoded before a slow detector.
-    private: no text of an error gets out.
-    """
-
-    load: Callable[[], Detector]
-    threshold: float
-    batch_size: int
-    threads: int | None = None
-    deadline: float | None = None
-    private: bool = False
+from s2sw.schemas.tables import Row
 
 
 class Views(NamedTuple):
@@ -81,7 +43,6 @@ class DetectStage:
     def __init__(self, settings: DetectSettings) -> None:
         self._thread = threading.local()
         self._lock, self._last_end = threading.Lock(), 0.0
-        enter_worker(StorageSettings(), settings.private)
         with withheld(settings.private):
             self._start(settings)
 
@@ -89,6 +50,8 @@ class DetectStage:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._settings = settings
+        # NumPy lets other threads run while it computes; a GPU must not wait for the masks of large pictures
+        self._masks = ThreadPoolExecutor(settings.mask_threads) if settings.mask_threads > 1 else None
         self._detector = settings.load()
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
@@ -112,8 +75,9 @@ class DetectStage:
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
         scored = self._score([Views(self._views(pixels[i], rows[i]), rows[i]["class_name"]) for i in slices])
-        for i, scores in zip(slices, scored, strict=True):
-            rows[i].update(self._finish(rows[i], scores))
+        run = self._masks.map if self._masks else map
+        for i, finished in zip(slices, run(self._finish, [rows[i] for i in slices], scored), strict=True):
+            rows[i].update(finished)
         return table_of(rows, DETECTED)
 
     def _views(self, value: pa.LargeBinaryScalar, row: Row) -> NDArray[np.uint8]:
@@ -123,26 +87,29 @@ class DetectStage:
             return small.reshape(count, side, side)
         return small.reshape(count, side, side, 3)
 
-    def _score(self, slices: list[Views]) -> list[Row | Reason]:
+    def _score(self, slices: list[Views]) -> list[Row]:
         """Return each slice's scores and maps, or the reason why there are none."""
         if not slices:
             return []
         if self._settings.deadline is not None and time.time() >= self._settings.deadline:
-            return [Reason.TIME_WINDOW] * len(slices)
+            return [{"reason": Reason.TIME_WINDOW}] * len(slices)
         started = time.monotonic()
-        scored: list[Row | Reason] = []
-        # everything: the detector runs on whatever device, and one slice must not take its neighbours with it
-        with contextlib.suppress(Exception):
-            scored = list(self._detect(slices))
+        scored, failure = self._try(slices)
         if not scored:  # the error is gone by now, and with it what it held of the device's memory
             if len(slices) == 1:
-                return [Reason.DETECTOR_FAILED]
+                return [{"reason": Reason.DETECTOR_FAILED, "failure": failure}]
             return [row for one in slices for row in self._score([one])]
         share = self._seconds_since(started) / len(slices)
         for row in scored:
-            if isinstance(row, dict):
-                row["detect_seconds"] = share
+            row["detect_seconds"] = share
         return scored
+
+    def _try(self, slices: list[Views]) -> tuple[list[Row], str]:
+        try:
+            return self._detect(slices), ""
+        # everything: the detector runs on whatever device, and one slice must not take its neighbours with it
+        except Exception as error:  # noqa: BLE001
+            return [], describe(error)
 
     def _seconds_since(self, started: float) -> float:
         """Return the seconds of a call that ends now, less those that the call before it still took."""
@@ -173,9 +140,9 @@ class DetectStage:
         best = int(score.argmax())
         return {"image_score": float(score[best]), "family_scores": families[best].tolist(), "maps": maps}
 
-    def _finish(self, row: Row, scores: Row | Reason) -> Row:
-        if isinstance(scores, Reason):
-            return {"reason": scores}
+    def _finish(self, row: Row, scores: Row) -> Row:
+        if "reason" in scores:
+            return scores
         token_maps: NDArray[np.float16] = scores.pop("maps")
         if not (np.isfinite(scores["image_score"]) and np.isfinite(token_maps).all()):
             return {"reason": Reason.NOT_FINITE_SCORE}
@@ -195,6 +162,14 @@ class DetectStage:
             "smooth": layers[0].smooth,
             "map_layers": None if is_ordinary(layers) else [asdict(layer) for layer in layers],
         }
+
+
+class DetectActor(DetectStage):
+    """The stage in a process of Ray's, which others started."""
+
+    def __init__(self, settings: DetectSettings) -> None:
+        enter_worker(StorageSettings(), settings.private)
+        super().__init__(settings)
 
 
 def _parts(count: int, size: int) -> list[slice]:

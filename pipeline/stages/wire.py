@@ -1,11 +1,9 @@
 """What travels between the stages through Ray: row numbers and pixels, never a uri or a name."""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
-from s2sw.schemas.tables import MAP_LAYERS
+from s2sw.schemas.tables import DECODE_COLUMNS, DETECT_COLUMNS, SLICES, Row
 
 _NO_PIXELS = np.empty(0, np.uint8)
 
@@ -16,16 +14,7 @@ _OBJECT = [
     pa.field("object", pa.int64()),  # row number in the to-do list
     pa.field("slice_index", pa.int32()),
 ]
-_SLICE = [
-    pa.field("plane", pa.string()),
-    pa.field("rows", pa.int32()),
-    pa.field("cols", pa.int32()),
-    pa.field("tiles", pa.list_(pa.int32())),
-    pa.field("modality", pa.string()),
-    pa.field("body_part", pa.string()),
-    pa.field("applied", pa.string()),
-    pa.field("class_name", pa.string()),  # of the configuration's closed list
-]
+_SLICE = [SLICES.field(name).with_nullable(True) for name in DECODE_COLUMNS]  # END rows have none
 _END = [
     pa.field("status", pa.string()),
     pa.field("reason", pa.string()),
@@ -36,19 +25,9 @@ _END = [
     pa.field("uids", pa.list_(pa.binary())),  # SHA-256 of study, series and instance UID: no key comes here
 ]
 _SCORES = [
-    pa.field("image_score", pa.float32()),
-    pa.field("family_scores", pa.list_(pa.float32())),
-    pa.field("map_max", pa.float32()),
-    pa.field("map_mean", pa.float32()),
-    pa.field("area_fraction", pa.float32()),
-    pa.field("mask", pa.binary()),
-    pa.field("mask_encoding", pa.string()),
-    pa.field("token_map", pa.binary()),
-    pa.field("grid", pa.int16()),
-    pa.field("side", pa.int16()),
-    pa.field("smooth", pa.bool_()),
-    pa.field("map_layers", MAP_LAYERS),
+    *(SLICES.field(name).with_nullable(True) for name in DETECT_COLUMNS),
     pa.field("detect_seconds", pa.float32()),
+    pa.field("failure", pa.string()),  # why the detector failed on a slice, in our own words
 ]
 
 # the views of a slice, the whole and then its tiles: uint8 (1 + tiles, side, side), (..., 3) where coloured
@@ -59,7 +38,7 @@ DETECTED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SCORES])
 """Out of the detect stage: no pixels any more; END rows pass through, slices that fail carry a reason."""
 
 
-def decoded_table(rows: list[dict[str, Any]]) -> pa.Table:
+def decoded_table(rows: list[Row]) -> pa.Table:
     """Return the rows as a table of schema DECODED; "pixels" are uint8 arrays, absent from END rows.
 
     The pixels are joined in one copy: through Python objects it would cost more than decoding.
@@ -73,6 +52,6 @@ def decoded_table(rows: list[dict[str, Any]]) -> pa.Table:
     return table_of(rows, others).append_column(DECODED.field("pixels"), column)
 
 
-def table_of(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
+def table_of(rows: list[Row], schema: pa.Schema) -> pa.Table:
     """Return the rows as a table; missing keys become nulls."""
     return pa.Table.from_pylist(rows, schema=schema)

@@ -1,6 +1,5 @@
-"""The other detectors of the family through the whole pipeline, into one output, in one Ray."""
+"""The other detectors of the family through the whole pipeline, into one output."""
 
-import contextlib
 import functools
 from collections import Counter
 from pathlib import Path
@@ -15,7 +14,6 @@ from s2sw.pipeline.results.reading import full_map, mask, open_results
 from s2sw.pipeline.run.job import prepare
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
-from s2sw.pipeline.run.session import ray_session
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.run_record import RunSummary
@@ -32,13 +30,6 @@ TILED = "bolt/1.png"
 """The one picture that is larger than a tile."""
 
 
-class WithinRay(ScreeningRun):
-    """A run on the Ray that is there."""
-
-    def _session(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-
 def pixels(name: str) -> np.ndarray:
     side = 120 if name == TILED else 70
     return texture(side, side + 10, PICTURES[name])
@@ -53,7 +44,7 @@ def configured(folder: Path, bundle: Path, **more: Any) -> ScreenConfig:
 
 @pytest.fixture(scope="module")
 def screened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Screen a small archive with each detector, twice: the second time without a Ray."""
+    """Screen a small archive with each detector, twice."""
     folder = tmp_path_factory.mktemp("family")
     for name in PICTURES:
         path = folder / "archive" / name
@@ -69,13 +60,12 @@ def screened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         if name in KINDS
     }
 
-    def run(name: str, kind: type[ScreeningRun]) -> RunSummary:
+    def run(name: str) -> RunSummary:
         job = prepare(configs[name])
-        return kind(job, plan_resources(CLUSTER, "cpu"), quiet=True).execute()
+        return ScreeningRun(job, plan_resources(CLUSTER, "cpu")).execute()
 
-    with ray_session(CLUSTER):
-        first = {name: run(name, WithinRay) for name in configs}
-    again = {name: run(name, WithinRay) for name in configs}
+    first = {name: run(name) for name in configs}
+    again = {name: run(name) for name in configs}
     return {"folder": folder, "bundles": bundles, "first": first, "again": again}
 
 
@@ -97,7 +87,7 @@ def test_fingerprints_differ(screened: dict[str, Any]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def tables(output: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    results = open_results(output)
+    results = open_results(output, fingerprint="all")
     uris = {row["object_id"]: row["uri"] for row in results.objects().to_pylist()}
     return results.slices().to_pylist(), uris
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from s2sw.pipeline.imaging.tiles import tile_boxes
-from s2sw.pipeline.results.reading import Row, full_map, slice_maps
+from s2sw.pipeline.results.reading import full_map, slice_maps
 from s2sw.schemas.config import TileSettings
+from s2sw.schemas.tables import Row
 from tests.integration.conftest import Archive
 from tests.support.commands import Run, screen
 

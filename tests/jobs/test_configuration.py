@@ -114,3 +114,9 @@ def test_without_a_file_no_file_is_named() -> None:
 @pytest.mark.parametrize(("name", "is_file"), [("a.yaml", True), ("B.YML", True), ("s3://b/p", False)])
 def test_job_files_are_told_by_their_names(name: str, is_file: bool) -> None:
     assert is_configuration(name) is is_file
+
+
+def test_an_output_whose_name_is_no_utf_8_is_refused_by_name() -> None:
+    message = refusal(None, source="/a", output="/results-\udcff")
+    assert "'output': its name is no UTF-8" in message
+    message.encode()  # it can be printed

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from s2sw.connectors.outputs.folder import TEMPORARY
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.schemas.storage import StorageSettings
-from tests.support.commands import Row
+from s2sw.schemas.tables import Row
 
 Scores = dict[tuple[str, int], float]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.processes import job_file, processes_of, until
 from tests.support.archives import encoded, nifti_volume, texture
-from tests.support.commands import screen
+from tests.support.commands import RAY, screen
 
 PICTURES, VOLUMES, VOLUME_SLICES = 160, 8, 12
 
@@ -83,5 +83,5 @@ def job(archive: Archive, bundle: Path, ray_temp: Path, tmp_path: Path) -> Path:
         mode="open",
         batch_size=4,
         parts={"seconds": 0.5},
-        cluster={"workers": 2, "object_store": 200 << 20, "temp_dir": str(ray_temp)},
+        cluster=RAY | {"workers": 2, "temp_dir": str(ray_temp)},
     )

@@ -21,7 +21,7 @@ from s2sw.pipeline.results.reading import open_results
 from tests.robustness.canaries import NUMBER_STEM, STEM, Canaries, pixels_of_noise, plant, search, spellings
 from tests.robustness.processes import until
 from tests.robustness.watching import Watcher, contents, kill_one
-from tests.support.commands import COMMAND
+from tests.support.commands import COMMAND, RAY
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +68,7 @@ def _run(folder: Path) -> Watched:
         **{name: str(folder / place) for name, place in PLACES.items()},
         "batch_size": 4,
         "parts": {"seconds": 0.5},
-        "cluster": {"workers": 2, "object_store": 100 << 20, "temp_dir": str(folder / "temp")},
+        "cluster": RAY | {"workers": 2, "temp_dir": str(folder / "temp")},
     }
     job = folder / "job.yaml"
     job.write_text(yaml.safe_dump(values))

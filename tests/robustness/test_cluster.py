@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-import s2sw.pipeline  # noqa: F401 (sets what Ray reads when it is imported)
+from s2sw.pipeline.run.ray_environment import FIXED
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import job_file, processes_of, screening, until
@@ -20,7 +20,8 @@ NODE = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": Fa
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="s2", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setenv("RAY_TMPDIR", folder)
+        for name, value in (FIXED | {"RAY_TMPDIR": folder}).items():
+            monkeypatch.setenv(name, value)
         Path(folder, "ray").mkdir()
         cluster = Cluster(initialize_head=True, head_node_args=NODE)
         try:

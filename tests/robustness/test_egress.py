@@ -21,7 +21,7 @@ from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.storage import StorageSettings
 from tests.robustness.canaries import plant, search
 from tests.robustness.watching import contents
-from tests.support.commands import COMMAND
+from tests.support.commands import COMMAND, RAY
 from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
@@ -88,7 +88,7 @@ def test_a_run_on_s3_connects_to_nothing_else(
     job, trace = tmp_path / "job.yaml", tmp_path / "trace"
     values = {
         "source": f"s3://{bucket}/lake/", "output": f"s3://{bucket}/results/", "private_dir": str(private),
-        "batch_size": 4, "cluster": {"workers": 2, "object_store": 100 << 20},
+        "batch_size": 4, "cluster": RAY | {"workers": 2},
     }  # fmt: skip
     job.write_text(yaml.safe_dump(values))
     tracer = [strace(), "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-o", trace]

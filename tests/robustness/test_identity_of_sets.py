@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,16 +20,19 @@ from typing_extensions import override
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.model.bundles.record import BundleRecord, read_record
-from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.privacy.private_dir import Inside
+from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
+from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, table_of
 from s2sw.schemas.config import ClusterSettings, ScreenConfig
 from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
 from s2sw.schemas.run_record import RunSummary
+from s2sw.schemas.tables import Row
 from tests.robustness import accounts
-from tests.support.rows import Row, end_row, slice_row
+from tests.support.rows import end_row, slice_row
 
 RESOURCES = plan_resources(ClusterSettings(workers=1), "cpu")
 REASONS = st.sampled_from([reason for reason in Reason if reason is not Reason.TIME_WINDOW])
@@ -121,22 +123,29 @@ incarnations = st.lists(
 )  # fmt: skip
 
 
-class ScheduledRun(ScreeningRun):
-    """A run whose rows come from a plan, shuffled, in tables of random size, some of them twice."""
+class Schedule(Executor):
+    """Plays what processes would do: rows in any order, in tables of random size, some of them twice."""
 
-    plan: dict[str, Planned]
-    schedule: random.Random
-    incarnation: Incarnation
+    name = "schedule"
 
-    @override
-    def _session(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def __init__(self, plan: dict[str, Planned], schedule: random.Random, incarnation: Incarnation) -> None:
+        self.plan, self.schedule, self.incarnation = plan, schedule, incarnation
 
     @override
-    def results(self, todo: Todo, number: int) -> Iterator[pa.Table]:
+    def __enter__(self) -> "Schedule":
+        return self
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @override
+    def run_pass(
+        self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
+    ) -> Iterator[pa.Table]:
         rows: list[Row] = []
-        for group in range(todo.groups):
-            for place, stored in todo.objects_of(group):
+        for group in range(decode.todo.groups):
+            for place, stored in decode.todo.objects_of(group):
                 rows += self.plan[Path(stored.uri).name].rows(place, number)
         rows += self.schedule.choices(rows, k=min(3, len(rows)))
         self.schedule.shuffle(rows)
@@ -145,7 +154,7 @@ class ScheduledRun(ScreeningRun):
             if tables == self.incarnation.stops_at:
                 if not self.incarnation.window:
                     raise KeyboardInterrupt
-                self._job = replace(self._job, deadline=time.time())
+                self.run._job = replace(self.run._job, deadline=time.time())
                 numbers = {row["object"] for row in rows}
                 rows = [end_row(place, 0, Reason.TIME_WINDOW) for place in numbers]
             size = self.schedule.randint(1, 6)
@@ -165,13 +174,14 @@ def run(
     config = ScreenConfig(
         source=str(root / "archive"), output=str(root / "out"), mode="open",
         parts={"rows": schedule.randint(1, 8), "seconds": 3600},
+        cluster={"give_up_after": 0},  # archives in which everything crashes are among the plans
     )  # fmt: skip
     output = MortalOutput(root / "out", life.dies_at, life.after)
-    job = Job(config, root, record, output, root / "private", None)
-    scheduled = ScheduledRun(job, RESOURCES, quiet=True)
-    scheduled.plan, scheduled.schedule, scheduled.incarnation = plan, schedule, life
+    job = Job(config, root, record, output, Inside(root / "private"), None)
+    executor = Schedule(plan, schedule, life)
+    executor.run = ScreeningRun(job, RESOURCES, make_executor=lambda _: executor)
     try:
-        return scheduled.execute()
+        return executor.run.execute()
     finally:  # the process of a killed driver would be dead; that of the tests is not
         for lease in root.glob("out/runs/lease-*"):
             lease.unlink()

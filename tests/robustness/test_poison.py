@@ -9,6 +9,7 @@ from tests.robustness import accounts
 from tests.robustness.processes import job_file, screening, until
 from tests.robustness.slow_pictures import slow_jpeg2000
 from tests.support.archives import dicom_file, encoded, texture
+from tests.support.commands import RAY
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +37,8 @@ def disturb(folder: Path) -> None:
         (folder / f"changed-{number}.png").write_bytes(encoded(texture(52, 60, number), "PNG"))
 
 
-def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", [RAY, {}], ids=["ray", "processes"])
+def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path, executor: dict[str, int]) -> None:
     source, output = tmp_path / "archive", tmp_path / "results"
     fill(source)
     job = job_file(
@@ -46,7 +48,7 @@ def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path) -> N
         private_dir=str(tmp_path / "private"),
         mode="open",
         decode={"limits": {"seconds": SECONDS}},
-        cluster={"workers": 2, "object_store": 200 << 20, "temp_dir": str(ray_temp)},
+        cluster=executor | {"workers": 2, "temp_dir": str(ray_temp)},
     )
     with screening(job) as run:
         # the to-do list is there before Ray is, and nothing is read before that

@@ -37,6 +37,10 @@ HEALTHY = "/api/local_raylet_healthz"
 """Tells everybody whether Ray lives, and nothing else."""
 
 
+SERVERS = {"weed"}
+"""Of the tests themselves, which other tests in this process may have started."""
+
+
 @pytest.fixture
 def temp() -> Iterator[Path]:
     """A folder with a short name: Ray puts sockets below it, whose names have 107 bytes at most."""
@@ -48,7 +52,8 @@ def listeners() -> list[tuple[str, str, int]]:
     """Return process, address and port of what this process and those it started listen on."""
     here = psutil.Process()
     found = []
-    for process in (here, *here.children(recursive=True)):
+    started = [one for one in here.children(recursive=True) if one.name() not in SERVERS]
+    for process in (here, *started):
         name = "this process" if process == here else process.name().removeprefix("ray::")
         found += [
             (name, one.laddr.ip.removeprefix("::ffff:"), one.laddr.port)

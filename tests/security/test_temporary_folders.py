@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from s2sw.pipeline.ledger.process_mark import process_mark
-from s2sw.pipeline.run.session_folder import (
-    FOLDER_PREFIX,
-    OWNER,
-    new_session_folder,
-    remove_session_folder,
-    wipe_folders,
-)
+from s2sw.pipeline.run import session_folder
+from s2sw.pipeline.run.session_folder import FOLDER_PREFIX, OWNER, wipe_folders
+from s2sw.schemas.config import ClusterSettings
 
 DEAD = json.dumps({**process_mark(), "boot": "an earlier boot"})
 STRANGER = 12345
@@ -58,7 +54,7 @@ def test_a_link_is_not_followed(shared: Path, valuable: Path) -> None:
     (valuable / "only").mkdir()
     (shared / f"{FOLDER_PREFIX}remade").symlink_to(valuable / "only")
     (valuable / "only").rmdir()
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert files(valuable) == before
 
 
@@ -68,7 +64,7 @@ def test_an_old_link_to_what_looks_like_a_session_is_not_followed(shared: Path, 
     os.utime(valuable, (1, 1))
     before = files(valuable)
     (shared / f"{FOLDER_PREFIX}link").symlink_to(valuable)
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert files(valuable) == before
 
 
@@ -81,7 +77,7 @@ def test_links_inside_a_folder_of_ours_go_and_their_targets_stay(
     (folder / "deeper").mkdir()
     place = folder / "deeper" / "x" if inside == "deeper" else folder / inside
     place.symlink_to(valuable)
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert not folder.exists()
     assert files(valuable) == before
 
@@ -90,7 +86,7 @@ def test_links_inside_a_folder_of_ours_go_and_their_targets_stay(
 def test_a_folder_that_others_may_write_to_is_left(shared: Path, mode: int) -> None:
     folder = abandoned(shared)
     folder.chmod(mode)
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert folder.exists()
 
 
@@ -98,7 +94,7 @@ def test_a_mark_that_is_a_link_is_not_read(shared: Path, tmp_path: Path) -> None
     folder = abandoned(shared)
     (folder / OWNER).rename(tmp_path / "mark")
     (folder / OWNER).symlink_to(tmp_path / "mark")
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert folder.exists()
 
 
@@ -109,7 +105,7 @@ MARKS = {"nothing": "", "a list": "[]", "cut": "{", "half": '{"host": 1}', "deep
 def test_a_mark_that_is_none_keeps_the_folder(shared: Path, mark: str) -> None:
     folder = abandoned(shared)
     (folder / OWNER).write_text(MARKS[mark])
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert folder.exists()
 
 
@@ -117,7 +113,7 @@ def test_a_mark_that_is_a_pipe_holds_nobody_up(shared: Path) -> None:
     folder = abandoned(shared)
     (folder / OWNER).unlink()
     os.mkfifo(folder / OWNER)
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert folder.exists()
 
 
@@ -125,7 +121,7 @@ def test_a_mark_that_is_a_pipe_holds_nobody_up(shared: Path) -> None:
 def test_a_folder_of_another_account_is_left(shared: Path) -> None:
     folder = abandoned(shared)
     os.chown(folder, STRANGER, STRANGER)
-    wipe_folders(str(shared))
+    wipe_folders(shared)
     assert folder.exists()
 
 
@@ -156,19 +152,19 @@ def test_a_folder_that_is_exchanged_meanwhile_costs_nothing_else(shared: Path, v
                 (folder / "ray" / "logs").mkdir(parents=True)
             except OSError:
                 pass
-            wipe_folders(str(shared))
+            wipe_folders(shared)
     finally:
         ended.set()
         stranger.join()
     assert files(valuable) == before
 
 
-def test_a_session_of_ours_is_closed_and_goes(shared: Path) -> None:
-    folder = new_session_folder(str(shared))
-    assert folder.stat().st_mode & 0o777 == 0o700
-    (folder / "ray").mkdir()
-    (folder / "token").touch()
-    wipe_folders(str(shared))
-    assert folder.exists(), "its process lives"
-    remove_session_folder(folder)
+def test_a_session_of_ours_is_closed_and_goes(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_folder, "temporary_root", lambda _: shared)  # the name is long for sockets
+    with session_folder.session_folder(ClusterSettings()) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "ray").mkdir()
+        (folder / "token").touch()
+        wipe_folders(shared)
+        assert folder.exists(), "its process lives"
     assert list(shared.iterdir()) == []

@@ -9,10 +9,13 @@ from typing import Any
 
 import yaml
 
-from s2sw.pipeline.results.reading import Results, Row, open_results
+from s2sw.pipeline.results.reading import Results, open_results
+from s2sw.schemas.tables import Row
 
 COMMAND = Path(sys.executable).with_name("s2sw")
 SECONDS = 180
+RAY = {"ray_from": 1, "object_store": 200 << 20}
+"""Settings of ``cluster`` that start a Ray for a small archive, too."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def s2sw(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def screen(folder: Path, source: str | Path, output: str, *options: str, **job: Any) -> Run:
+def screen(
+    folder: Path, source: str | Path, output: str, *options: str, cwd: Path | None = None, **job: Any
+) -> Run:
     """Screen on one core, which is quick while others are busy.
 
-    Keys of a job file come by name; the private folder lies in ``folder``.
+    Keys of a job file come by name; the private folder lies in ``folder``. cwd: default: ``folder``.
     """
     private = folder / "private"
     values = {
@@ -60,9 +65,9 @@ def screen(folder: Path, source: str | Path, output: str, *options: str, **job: 
         "output": output,
         "private_dir": str(private),
         "batch_size": 4,
-        "cluster": {"workers": 1, "object_store": 200 << 20},
+        "cluster": {"workers": 1},
     }
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(values | job))
-    done = s2sw("screen", path, *options, cwd=folder)
+    done = s2sw("screen", path, *options, cwd=cwd or folder)
     return Run(done.returncode, done.stdout, done.stderr, output, private)

@@ -63,7 +63,8 @@ def summarise(objects: list[FinishedObject], run_id: str = FIRST, **values: Any)
     return RunSummary(**(known | values))
 
 
-def write_run(output: OutputFolder, summary: RunSummary, configuration: ScreenConfig | None = None) -> None:
-    """Write a run's file."""
+def write_run(output: OutputFolder, summary: RunSummary, configuration: ScreenConfig | None = None) -> bytes:
+    """Write a run's file, and return it."""
     document = record_bytes(summary, configuration or config(), versions())
     output.write(record_name(summary.run_id), document)
+    return document

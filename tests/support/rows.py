@@ -1,15 +1,12 @@
 """Result rows as the stages hand them over, for tests that need no detector."""
 
-from typing import Any
-
 import numpy as np
 
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.outcomes import Reason, Status, status_of
-
-Row = dict[str, Any]
+from s2sw.schemas.tables import Row
 
 
 def made_id(run_id: str, number: int) -> str:

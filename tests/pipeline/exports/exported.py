@@ -9,9 +9,10 @@ from s2sw.pipeline.exports.formats import FORMATS, page_format
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.privacy.private_dir import Inside
-from s2sw.pipeline.results.reading import Row, open_results
+from s2sw.pipeline.results.reading import open_results
 from s2sw.pipeline.results.sources import Sources
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.tables import Row
 from tests.support.screened import Screened
 
 
@@ -20,8 +21,9 @@ def export(screened: Screened, name: str, folder: Path, *asked: Reveal, **choice
     format_ = page_format(name) if name.endswith(".html") else FORMATS[FormatName(name)]
     wanted = Choice(asked=frozenset(asked), **choice)
     output = LocalOutput(screened.output)
-    plan = Export(output, name, format_, wanted)
-    return plan.run(folder, Sources(output, Inside(screened.private), StorageSettings()))
+    inside = Inside(screened.private)
+    plan = Export(output, name, format_, wanted, inside.key())
+    return plan.run(folder, Sources(output, inside, StorageSettings()))
 
 
 def rows_of(screened: Screened) -> dict[tuple[str, int], Row]:

@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from s2sw.model.maps import MapLayer, full_map
+from s2sw.model.maps import MapLayer, full_map, token_count
+from s2sw.pipeline.imaging import masks
 from s2sw.pipeline.imaging.masks import (
     COCO_RLE,
     PACKBITS_ZSTD,
@@ -46,6 +47,11 @@ def test_an_empty_mask_is_that_of_no_pixel(rows: int, cols: int) -> None:
 
 def test_a_large_empty_mask_is_that_of_no_pixel() -> None:
     assert empty_mask(4100, 4099) == encode_mask(np.zeros((4100, 4099), np.bool_))
+
+
+@given(any_mask)
+def test_run_lengths_are_those_of_coco(mask: Mask) -> None:
+    assert encode_mask(mask)[0] == coco.encode(np.asfortranarray(mask, np.uint8))["counts"]
 
 
 @given(any_mask)
@@ -121,6 +127,48 @@ def test_a_measure_is_that_of_its_map(
     assert row.map_max == pytest.approx(whole.max())
     assert row.map_mean == pytest.approx(whole.mean(), abs=1e-5)
     assert row.area_fraction == pytest.approx((whole >= threshold).mean())
+
+
+LAYERS = (
+    (MapLayer(5, 35),),
+    (MapLayer(5, 35, smooth=False, corners=True, weight=0.25),),
+    (MapLayer(5, 35, smooth=False, corners=True, logit=True),),
+    (MapLayer(5, 35, weight=0.5), MapLayer(3, 24, logit=True, weight=0.5)),
+)
+
+
+@given(
+    st.sampled_from(LAYERS), st.integers(1, 60), st.integers(1, 60), st.booleans(), st.floats(0.05, 0.95),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_strips_that_are_left_out_hold_nothing(
+    layers: tuple[MapLayer, ...], rows: int, cols: int, tiled: bool, threshold: float, seed: int
+) -> None:
+    boxes = [(0, 0, cols, rows), (cols // 2, rows // 3, cols, rows)] if tiled else []
+    random = np.random.default_rng(seed)
+    tokens = random.random((1 + len(boxes), token_count(layers))) ** 8  # a few stand out
+    maps = SliceMaps(tokens.astype(np.float16), layers, rows, cols, boxes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masks, "STRIP_PIXELS", 100)
+        for strip in maps.strips():
+            assert maps.part(strip).max() <= strip.bound
+        whole, row = maps.full(), measure(maps, threshold)
+    np.testing.assert_array_equal(decode_mask(row.mask, row.mask_encoding, rows, cols), whole >= threshold)
+    assert row.map_max == whole.max()
+    assert row.map_mean == pytest.approx(whole.mean(), abs=1e-5)
+    assert row.area_fraction == pytest.approx((whole >= threshold).mean())
+
+
+def test_only_strips_near_what_stands_out_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = np.full((1, 37, 37), 0.1, np.float16)
+    tokens[0, 3:5, 20] = 0.9
+    maps = SliceMaps(tokens, (MapLayer(37, 518),), 4000, 3000, [])
+    made: list[int] = []
+    part = SliceMaps.part
+    monkeypatch.setattr(SliceMaps, "part", lambda self, strip: made.append(strip.top) or part(self, strip))
+    row = measure(maps, 0.5)
+    assert row.area_fraction > 0
+    assert len(made) < len(maps.strips()) / 3
 
 
 @pytest.mark.parametrize(("threshold", "area"), [(0.0, 1.0), (1.0, 0.0)])

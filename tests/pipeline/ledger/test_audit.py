@@ -122,11 +122,20 @@ def test_nobody_writes_an_entry_twice(output: OutputFolder, monkeypatch: pytest.
 
 
 def test_another_key_or_mode_is_refused(output: OutputFolder, tmp_path: Path) -> None:
-    refuse_other_key(output, KEY)
-    for key in (None, KEY[::-1]):
+    refuse_other_key(output, True, KEY)
+    for key in (None, KEY[::-1]):  # a first private run has no key yet
         with pytest.raises(AuditError, match=f"made with key {key_id(KEY)}"):
-            refuse_other_key(output, key)
-    refuse_other_key(LocalOutput(tmp_path / "new"), None)
+            refuse_other_key(output, True, key)
+    with pytest.raises(AuditError, match="are private, this run is open"):
+        refuse_other_key(output, False, None)
+    opened = LocalOutput(tmp_path / "open")
+    AuditLog(opened, None).append(STARTED, "run-0", {})
+    refuse_other_key(opened, False, None)
+    for key in (None, KEY):
+        with pytest.raises(AuditError, match="are open, this run is private"):
+            refuse_other_key(opened, True, key)
+    for private in (True, False):
+        refuse_other_key(LocalOutput(tmp_path / "new"), private, None)
 
 
 def test_the_hash_of_a_configuration_counts_everything() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from s2sw.pipeline.privacy.environment import LOOPBACK_RAY, NO_METADATA, OFFLINE, enter, local_ray_environment
+from s2sw.pipeline.privacy.environment import LOOPBACK_RAY, NO_METADATA, OFFLINE, enter, local_environment
 from s2sw.pipeline.privacy.ids import KEY_ENV
 from s2sw.schemas.config import ScreenConfig
 
@@ -51,7 +51,7 @@ def test_open_mode_leaves_rights_alone(tmp_path: Path) -> None:
 def test_processes_of_ray_get_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(KEY_ENV, "5a" * 32)
     before = dict(os.environ)
-    with local_ray_environment(tmp_path, tmp_path / "token"):
+    with local_environment(tmp_path):
         assert KEY_ENV not in os.environ
         assert (os.environ[LOOPBACK_RAY], os.environ["TMPDIR"]) == ("0", str(tmp_path))
     assert dict(os.environ) == before

@@ -99,8 +99,15 @@ def test_results_under_other_settings_are_kept_apart(tmp_path: Path) -> None:
     write_parts(LocalOutput(tmp_path), [screened(0, 0.2)], FIRST, "a" * 32)
     table = pq.read_table(tmp_path / f"objects/{FIRST}-00000.parquet")
     other = table.set_column(table.schema.get_field_index("fingerprint"), "fingerprint", pa.array(["b" * 32]))
+    other = other.set_column(other.schema.get_field_index("run_id"), "run_id", pa.array([SECOND]))
     pq.write_table(other, tmp_path / f"objects/{SECOND}-00000.parquet")
-    assert len(open_results(str(tmp_path)).objects()) == 2
+    everything = open_results(str(tmp_path), fingerprint="all")
+    assert len(everything.objects()) == len(everything.sql("FROM objects").fetchall()) == 2
+    assert list(everything.settings()) == ["b" * 32, "a" * 32]
+    for asked, found in (("newest", "b"), ("a" * 32, "a"), ("b" * 32, "b")):
+        results = open_results(str(tmp_path), fingerprint=asked)
+        assert ids(results, "SELECT fingerprint FROM objects") == [(found * 32,)]
+        assert results.objects()["fingerprint"].to_pylist() == [found * 32]
 
 
 def test_files_of_an_earlier_version_lack_columns_that_are_then_null(tmp_path: Path) -> None:

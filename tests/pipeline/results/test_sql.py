@@ -12,8 +12,9 @@ import pytest
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import Decision, append
-from s2sw.pipeline.results.reading import Results, Row, open_results
+from s2sw.pipeline.results.reading import Results, open_results
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.tables import Row
 from tests.support.finished_runs import SETTINGS, config, summarise, write_run
 from tests.support.screened import screen_archive
 

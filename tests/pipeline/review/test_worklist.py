@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 import hypothesis.strategies as st
@@ -20,10 +19,10 @@ from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.pages import flag_thresholds
 from s2sw.pipeline.review.worklist import BINS, Place, Worklist, bars
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.tables import Row
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
 from tests.support.rows import made_id, quarantined, screened
 
-Row = dict[str, Any]
 SCORES = [0.5, 0.25, 0.75, 0.5, 0.125, 0.5, 1.0, 0.0]
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ import ray
 import torch
 
 from s2sw.pipeline.ledger.process_mark import process_mark
+from s2sw.pipeline.run.executor import RunFailedError
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.resources import plan_resources
-from s2sw.pipeline.run.session import ray_session, wipe_abandoned
-from s2sw.pipeline.run.session_folder import FOLDER_PREFIX, OWNER
+from s2sw.pipeline.run.session import ray_session, started
+from s2sw.pipeline.run.session_folder import FOLDER_PREFIX, OWNER, wipe_abandoned
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
@@ -168,3 +170,20 @@ def test_a_session_is_private_and_leaves_nothing(temp: Path) -> None:
         assert not ray.is_initialized()
         assert catches(signal.SIGTERM), "at its end Ray sets the default, by which a signal would end the run"
     assert list(temp.iterdir()) == [foreign]
+
+
+def test_a_number_that_ray_would_abort_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_health_check_period_ms", "soon")
+    with (
+        pytest.raises(UserError, match="RAY_health_check_period_ms: 'soon' is no number"),
+        started(ClusterSettings()),
+    ):
+        pass
+
+
+def test_an_address_where_nobody_listens_is_refused_soon() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    settings = ClusterSettings(address=f"127.0.0.1:{port}")
+    with pytest.raises(RunFailedError, match=f"nobody answers at 127.0.0.1:{port}"), started(settings):
+        pass

@@ -30,7 +30,7 @@ def test_until(text: str, hours: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "6", "99999999999h", "6:0", "24:00", "12:60", "m", "-5m", "1h 30m", "30m1h", "soon"]
+    "text", ["", "6", "6:0", "24:00", "12:60", "m", "-5m", "1h 30m", "30m1h", "soon", "9" * 11 + "h"]
 )
 def test_what_is_no_time_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"until: .* like 06:00 nor a duration like 90m") as refusal:

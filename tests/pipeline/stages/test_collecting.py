@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from s2sw.pipeline.stages.collecting import Collector, FinishedObject
 from s2sw.pipeline.stages.wire import DETECTED, table_of
 from s2sw.schemas.outcomes import Reason, Status
-from tests.support.rows import Row, end_row, slice_row
+from s2sw.schemas.tables import Row
+from tests.support.rows import end_row, slice_row
 
 
 def add(collector: Collector, *rows: Row) -> list[FinishedObject]:

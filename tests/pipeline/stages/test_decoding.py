@@ -25,9 +25,8 @@ from s2sw.schemas.config import TileSettings
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
-from s2sw.schemas.tables import MANIFEST
+from s2sw.schemas.tables import MANIFEST, Row
 from tests.support.archives import dicom_file, encoded, mixed_archive, nifti_volume, texture
-from tests.support.rows import Row
 
 SIDE = 56
 STORAGE = StorageSettings(tries=1)

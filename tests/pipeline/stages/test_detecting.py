@@ -19,21 +19,26 @@ from s2sw.model.detectors.contract import Detection
 from s2sw.model.maps import MapLayer
 from s2sw.pipeline.imaging.tiles import shrunk, views
 from s2sw.pipeline.stages.decoding import decoded_table
-from s2sw.pipeline.stages.detecting import Detector, DetectSettings, DetectStage
+from s2sw.pipeline.stages.detect_settings import Detector, DetectSettings
+from s2sw.pipeline.stages.detecting import DetectStage
 from s2sw.pipeline.stages.wire import DETECTED, END
 from s2sw.schemas.outcomes import Reason
+from s2sw.schemas.tables import Row
 from tests.support.archives import texture
 from tests.support.meeting_detector import AT_ONCE, MeetingDetector
 from tests.support.null_stages import SIDE, NullDetector
-from tests.support.rows import Row, end_row
+from tests.support.rows import end_row
 from tests.support.small_clip import state_dict
 
 Pixels = NDArray[np.uint8]
 BOXES = [(0, 0, 60, 60), (40, 0, 100, 60)]
 
 
-def detecting(load: Callable[[], Detector], batch_size: int = 3) -> DetectStage:
-    return DetectStage(DetectSettings(load, threshold=0.5, batch_size=batch_size, threads=1))
+def detecting(load: Callable[[], Detector], batch_size: int = 3, mask_threads: int = 1) -> DetectStage:
+    settings = DetectSettings(
+        load, threshold=0.5, batch_size=batch_size, threads=1, mask_threads=mask_threads
+    )
+    return DetectStage(settings)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +90,15 @@ def test_pixels_end_here_and_end_rows_pass(load: Callable[[], Detector]) -> None
         "status": "screened", "n_slices": 1, "decoder": "dicom",
     }  # fmt: skip
     assert end["image_score"] is None
+
+
+def test_masks_made_in_several_threads_are_the_same(load: Callable[[], Detector]) -> None:
+    side = load().image_size
+    table = decoded(side, *[(texture(40 + number, 60, number), []) for number in range(5)])
+    one, several = (
+        detecting(load, mask_threads=threads)(table).drop_columns(["detect_seconds"]) for threads in (1, 3)
+    )
+    assert one.equals(several)
 
 
 def test_a_table_of_end_rows_needs_no_detection(load: Callable[[], Detector]) -> None:

@@ -1,4 +1,4 @@
-"""The graph by itself, on a Ray: what an actor does with the batches it is given."""
+"""A pass on Ray by itself, on a Ray: what an actor does with the batches it is given."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,10 @@ import pytest
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
-from s2sw.pipeline.run.graph import run_pass
+from s2sw.pipeline.run.ray_executor import run_pass
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.session import ray_session
-from s2sw.pipeline.stages.detecting import DetectSettings
+from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.config import ClusterSettings
 from tests.support.meeting_detector import AT_ONCE, MeetingDetector

@@ -1,17 +1,25 @@
-"""The Ray Data graph of one pass: to-do list -> fetch and decode (tasks) -> detect (actors) -> driver."""
+"""Passes on Ray Data: to-do list -> fetch and decode (tasks) -> detect (actors) -> driver."""
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Protocol
+from pathlib import Path
 
 import pyarrow as pa
 import ray
+from typing_extensions import override
 
-from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup, RunFailedError, words_of
+from s2sw.pipeline.run.ray_private import lost_blocks
 from s2sw.pipeline.run.resources import Resources
-from s2sw.pipeline.stages.detecting import DetectSettings, DetectStage
+from s2sw.pipeline.run.session import check_shared, started
+from s2sw.pipeline.stages.detect_settings import DetectSettings
+from s2sw.pipeline.stages.detecting import DetectActor
 from s2sw.schemas.config import ClusterSettings
+
+MAIN_TASK_RETRIES = 1
+"""How often Ray runs a decode task of the main pass again whose process died; sweeps take the rest."""
 
 # measured on Ray 2.60: with these a task or actor that dies costs its block and no more. max_restarts must
 # be unlimited: a pool whose last actor is gone makes Ray Data wait for ever.
@@ -19,15 +27,40 @@ ACTOR_RESTARTS = -1
 ACTOR_TASK_RETRIES = 2
 
 
-class DecodeStep(Protocol):
-    """What ``DecodeStage`` is for the graph."""
+class RayExecutor(Executor):
+    """Runs passes on a Ray that is started here, or on the cluster that this process is connected to.
 
-    @property
-    def todo(self) -> Todo:
-        """The objects of the pass."""
+    shared: paths that all nodes of a cluster must see.
+    """
 
-    def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
-        """Turn numbers of groups into tables of schema DECODED."""
+    name = "ray"
+
+    def __init__(self, cluster: ClusterSettings, resources: Resources, shared: list[Path]) -> None:
+        self._cluster, self._resources, self._shared = cluster, resources, shared
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "RayExecutor":
+        if self._cluster.address:  # connected already, since resources were planned by what is there
+            try:
+                check_shared(self._shared)
+            except ValueError as error:
+                raise RunFailedError(str(error)) from error
+        else:
+            self._stack.enter_context(started(self._cluster))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @override
+    def run_pass(
+        self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
+    ) -> Iterator[pa.Table]:
+        retries = MAIN_TASK_RETRIES if number == 0 else 0
+        try:
+            yield from run_pass(decode, detect, self._resources, self._cluster, retries, lost)
+        except ray.exceptions.RayError as error:
+            raise RunFailedError(f"Ray gave up ({words_of(error)})") from error
 
 
 def run_pass(
@@ -36,11 +69,12 @@ def run_pass(
     resources: Resources,
     cluster: ClusterSettings,
     task_retries: int,
+    lost: LostGroup = lambda _: None,
 ) -> Iterator[pa.Table]:
     """Yield result tables (schema DETECTED) of all objects of ``decode.todo`` in any order.
 
     task_retries: how often Ray runs a decode task again whose process died. Blocks whose task keeps dying
-    are missing from the results: the caller compares.
+    are missing from the results: the caller compares. lost: as of ``Executor.run_pass``.
     """
     context = ray.data.DataContext.get_current().copy()
     # the dataset keeps the settings that are current when it is made
@@ -48,7 +82,7 @@ def run_pass(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # lost blocks are no errors: sweeps follow
-    with ray.data.DataContext.current(context), warnings.catch_warnings():
+    with ray.data.DataContext.current(context), lost_blocks(lost), warnings.catch_warnings():
         # retries and restarts have no other place in the Ray that is pinned
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         dataset = _dataset(decode, detect, resources, cluster, task_retries)
@@ -78,7 +112,7 @@ def _dataset(
             max_retries=task_retries,
         )
         .map_batches(
-            DetectStage,
+            DetectActor,
             fn_constructor_args=(detect,),
             batch_size=detect.batch_size,
             batch_format="pyarrow",

@@ -1,0 +1,71 @@
+"""Options that several commands have, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s2sw.jobs.logs import LogFormat
+
+OutputOption = Annotated[
+    str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
+]
+BundleOption = Annotated[
+    str | None, typer.Option(help="Detector bundle folder, or: embedded.  [default: embedded]")
+]
+OpenOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--open/--private",
+        help="Keep each object's address in the results, or only a keyed id.  [default: private]",
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option(help="Take only the first N objects of the listing.")]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(help="Stop admitting at a time (06:00) or after a duration (90m); the rest is deferred."),
+]
+ForceOption = Annotated[
+    bool | None, typer.Option("--force", help="Screen again what is done under the same settings.")
+]
+WorkersOption = Annotated[int | None, typer.Option(help="CPU cores to use.  [default: all]")]
+MapThresholdOption = Annotated[
+    float | None, typer.Option(help="Map value (0..1) from which a pixel is in the mask.  [default: 0.5]")
+]
+PrecisionOption = Annotated[
+    str | None, typer.Option(help="fp32, bf16, or auto: bf16 on a GPU.  [default: auto]")
+]
+ClassNameOption = Annotated[
+    str | None,
+    typer.Option(help="What all objects show, for a bundle with several class names (docs/detectors.md)."),
+]
+TileOption = Annotated[
+    int | None, typer.Option(help="Cut larger images into tiles of this side, in pixels.  [default: off]")
+]
+EndpointOption = Annotated[
+    str | None, typer.Option("--endpoint-url", help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
+]
+AddressOption = Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")]
+PrivateOption = Annotated[
+    str | None,
+    typer.Option("--private-dir", help="Folder of the id key and the crosswalk.  [default: ~/.s2sw]"),
+]
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(help="Keep figures for Prometheus in this file (docs/report.md).  [default: none]"),
+]
+FlagOption = Annotated[
+    Path | None, typer.Option(help="Flagging thresholds that `s2sw threshold` wrote.  [default: none]")
+]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option(help="First digits of the settings' fingerprint.  [default: those of the newest run]"),
+]
+ResultsArgument = Annotated[
+    str, typer.Argument(help="Folder or s3://bucket/prefix with results, or the job file that wrote them.")
+]
+VerboseOption = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log details, too.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(help="Lines for people, or one JSON object a line.", show_default=True)
+]

@@ -1,0 +1,1 @@
+"""What this machine, the storage and the configuration allow, told before a run needs it."""

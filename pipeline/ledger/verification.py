@@ -1,0 +1,168 @@
+"""Looking at every file of an output: whether it can be read, and whether the tables agree."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.imaging.masks import decode_mask
+from s2sw.pipeline.ledger.committed import committed
+from s2sw.pipeline.ledger.run_records import ReportError, read_run, run_ids
+from s2sw.schemas.layout import (
+    DECISIONS_FOLDER,
+    DEFERRED_FILE,
+    OBJECTS_FOLDER,
+    SET_ASIDE_FOLDER,
+    SLICES_FOLDER,
+    parts,
+)
+from s2sw.schemas.outcomes import Status
+from s2sw.schemas.tables import DECISIONS, DEFERRED, OBJECTS, SLICES, Row
+
+MASK_COLUMNS = ["object_id", "slice_index", "rows", "cols", "mask", "mask_encoding"]
+MASKS_AT_ONCE = 1_000
+SCREENED_AGAIN = "its objects are screened again by the next run"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is wrong. set_aside: files that have to go so that the next run fills the gap."""
+
+    name: str
+    problem: str
+    lost: str
+    set_aside: tuple[str, ...] = ()
+
+
+def verify(
+    output: OutputFolder, masks: bool = True, step: Callable[[str], None] = lambda _: None
+) -> Iterator[Damage]:
+    """Yield what is wrong with the files of an output. masks: decode every mask, too, which takes longest.
+
+    step: called with the name of each file before it is read.
+    """
+    found = committed(output)
+    for name in found.damaged:
+        yield _no_file(name)
+    for name in found.objects:
+        step(name)
+        yield from _pair(output, name, name in found.without_slices, masks)
+    for name in parts(output.sizes(DECISIONS_FOLDER)):
+        step(name)
+        yield from _table(output, name, DECISIONS, "the decisions in it")
+    if DEFERRED_FILE in output.sizes(DEFERRED_FILE.partition("/")[0]):
+        yield from _table(output, DEFERRED_FILE, DEFERRED, "since when deferred objects have waited")
+    for run_id in run_ids(output):
+        try:
+            read_run(output, run_id)
+        except ReportError as error:
+            yield Damage(f"runs/{run_id}.json", str(error).partition(": ")[2], "what the run said of itself")
+
+
+def set_aside(output: OutputFolder, damage: Damage) -> list[str]:
+    """Move the files that have to go into a folder that no reader looks into; return their names there."""
+    moved = []
+    for name in damage.set_aside:
+        try:
+            output.write(f"{SET_ASIDE_FOLDER}/{name}", output.read(name))
+        except FileNotFoundError:  # moved with another one
+            continue
+        output.delete(name)
+        moved.append(f"{SET_ASIDE_FOLDER}/{name}")
+    return moved
+
+
+def _no_file(name: str) -> Damage:
+    both = (name, _other(name)) if name.startswith(OBJECTS_FOLDER) else (name,)
+    return Damage(name, "no whole Parquet file", SCREENED_AGAIN, both)
+
+
+def _pair(output: OutputFolder, name: str, alone: bool, masks: bool) -> Iterator[Damage]:
+    """Check a part of objects and the part of slices that belongs to it."""
+    objects, problem = _read(output, name, OBJECTS)
+    if objects is None:
+        yield Damage(name, problem, SCREENED_AGAIN, (name, _other(name)))
+        return
+    if pc.count_distinct(objects["object_id"]).as_py() != len(objects):
+        yield Damage(name, "an object stands twice in it", SCREENED_AGAIN, (name, _other(name)))
+        return
+    expected = objects.filter(pc.field("status") == Status.SCREENED.value)
+    wanted = dict(zip(expected["object_id"].to_pylist(), expected["n_slices"].to_pylist(), strict=True))
+    if not wanted:
+        return
+    slices = _other(name)
+    if alone:
+        yield Damage(slices, "is missing or damaged", SCREENED_AGAIN)
+        return
+    table, problem = _read(output, slices, SLICES)
+    problem = problem if table is None else _disagreement(table, wanted) or (masks and _bad_mask(table)) or ""
+    if problem:
+        yield Damage(slices, problem, SCREENED_AGAIN, (slices,))
+
+
+def _disagreement(slices: pa.Table, wanted: dict[str, int]) -> str:
+    """Return how a part of slices differs from what its part of objects says; nothing where it does not."""
+    groups = slices.group_by("object_id").aggregate(
+        [("slice_index", "count"), ("slice_index", "count_distinct"), ("slice_index", "max")]
+    )
+    there = {
+        row["object_id"]: (
+            row["slice_index_count"],
+            row["slice_index_count_distinct"],
+            row["slice_index_max"],
+        )
+        for row in groups.to_pylist()
+    }
+    missing, more = wanted.keys() - there.keys(), there.keys() - wanted.keys()
+    if missing or more:
+        return f"{len(missing)} objects have no slices in it, {len(more)} are unknown to {OBJECTS_FOLDER}/"
+    wrong = [one for one, count in wanted.items() if there[one] != (count, count, count - 1)]
+    return f"{len(wrong)} objects lack slices, or have some twice" if wrong else ""
+
+
+def _bad_mask(slices: pa.Table) -> str:
+    for batch in slices.select(MASK_COLUMNS).to_batches(MASKS_AT_ONCE):
+        bad = [row for row in batch.to_pylist() if not _decodes(row)]
+        if bad:
+            return f"the mask of slice {bad[0]['slice_index']} of {bad[0]['object_id']} cannot be decoded"
+    return ""
+
+
+def _decodes(row: Row) -> bool:
+    try:
+        decode_mask(row["mask"], row["mask_encoding"], row["rows"], row["cols"])
+    except Exception:  # noqa: BLE001 - codecs raise whatever they like on bytes that are none of theirs
+        return False
+    return True
+
+
+def _table(output: OutputFolder, name: str, schema: pa.Schema, lost: str) -> Iterator[Damage]:
+    table, problem = _read(output, name, schema)
+    if table is None:
+        yield Damage(name, problem, lost, (name,))
+
+
+def _read(output: OutputFolder, name: str, schema: pa.Schema) -> tuple[pa.Table | None, str]:
+    """Return a file's table, or why it cannot be read. Columns that earlier versions lack may be missing."""
+    try:
+        table = pq.read_table(BytesIO(output.read(name)))
+    except (pa.ArrowException, OSError) as error:
+        return None, f"cannot be read ({' '.join(str(error).split())[:80]})"
+    required = {field.name for field in schema if not field.nullable}
+    if lacking := sorted(required - set(table.column_names)):
+        return None, f"lacks the column {lacking[0]}"
+    return table, ""
+
+
+def _other(name: str) -> str:
+    """Return the part of the other table that has the same name."""
+    here, there = (
+        (OBJECTS_FOLDER, SLICES_FOLDER)
+        if name.startswith(OBJECTS_FOLDER)
+        else (SLICES_FOLDER, OBJECTS_FOLDER)
+    )
+    return name.replace(here, there, 1)
