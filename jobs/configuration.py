@@ -69,7 +69,9 @@ def build_results_config(file: Path | None, options: dict[str, Any]) -> ResultsC
     if file is None:
         return _checked(ResultsConfig, _merged(None, options), None)
     whole = build_config(file, options)
-    return ResultsConfig(output=whole.output, private_dir=whole.private_dir, storage=whole.storage)
+    return ResultsConfig(
+        source=whole.source, output=whole.output, private_dir=whole.private_dir, storage=whole.storage
+    )
 
 
 def _merged(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _export(config: "ResultsConfig", target: "Target", choice: "Choice") -> "Exp
 
     folder = open_output(config)
     try:
-        return _write(_prepare(folder, target, choice), target, folder, config)
+        return _write(_prepare(folder, target, choice, config), target, folder, config)
     except OSError as error:
         fail(f"cannot write to {target.folder}: {error.strerror or type(error).__name__}", EXIT_FAILED)
     except duckdb.Error as error:
@@ -123,11 +123,13 @@ def _target(format_: FormatName | None, to: Path | None, html: Path | None) -> T
     return Target(to, format_)
 
 
-def _prepare(results: "OutputFolder", target: Target, choice: "Choice") -> "Export":
+def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: "ResultsConfig") -> "Export":
     """Check all that can be checked before anything is written."""
-    from s2sw.pipeline.exports.exporting import Export, is_private
+    from s2sw.pipeline.exports.exporting import Export
     from s2sw.pipeline.exports.formats import FORMATS, lacking, page_format
     from s2sw.pipeline.privacy.environment import enter_reader
+    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.opening import readable
 
     format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
@@ -137,8 +139,12 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice") -> "Expo
             EXIT_USAGE,
         )
     with readable(results):
-        enter_reader(is_private(results))
-        return Export(results, target.format_ or "html", format_, choice)
+        enter_reader(results_are_private(results))
+        export = Export(
+            results, target.format_ or "html", format_, choice, Inside.of(config.private_dir).key()
+        )
+        enter_reader(export.private)  # its objects may say so where no record does
+    return export
 
 
 def _write(export: "Export", target: Target, results: "OutputFolder", config: "ResultsConfig") -> "Exported":
@@ -151,7 +157,8 @@ def _write(export: "Export", target: Target, results: "OutputFolder", config: "R
     Console(highlight=False, soft_wrap=True).print(
         f"This export holds rows of the results{beyond}.", markup=False
     )
-    return export.run(target.folder, Sources(results, Inside.of(config.private_dir), config.storage))
+    inside = Inside.of(config.private_dir)
+    return export.run(target.folder, Sources(results, inside, config.storage, config.source))
 
 
 def _say(exported: "Exported", target: Target) -> None:

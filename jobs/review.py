@@ -80,20 +80,20 @@ def _app(folder: "OutputFolder", config: "ResultsConfig", reviewer: str, switche
     from s2sw.pipeline.review.app import build_app
 
     check_reviewer(reviewer)
-    sources = Sources(folder, Inside.of(config.private_dir), config.storage)
+    sources = Sources(folder, Inside.of(config.private_dir), config.storage, config.source)
     return build_app(folder, sources, reviewer, switches)
 
 
 def _protect(folder: "OutputFolder") -> None:
     """Let nothing of private results out of this process: files, core dumps, texts of errors."""
-    from s2sw.pipeline.ledger.run_records import known_runs, read_run, run_ids
+    from s2sw.pipeline.ledger.run_records import known_runs
     from s2sw.pipeline.privacy.environment import forbid_core_dumps
     from s2sw.pipeline.privacy.redaction import seal
+    from s2sw.pipeline.results.mode import results_are_private
 
     if not folder.names("objects"):
         known_runs(folder)  # says what an output is
-    runs = run_ids(folder)
-    if not runs or read_run(folder, runs[-1]).private:
+    if results_are_private(folder):
         os.umask(0o077)
         forbid_core_dumps()
         seal()

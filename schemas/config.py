@@ -33,6 +33,9 @@ class ClusterSettings(Strict):
     """What the run may use. Unset values fit the machine or cluster found."""
 
     address: str | None = Field(None, description="address of a running Ray cluster; default: a local Ray")
+    allow_without_token: bool = Field(
+        False, description="private mode: work on a cluster that asks nobody for a token"
+    )
     workers: Count | None = Field(None, description="CPU cores of a local Ray; default: all")
     actors: Count | None = Field(None, description="detector actors; default: one a GPU, or one without GPUs")
     max_actors: Count | None = Field(None, description="grow the actor pool up to this many where free")
@@ -103,6 +106,7 @@ class FlagSettings(Strict):
 class ResultsConfig(Strict):
     """What commands that read results are told: where these lie, how that is reached, and what names them."""
 
+    source: Address | None = Field(None, description="folder, file or s3://bucket/prefix that was screened")
     output: Address = Field(description="folder or s3://bucket/prefix for the results")
     private_dir: LocalPath | None = Field(
         None, description="folder for the id key and the crosswalk id -> uri; default: ~/.s2sw"

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from s2sw.schemas.forms import is_run_id
+
 SLICES_FOLDER = "slices"
 OBJECTS_FOLDER = "objects"
 RUNS_FOLDER = "runs"
@@ -95,7 +97,9 @@ def committed_and_orphans(
 
 
 def record_name(run_id: str) -> str:
-    """Return the name of a run's record."""
+    """Return the name of a run's record. Raises ValueError for what is no id of a run."""
+    if not is_run_id(run_id):
+        raise ValueError(f"{str(run_id)[:40]!r} is no id of a run")
     return f"{RUNS_FOLDER}/{run_id}{_RECORD}"
 
 
@@ -107,7 +111,7 @@ def log_name(run_id: str) -> str:
 def run_ids(names: Iterable[str]) -> list[str]:
     """Return the ids of the runs whose records are among these names, oldest first."""
     found = (PurePosixPath(name) for name in names)
-    return sorted(path.stem for path in found if path.suffix == _RECORD)
+    return sorted(path.stem for path in found if path.suffix == _RECORD and is_run_id(path.stem))
 
 
 def entry_name(number: int) -> str:

@@ -135,7 +135,7 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             return
-        state = torch.load(path, weights_only=True)
+        state = read_tensors(path)
         for name, value in asdict(self.recipe).items():
             if name != "pictures" and state["recipe"][name] != value:  # a run may be made longer or shorter
                 raise BundleError(

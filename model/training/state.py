@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from s2sw.model.errors import BundleError
+from s2sw.model.weights.checkpoints import read_checkpoint
 
 Curve = dict[str, float]
 
@@ -48,7 +49,7 @@ def read_state(path: Path, key: str) -> State | None:
     if not path.is_file():
         return None
     try:
-        state = State(**torch.load(path, weights_only=True, map_location="cpu"))
+        state = _checked(State(**read_checkpoint(path)))
     except Exception as error:  # the reader raises anything on a damaged file
         raise BundleError(
             f"{path}: cannot be read ({type(error).__name__}); remove it to begin anew"
@@ -58,4 +59,15 @@ def read_state(path: Path, key: str) -> State | None:
             f"{path}: was left by a training with other data, weights or settings; give the same ones to go "
             "on, or another --work folder, or remove it to begin anew"
         )
+    return state
+
+
+def _checked(state: State) -> State:
+    """Return the state. Raises TypeError where a field is not what ``State`` says."""
+    for name, kind in (("key", str), ("optimizer", dict), ("epoch", int), ("step", int), ("curve", list)):
+        if not isinstance(getattr(state, name), kind):
+            raise TypeError(name)
+    for name in ("parameters", "best"):
+        if not all(isinstance(value, Tensor) for value in getattr(state, name).values()):
+            raise TypeError(name)
     return state

@@ -15,9 +15,10 @@ from s2sw.model.towers.preprocess import Colour
 from s2sw.model.towers.shapes import GELU_WIDTHS, TextShape, VisionShape, text_shape, vision_shape
 from s2sw.model.towers.text import TextTower
 from s2sw.model.towers.visual import VisionTower
+from s2sw.model.weights.checkpoints import is_torchscript
 from s2sw.model.weights.hints import Hints, hints_beside
 from s2sw.model.weights.huggingface import from_huggingface, is_huggingface
-from s2sw.model.weights.tensors import is_torchscript, load_exactly, read_tensors
+from s2sw.model.weights.tensors import load_exactly, read_tensors
 
 log = logging.getLogger(__name__)
 

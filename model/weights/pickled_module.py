@@ -6,30 +6,25 @@ from typing import Any
 
 from torch import Tensor
 
+from s2sw.model.weights.parts import ModuleObject
 from s2sw.model.weights.tensors import read_saved
 
 
 def read_module(path: Path, classes: Collection[str]) -> Any:
     """Return the state dict of a pickled module; anything else that the file holds is returned as it is.
 
-    classes: full names of those that the pickle may name. An inert class stands for each, so that reading
-    makes no object that does anything. Raises BundleError for a pickle that names others.
+    classes: full names of those that the pickle may name. Raises BundleError for one that names others.
     """
-    stand_ins = [(type(name.rpartition(".")[2], (_StandIn,), {}), name) for name in classes]
-    found = read_saved(path, stand_ins)
-    return dict(_tensors(found, "")) if isinstance(found, _StandIn) else found
+    found = read_saved(path, classes)
+    return dict(_tensors(found, "")) if isinstance(found, ModuleObject) else found
 
 
-class _StandIn:
-    """In place of a module: it holds what the pickle says of it."""
-
-
-def _tensors(module: _StandIn, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    state = vars(module)
+def _tensors(module: ModuleObject, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    state = module.attributes
     for group in ("_parameters", "_buffers"):
         for name, tensor in (state.get(group) or {}).items():
             if tensor is not None:
                 yield prefix + name, tensor
     for name, child in (state.get("_modules") or {}).items():
-        if isinstance(child, _StandIn):
+        if isinstance(child, ModuleObject):
             yield from _tensors(child, f"{prefix}{name}.")

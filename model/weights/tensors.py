@@ -1,18 +1,16 @@
 """Tensors from files of any kind, and into modules."""
 
-import pickle
-import warnings
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from s2sw.model.errors import BundleError
+from s2sw.model.weights.checkpoints import read_checkpoint
+from s2sw.model.weights.parts import RefusedError
 
 
 def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -37,7 +35,8 @@ def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source:
 def read_tensors(path: Path) -> dict[str, Any]:
     """Read a file of tensors without running any code from it: safetensors, TorchScript or torch.save.
 
-    Returns what lies in it: names to tensors, or, for torch.save, the nested dict that was saved.
+    Returns what lies in it: names to tensors, or, for torch.save, the nested dict that was saved. Raises
+    BundleError for a file that is missing, damaged or holds anything but tensors in plain containers.
     """
     found = read_saved(path)
     if not isinstance(found, dict):
@@ -45,39 +44,19 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_saved(path: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> Any:
+def read_saved(path: Path, classes: Collection[str] = ()) -> Any:
     """Read what ``read_tensors`` reads, and of torch.save whatever was saved.
 
-    stand_ins: inert classes to make in place of classes that a pickle names, each with that name. Tensors of
-    newer torch.save files stay mapped from the file, so that what is not looked at is not read.
+    classes: full names of classes that a pickle may name; ModuleObjects stand for their objects.
     """
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        if is_torchscript(path):
-            return _read_torchscript(path)
-        mapped = zipfile.is_zipfile(path)
-        with torch.serialization.safe_globals(list(stand_ins)):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        return dict(load_file(path)) if path.suffix == ".safetensors" else read_checkpoint(path, classes)
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    # everything: the readers of archives and pickles raise anything on a damaged file
+    except Exception as error:
+        why = str(error) if isinstance(error, RefusedError) else type(error).__name__
         raise BundleError(
-            f"{path}: not a readable file of tensors ({type(error).__name__}); files that hold anything "
-            "but tensors are refused, save the state dict alone"
+            f"{path}: not a readable file of tensors ({why}); files that hold anything but tensors are "
+            "refused, save the state dict alone"
         ) from error
-
-
-def _read_torchscript(path: Path) -> dict[str, Any]:
-    with warnings.catch_warnings():
-        # OpenAI's files are TorchScript and will stay so, whatever replaces it
-        warnings.filterwarnings("ignore", message=".*torch.jit.load.* is deprecated", category=FutureWarning)
-        return dict(torch.jit.load(path, map_location="cpu").state_dict())  # type: ignore[no-untyped-call]
-
-
-def is_torchscript(path: Path) -> bool:
-    """Tell whether a file is TorchScript, as OpenAI publishes its weights."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())

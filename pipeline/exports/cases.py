@@ -1,5 +1,6 @@
 """The rows of an export: the highest scores under one fingerprint, object by object."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from s2sw.pipeline.results import reading as results
+from s2sw.pipeline.results.checking import BAD_ROW, bounded_columns, problem_of, sound
 from s2sw.pipeline.results.sources import Wanted
 from s2sw.schemas.tables import Row
 
@@ -44,7 +46,7 @@ class Finding:
 
     @property
     def stem(self) -> str:
-        """A name for files, which says nothing that the results do not."""
+        """A name for files, which says nothing that the results do not; the id's form was checked."""
         return f"{self.rank:05}-{self.row['object_id']}-{self.row['slice_index']:04}"
 
     @property
@@ -78,20 +80,43 @@ class Case:
 
 
 def cases(
-    connection: duckdb.DuckDBPyConnection, selection: Selection, threshold: float | None
+    connection: duckdb.DuckDBPyConnection,
+    selection: Selection,
+    threshold: float | None,
+    skipped: Counter[str],
+    addresses: bool,
 ) -> Iterator[Case]:
-    """Yield the objects of the chosen slices, the one with the highest score first."""
-    ranks: dict[str, Ranks] = {}
-    for rank, (object_id, slice_index) in enumerate(_chosen(connection, selection), start=1):
-        ranks.setdefault(object_id, {})[slice_index] = rank
-    for group in _grouped(ranks):
-        rows: dict[str, list[Row]] = {}
-        for row in _rows(connection, selection.fingerprint, group):
-            rows.setdefault(row["object_id"], []).append(row)
+    """Yield the objects of the chosen slices, the one with the highest score first.
+
+    Rows that no run wrote are counted in ``skipped``. addresses: False for private results, which have none.
+    """
+    for group in _grouped(_ranks(connection, selection, skipped)):
+        rows: dict[str, dict[int, Row]] = {}
+        found, _ = sound(_rows(connection, selection.fingerprint, group))
+        for row in found:
+            rows.setdefault(row["object_id"], {})[row["slice_index"]] = row
         for object_id, slices in group.items():
-            own = rows[object_id]
-            findings = [Finding(slices[row["slice_index"]], row, threshold) for row in own]
-            yield Case(findings, own[0]["uri"], own[0]["decoder"])
+            own = rows.get(object_id, {})
+            if len(own) < len(slices):  # left out above, or of no object
+                skipped[BAD_ROW] += len(slices) - len(own)
+            if own:
+                findings = [Finding(slices[index], row, threshold) for index, row in own.items()]
+                first = findings[0].row
+                yield Case(findings, first["uri"] if addresses else None, first["decoder"])
+
+
+def _ranks(
+    connection: duckdb.DuckDBPyConnection, selection: Selection, skipped: Counter[str]
+) -> dict[str, Ranks]:
+    ranks: dict[str, Ranks] = {}
+    rank = 0
+    for object_id, slice_index in _chosen(connection, selection):
+        if problem_of({"object_id": object_id, "slice_index": slice_index}):
+            skipped[BAD_ROW] += 1
+            continue
+        rank += 1
+        ranks.setdefault(object_id, {})[slice_index] = rank
+    return ranks
 
 
 def _grouped(ranks: dict[str, Ranks]) -> Iterator[dict[str, Ranks]]:
@@ -128,7 +153,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, fingerprint: str, wanted: dict[
     marks = ", ".join("?" * len(wanted))
     query = (
         f"WITH own AS (SELECT * FROM slices WHERE fingerprint = ? AND object_id IN ({marks})) "  # noqa: S608
-        "SELECT own.*, o.uri, o.decoder FROM own SEMI JOIN wanted USING (object_id, slice_index) "
+        f"SELECT {bounded_columns('own')}, o.uri, o.decoder FROM own "
+        "SEMI JOIN wanted USING (object_id, slice_index) "
         f"JOIN (SELECT * FROM objects WHERE fingerprint = ? AND object_id IN ({marks})) o "
         "USING (object_id, fingerprint, run_id) ORDER BY slice_index"
     )

@@ -38,10 +38,12 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     for case in cases:
         files = _write_pictures(case, reader, folder) if Reveal.PIXELS in options.reveals else {}
         for finding in case.findings:
-            file = files.get(finding.rank, options.name_of(case))
-            images.append(_image(len(images) + 1, finding, file))
-            for region in _regions(finding):
-                annotations.append({"id": len(annotations) + 1, "image_id": len(images), **region})
+            with reader.counting([finding]):
+                regions = list(_regions(finding))
+                file = files.get(finding.rank, options.name_of(case))
+                images.append(_image(len(images) + 1, finding, file))
+                for region in regions:
+                    annotations.append({"id": len(annotations) + 1, "image_id": len(images), **region})
     document = {
         "info": {
             "description": f"anomalies found by {options.detector}",

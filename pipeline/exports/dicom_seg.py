@@ -1,6 +1,7 @@
 """DICOM Segmentation, binary (PS3.3 A.51): the masks of an object, referring to the frames they lie on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import highdicom as hd
 from pydicom import Dataset
@@ -33,10 +34,16 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     masks is counted as such.
     """
     written = 0
-    for number, case in enumerate(cases, start=1):
-        if not any(finding.mask().any() for finding in case.findings):
-            reader.skipped[EMPTY] += len(case.findings)
+    for number, whole in enumerate(cases, start=1):
+        painted, readable = False, []
+        for finding in whole.findings:
+            with reader.counting([finding]):
+                painted |= bool(finding.mask().any())
+                readable.append(finding)
+        if not painted:
+            reader.skipped[EMPTY] += len(readable)
             continue
+        case = replace(whole, findings=readable)
         source = reader.dicom(case)
         data: bytes | None = None
         if source is not None:

@@ -11,6 +11,7 @@ from s2sw.pipeline.exports.options import Format, Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal, revealed
 from s2sw.pipeline.ledger.run_records import known_runs, read_run
+from s2sw.pipeline.results.mode import check_seals, results_are_private
 from s2sw.pipeline.results.opening import chosen_fingerprint
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sources import Sources
@@ -42,21 +43,26 @@ class Exported:
     no_source: str | None
 
 
-def is_private(output: OutputFolder) -> bool:
-    """Tell whether results keep addresses out; also where no run says so. Raises ReportError without runs."""
-    return read_run(output, known_runs(output)[-1]).private
-
-
 class Export:
     """An export that can start. ``reveals`` is what it will hold beyond results, to be said beforehand."""
 
-    def __init__(self, output: OutputFolder, name: str, format_: Format, choice: Choice) -> None:
-        """Raise RevealError for what was not asked for, ReportError where there is nothing to export."""
-        self.reveals = revealed(name, format_.revealing, choice.asked, is_private(output))
+    def __init__(
+        self, output: OutputFolder, name: str, format_: Format, choice: Choice, key: bytes | None = None
+    ) -> None:
+        """Raise RevealError for what was not asked for, ReportError where there is nothing to export.
+
+        key: the id key. Raises UnverifiedError where private results would be revealed and the seals of their
+        audit log do not fit, or cannot be checked without it.
+        """
+        known_runs(output)
+        self._connection = Results(output, EVERY).connect()
+        self.private = results_are_private(output, self._connection)
+        self.reveals = revealed(name, format_.revealing, choice.asked, self.private)
+        if self.private and self.reveals:
+            check_seals(output, key)
         self._output = output
         self._format = format_
         self._choice = choice
-        self._connection = Results(output, EVERY).connect()
         fingerprint = chosen_fingerprint(self._connection, output, choice.fingerprint)
         self._fingerprint = fingerprint
         record = _record_of(output, fingerprint)
@@ -71,10 +77,13 @@ class Export:
 
     def run(self, folder: Path, sources: Sources) -> Exported:
         """Write the files into a folder. Raises OSError where that fails."""
+        sources.private = self.private
         reader = Reader(sources)
         choice = self._choice
         selection = Selection(self._fingerprint, choice.top, choice.min_score, choice.flagged)
-        chosen = cases(self._connection, selection, choice.threshold)
+        chosen = cases(
+            self._connection, selection, choice.threshold, reader.skipped, addresses=not self.private
+        )
         named = reader.ahead(chosen, Reveal.NAMES in self.reveals)
         written = self._format.write(named, reader, Folder(folder), self._options)
         return Exported(written, reader.skipped, reader.no_source)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
@@ -27,13 +28,9 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     """Write the pictures, maps (8 bits, 0..255 for 0..1) and masks as PNG, and the two JSON files."""
     samples = []
     for case in cases:
-        for finding, pixels in reader.pictures(case):
-            file = f"{finding.stem}.png"
-            heat, mask = finding.drawn()
-            grey = np.rint(heat.clip(0, 1) * 255).astype(np.uint8)
-            folder.write(f"data/{file}", png_bytes(pixels))
-            folder.write(f"fields/anomaly_map/{file}", png_bytes(grey))
-            folder.write(f"fields/anomaly_mask/{file}", png_bytes(mask.astype(np.uint8) * INSIDE))
+        for finding, files in reader.made(case, _files):
+            for name, data in files.items():
+                folder.write(name, data)
             samples.append(_sample(finding, case, options))
     samples.sort(key=lambda sample: sample["rank"])
     metadata = {
@@ -44,6 +41,17 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     folder.write("metadata.json", json.dumps(metadata).encode())
     folder.write("samples.json", json.dumps({"samples": samples}).encode())
     return len(samples)
+
+
+def _files(finding: Finding, pixels: NDArray[np.uint8]) -> tuple[Finding, dict[str, bytes]]:
+    heat, mask = finding.drawn()
+    grey = np.rint(heat.clip(0, 1) * 255).astype(np.uint8)
+    file = f"{finding.stem}.png"
+    return finding, {
+        f"data/{file}": png_bytes(pixels),
+        f"fields/anomaly_map/{file}": png_bytes(grey),
+        f"fields/anomaly_mask/{file}": png_bytes(mask.astype(np.uint8) * INSIDE),
+    }
 
 
 def _sample(finding: Finding, case: Case, options: Options) -> Json:

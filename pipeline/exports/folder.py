@@ -10,7 +10,12 @@ class Folder:
         self.root = root
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file; names use forward slashes (``images/00001.png``). Raises OSError."""
+        """Write a file; names use forward slashes (``images/00001.png``). Raises OSError.
+
+        Raises ValueError for a name that could lead out of the folder, whoever made it.
+        """
+        if {"", ".", ".."} & set(name.split("/")):
+            raise ValueError(f"{name[:80]!r} is no name of a file of an export")
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

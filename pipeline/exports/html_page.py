@@ -41,11 +41,9 @@ def page_writer(name: str) -> Write:
     """Return the function that writes the page as a file of this name."""
 
     def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
-        cards = [
-            _card(finding, pixels, case, options)
-            for case in cases
-            for finding, pixels in reader.pictures(case)
-        ]
+        cards: list[Card] = []
+        for case in cases:
+            cards += reader.made(case, functools.partial(_card, case=case, options=options))
         cards.sort(key=lambda card: card.rank)
         folder.write(name, page(cards, options).encode("utf-8", "replace"))
         return len(cards)

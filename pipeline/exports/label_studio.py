@@ -6,7 +6,11 @@ BrushLabels, whose run lengths ``brush_rle`` writes.
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from s2sw.pipeline.exports.brush_rle import encode_brush
 from s2sw.pipeline.exports.cases import Case, Finding, Mask
@@ -38,13 +42,19 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     """Write ``images/*.png``, ``tasks.json`` to import, and the labelling configuration of the project."""
     tasks = []
     for case in cases:
-        for finding, pixels in reader.pictures(case):
-            folder.write(f"images/{finding.stem}.png", png_bytes(pixels))
-            tasks.append(_task(finding, case, options))
+        for stem, data, task in reader.made(case, partial(_made, case=case, options=options)):
+            folder.write(f"images/{stem}.png", data)
+            tasks.append(task)
     tasks.sort(key=lambda task: task["data"]["rank"])
     folder.write(CONFIG, _CONFIG.encode())
     folder.write(TASKS, json.dumps(tasks).encode())
     return len(tasks)
+
+
+def _made(
+    finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Options
+) -> tuple[str, bytes, Json]:
+    return finding.stem, png_bytes(pixels), _task(finding, case, options)
 
 
 def _task(finding: Finding, case: Case, options: Options) -> Json:

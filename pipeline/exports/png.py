@@ -1,8 +1,12 @@
 """PNG overlays: the slice beside itself with the map in colours and the mask outlined."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from s2sw.pipeline.exports.cases import Case
+import numpy as np
+from numpy.typing import NDArray
+
+from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
@@ -14,13 +18,15 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     """Write one picture a finding, named by rank, object and slice."""
     written = 0
     for case in cases:
-        for finding, pixels in reader.pictures(case):
-            row = finding.row
-            caption = (
-                f"{options.name_of(case)}, slice {row['slice_index'] + 1} of {row['n_slices']}: "
-                f"score {row['image_score']:.4f}"
-            )
-            picture = overlay(pixels, *finding.drawn(), caption)
-            folder.write(f"{finding.stem}.png", png_bytes(picture))
+        name = options.name_of(case)
+        for stem, data in reader.made(case, partial(_file, name=name)):
+            folder.write(f"{stem}.png", data)
             written += 1
     return written
+
+
+def _file(finding: Finding, pixels: NDArray[np.uint8], name: str) -> tuple[str, bytes]:
+    row = finding.row
+    place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
+    caption = f"{name}, {place}: score {row['image_score']:.4f}"
+    return finding.stem, png_bytes(overlay(pixels, *finding.drawn(), caption))

@@ -1,11 +1,12 @@
 """Reading sources for an export. One that cannot be read is counted with its reason; the next one follows."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import pydicom
@@ -13,8 +14,11 @@ from numpy.typing import NDArray
 
 from s2sw.connectors.guard import reason_for
 from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.results.checking import BAD_ROW, BadRowError
 from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted, read_payload
 from s2sw.schemas.outcomes import Reason, ScreeningError
+
+T = TypeVar("T")
 
 NO_SOURCE = "no_source"
 CASES_AT_ONCE = 64  # whose addresses are looked up together
@@ -66,6 +70,14 @@ class Reader:
                     return
             raise ScreeningError(Reason.TRUNCATED)
 
+    def made(self, case: Case, make: Callable[[Finding, NDArray[np.uint8]], T]) -> Iterator[T]:
+        """Yield what ``make`` makes of each finding and its pixels; one for which it fails is counted."""
+        for finding, pixels in self.pictures(case):
+            made: list[T] = []
+            with self.counting([finding]):
+                made.append(make(finding, pixels))
+            yield from made
+
     def dicom(self, case: Case) -> pydicom.Dataset | None:
         """Return the whole DICOM object; None, counted, where it cannot be read or is none."""
         with self.counting(case.findings):
@@ -91,6 +103,8 @@ class Reader:
         except NoSourceError as error:
             self.no_source = str(error)
             self.skipped[NO_SOURCE] += len(findings)
+        except BadRowError:
+            self.skipped[BAD_ROW] += len(findings)
         # everything: decoders and highdicom raise anything on odd sources, and one must not end the export
         except Exception as error:  # noqa: BLE001
             self.skipped[reason_for(error)] += len(findings)

@@ -24,9 +24,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
     """Write ``worklist.csv`` in UTF-8; with names revealed its last column is the address."""
-    del reader  # no source is read
     columns = [*COLUMNS, "address"] if Reveal.NAMES in options.reveals else [*COLUMNS]
-    lines = [_line(finding, case) for case in cases for finding in case.findings]
+    lines = []
+    for case in cases:
+        for finding in case.findings:
+            with reader.counting([finding]):
+                lines.append(_line(finding, case))
     lines.sort(key=lambda line: line["rank"])
     sink = io.StringIO(newline="")
     table = csv.DictWriter(sink, columns, restval="", extrasaction="ignore")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from s2sw.model.maps import MapLayer, assemble, axis_operators, sigmoid
+from s2sw.pipeline.imaging.run_lengths import decode_runs
 from s2sw.pipeline.imaging.tiles import Box
 
 COCO_RLE = "coco_rle"
@@ -251,13 +252,28 @@ def _compressed(counts: NDArray[np.int64], rows: int, cols: int) -> bytes:
 
 
 def decode_mask(data: bytes, encoding: str, rows: int, cols: int) -> NDArray[np.bool_]:
-    """Return the mask, bool (rows, cols). Raises ValueError for an unknown encoding or a wrong size."""
+    """Return the mask, bool (rows, cols).
+
+    Raises ValueError for an unknown encoding or a wrong size, before anything of that size is allocated.
+    """
     if encoding == COCO_RLE:
-        return np.asarray(coco.decode({"counts": data, "size": [rows, cols]}), dtype=np.bool_)
+        return decode_runs(data, rows, cols)
+    width = -(-cols // 8)
+    packed = unpacked_mask(data, encoding, rows, cols).reshape(rows, width)
+    return np.unpackbits(packed, axis=1, count=cols).astype(np.bool_)
+
+
+def unpacked_mask(data: bytes, encoding: str, rows: int, cols: int) -> NDArray[np.uint8]:
+    """Return the rows of a packed mask, 8 pixels a byte. Raises ValueError as ``decode_mask``."""
     if encoding != PACKBITS_ZSTD:
         raise ValueError(f"mask encoding {encoding!r} is unknown: {COCO_RLE} and {PACKBITS_ZSTD} are read")
-    width = -(-cols // 8)
-    packed = np.frombuffer(zstandard.decompress(data, max_output_size=rows * width), np.uint8)
-    if packed.size != rows * width:
-        raise ValueError(f"the mask holds {packed.size} bytes, {rows} x {width} were expected")
-    return np.unpackbits(packed.reshape(rows, width), axis=1, count=cols).astype(np.bool_)
+    expected = rows * -(-cols // 8)
+    try:
+        # what a frame says of its size is what zstandard allocates, whatever limit it is given
+        if zstandard.frame_content_size(data) != expected:
+            raise ValueError(
+                f"the mask does not hold the {expected} bytes expected of {rows} x {cols} pixels"
+            )
+        return np.frombuffer(zstandard.decompress(data, max_output_size=expected), np.uint8)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"the mask cannot be unpacked ({error})") from error

@@ -208,7 +208,11 @@ def _check_records(output: OutputFolder, verdict: Verdict) -> None:
         for entry in entries(output):
             if "record_sha256" not in entry:
                 continue
-            name = layout.record_name(entry["run_id"])
+            try:
+                name = layout.record_name(entry.get("run_id", ""))
+            except ValueError as error:
+                verdict.problems.append(f"an entry names a run by what is none: {error}")
+                continue
             try:
                 same = _digest(output.read(name)) == entry["record_sha256"]
             except FileNotFoundError:

@@ -67,9 +67,12 @@ def forbid_core_dumps() -> None:
 
 
 @contextlib.contextmanager
-def local_environment(temporary: Path) -> Iterator[None]:
-    """Set what processes that are started here inherit: no id key, and one folder for temporary files."""
-    changes = {**OFFLINE, LOOPBACK_RAY: "0", "TMPDIR": str(temporary), KEY_ENV: None}
+def local_environment(temporary: Path, more: dict[str, str | None] | None = None) -> Iterator[None]:
+    """Set what processes that are started here inherit: no id key, and one folder for temporary files.
+
+    more: further variables; None removes one.
+    """
+    changes = {**OFFLINE, LOOPBACK_RAY: "0", "TMPDIR": str(temporary), KEY_ENV: None, **(more or {})}
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)
     try:

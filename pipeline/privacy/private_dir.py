@@ -10,6 +10,7 @@ from pathlib import Path
 
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.privacy.ids import existing_key, load_or_create_key
+from s2sw.schemas.forms import is_run_id
 
 
 def new_run_id() -> str:
@@ -85,8 +86,11 @@ class Inside:
     def crosswalk_files(self, run_id: str) -> list[Path]:
         """Return the files (schema MANIFEST) that name the objects that a run took up.
 
-        Ids of runs are never used twice, so it does not matter where the output lies by now.
+        Ids of runs are never used twice, so it does not matter where the output lies by now. What is no id of
+        a run has none: it would become part of a pattern of paths.
         """
+        if not is_run_id(run_id):
+            return []
         return sorted(self.folder.glob(f"*/crosswalk/{run_id}/*.parquet"))
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
+from s2sw.pipeline.privacy.ray_ports import LOCAL_PORTS, Answer, ask_without_token, can_be_asked
 from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ScreenConfig, config_hash
 from s2sw.schemas.errors import UserError
@@ -50,6 +51,7 @@ def describe_boundary(config: ScreenConfig) -> list[Section]:
         Section("Writes", _writes(config)),
         Section("Files of the results hold these columns and no others", _columns(config)),
         Section("Connects to", _connections(config)),
+        Section("Listens, while it runs", _ports(config)),
         Section("Not protected", list(NOT_PROTECTED)),
     ]
 
@@ -69,9 +71,19 @@ def warnings_of(config: ScreenConfig) -> list[str]:
             f"cluster.address: the Ray at {config.cluster.address} was started by others: its temporary "
             "files, dashboard, usage reports and network are theirs to close (docs/privacy.md)"
         )
+        found += _strangers(config.cluster.address)
     if SWAPS.exists() and len(SWAPS.read_text().splitlines()) > 1:
         found.append("this machine swaps: what is in memory may be written to its swap space; encrypt that")
     return found
+
+
+def _strangers(address: str) -> list[str]:
+    if not can_be_asked(address) or ask_without_token(address) is not Answer.OBEYS:
+        return []
+    return [
+        f"cluster.address: the Ray at {address} asks nobody for a token: whoever reaches it can run code as "
+        "its user; start it with RAY_AUTH_MODE=token"
+    ]
 
 
 def _reads(config: ScreenConfig) -> list[str]:
@@ -95,10 +107,9 @@ def _writes(config: ScreenConfig) -> list[str]:
         lines.append(f"{config.metrics_file}: counts, times and codes of the run")
     if not config.cluster.address:
         lines.append(
-            f"{_temporary(config)}/s2sw-*: while it runs, Ray's logs, sockets and spilled pixels, for this "
-            "user alone; removed at the end, and after a crash when the next run starts"
+            f"{_temporary(config)}/s2sw-*: while it runs, Ray's logs, sockets, token and spilled pixels, for "
+            "this user alone; removed at the end, and after a crash when the next run starts"
         )
-        lines.append("~/.ray/auth_token: a random token by which Ray's processes know each other")
     return lines
 
 
@@ -135,6 +146,18 @@ def _connections(config: ScreenConfig) -> list[str]:
     else:
         lines.append("127.0.0.1: Ray's processes among themselves")
     return [*lines, "nothing else"]
+
+
+def _ports(config: ScreenConfig) -> list[str]:
+    """Say who listens where while it runs, and what they ask of whoever calls."""
+    address = config.cluster.address
+    if not address:
+        place = "127.0.0.1, a free port, asks for a token"
+        return [f"{process}: {place}; {purpose}" for process, purpose in LOCAL_PORTS.items()]
+    lines = [f"{', '.join(LOCAL_PORTS)}: where they are bound is up to whoever started the cluster"]
+    if can_be_asked(address):
+        lines.append(f"{address}: {ask_without_token(address).value}")
+    return lines
 
 
 def _exposed(config: ScreenConfig) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.model.maps import MapLayer, token_shape
+from s2sw.model.maps import token_shape
 from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.flagging.rule import create_flagged, flag_settings
 from s2sw.pipeline.imaging.masks import SliceMaps, decode_mask
@@ -20,6 +20,7 @@ from s2sw.pipeline.imaging.tiles import boxes_of
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results import sql_views as views
 from s2sw.pipeline.results.arrow import dataset_of
+from s2sw.pipeline.results.checking import BadRowError, bad_row, check_whole, layers_of, map_problem
 from s2sw.schemas.layout import TABLE_FOLDERS
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import Row
@@ -102,21 +103,33 @@ def open_results(
 
 
 def slice_maps(row: Row) -> SliceMaps:
-    """Return the maps of one row of the table of slices."""
-    ordinary = [{name: row[name] for name in ("grid", "side", "smooth")}]
-    layers = tuple(MapLayer(**layer) for layer in row.get("map_layers") or ordinary)
-    boxes = boxes_of(row["tiles"])
+    """Return the maps of one row of the table of slices. Raises BadRowError for what no run wrote."""
+    problem = map_problem(row)
+    if problem:
+        raise bad_row(problem)
+    layers, boxes = layers_of(row), boxes_of(row["tiles"])
     tokens = np.frombuffer(row["token_map"], np.float16).reshape(1 + len(boxes), *token_shape(layers))
     return SliceMaps(tokens, layers, row["rows"], row["cols"], boxes)
 
 
 def full_map(row: Row) -> NDArray[np.float32]:
-    """Return the anomaly map of a row, float32 (rows, cols) in 0..1, rebuilt from its token map."""
+    """Return the anomaly map of a row, float32 (rows, cols) in 0..1, rebuilt from its token map.
+
+    Raises BadRowError for what no run wrote, or no array should hold (``forms.WHOLE_PIXELS``).
+    """
+    check_whole(row)
     return slice_maps(row).full()
 
 
 def mask(row: Row, threshold: float | None = None) -> NDArray[np.bool_]:
-    """Return the mask of a row, bool (rows, cols): the stored one, or anew at another threshold (0..1)."""
-    if threshold is None:
+    """Return the mask of a row, bool (rows, cols): the stored one, or anew at another threshold (0..1).
+
+    Raises BadRowError as ``full_map`` does.
+    """
+    if threshold is not None:
+        return full_map(row) >= threshold
+    check_whole(row)
+    try:
         return decode_mask(row["mask"], row["mask_encoding"], row["rows"], row["cols"])
-    return full_map(row) >= threshold
+    except ValueError as error:
+        raise BadRowError(f"{error}; the row cannot be used") from error

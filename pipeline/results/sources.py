@@ -18,6 +18,7 @@ from s2sw.connectors.reading.archives import is_archive
 from s2sw.connectors.reading.fetching import Fetcher, Payload
 from s2sw.connectors.slices import Slice
 from s2sw.connectors.storage.objects import read_object, stat_object
+from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.ledger.run_records import read_run
 from s2sw.pipeline.privacy.ids import object_ids
@@ -67,10 +68,25 @@ class Crosswalk:
 
 
 class Sources:
-    """Finds and decodes objects of one output. Safe for several threads."""
+    """Finds and decodes objects of one output. Safe for several threads.
 
-    def __init__(self, output: OutputFolder, inside: Inside, storage: StorageSettings) -> None:
+    private: of the results. Addresses in private results are nobody's of ours, and are not followed; ids of
+    open ones are compared with what the crosswalk says, so that private results that were made to look open
+    find nothing there. source: the configured one, which may be all that says that S3 is used.
+    """
+
+    def __init__(
+        self,
+        output: OutputFolder,
+        inside: Inside,
+        storage: StorageSettings,
+        source: str | None = None,
+        private: bool = True,
+    ) -> None:
         self.storage = storage
+        self.private = private
+        self._output = output
+        self._reaches_s3 = s3_endpoint(storage) is not None or is_s3(output.root) or is_s3(source or "")
         self._crosswalk = Crosswalk(inside)
         self._found: dict[str, StoredObject] = {}
         self.decode_settings: Callable[[str], DecodeSettings] = lru_cache(maxsize=64)(
@@ -82,7 +98,8 @@ class Sources:
         missing = [one for one in wanted if one.object_id not in self._found]
         for run_id in {one.run_id for one in missing}:
             ids = [one.object_id for one in missing if one.run_id == run_id]
-            self._keep(self._crosswalk.find(run_id, ids))
+            found = self._crosswalk.find(run_id, ids)
+            self._keep(found if self.private else {i: s for i, s in found.items() if _is_open_id(i, s)})
         return {one.object_id: self._found[one.object_id] for one in wanted if one.object_id in self._found}
 
     def locate(self, wanted: Wanted) -> StoredObject:
@@ -94,11 +111,12 @@ class Sources:
         found = self.find([wanted]).get(wanted.object_id)
         if found is not None:
             return found
-        if wanted.address is None:
+        if wanted.address is None or self.private:
             raise NoSourceError(
                 f"the crosswalk of run {wanted.run_id} is not on this machine; "
                 "name its folder with --private-dir"
             )
+        self._check_reached(wanted.address, wanted.run_id)
         stored = _by_address(
             wanted.address, wanted.object_id, self.storage, self.decode_settings(wanted.run_id)
         )
@@ -114,6 +132,20 @@ class Sources:
         payload = read_payload(self.locate(wanted), self.storage, settings)
         _, slices = decode(payload.data, settings, companion=payload.companion)
         yield from slices
+
+    def _check_reached(self, address: str, run_id: str) -> None:
+        """Raise NoSourceError for an address on S3 that nothing but the results themselves leads to."""
+        if not is_s3(address):
+            return
+        if not self._reaches_s3:
+            raise NoSourceError("the object lies on S3, and no S3 is configured; name it with --endpoint-url")
+        try:
+            source = read_run(self._output, run_id).config.get("source")
+        except FileNotFoundError:
+            source = None
+        below = isinstance(source, str) and is_s3(source) and address.startswith(f"{source.rstrip('/')}/")
+        if not below and address != source:
+            raise NoSourceError(f"the object does not lie below the source that run {run_id} names")
 
     def _keep(self, found: dict[str, StoredObject]) -> None:
         if len(self._found) + len(found) > FOUND_KEPT:
@@ -137,6 +169,10 @@ def _decode_settings(output: OutputFolder, run_id: str) -> DecodeSettings:
         described = DecodeSettings()
     # a scaled picture is made from the same pixels: a person looks at them in full
     return described.model_copy(update={"scaled": False})
+
+
+def _is_open_id(object_id: str, stored: StoredObject) -> bool:
+    return object_ids(None)(stored.address, stored.version) == object_id
 
 
 def _by_address(

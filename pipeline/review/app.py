@@ -1,5 +1,6 @@
 """The page as an ASGI application: its parts put together, and its addresses."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import duckdb
 import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from typing_extensions import override
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.decisions import DecisionError
@@ -34,7 +37,30 @@ T = TypeVar("T")
 
 STATIC = Path(__file__).with_name("static")
 FORM_BYTES = 64 << 10
+ROOT_BYTES = 24
+LONGEST_INDEX = 10
 SEE_OTHER = 303
+
+
+class SliceIndex(Convertor[int]):
+    """The number of a slice in an address."""
+
+    regex = "[0-9]+"
+
+    @override
+    def convert(self, value: str) -> int:
+        """Return the number. Raises HTTPException for one that Python would not read."""
+        if len(value) > LONGEST_INDEX:
+            raise HTTPException(400, f"the number of a slice has at most {LONGEST_INDEX} digits")
+        return int(value)
+
+    @override
+    def to_string(self, value: int) -> str:
+        """Return the number as it stands in an address."""
+        return str(value)
+
+
+register_url_convertor("slice", SliceIndex())
 
 
 class Decisions:
@@ -59,7 +85,11 @@ class Decisions:
         row = self._pages.row(fields.get("object_id", ""), index, filters)
         stays = filters.stay or kind is DecisionKind.WITHDRAWN
         # before the decision: the slice may then no longer meet the filter
-        address = slice_address(row, filters.query()) if stays else self._pages.next_address(row, filters)
+        address = (
+            slice_address(self._pages.root, row, filters.query())
+            if stays
+            else self._pages.next_address(row, filters)
+        )
         threshold = _number(fields, "threshold", float, "a number from 0 to 1")
         note = fields.get("note", "").replace("\r\n", "\n").strip()
         self._book.decide(key_of(row), kind, note, threshold)
@@ -69,30 +99,41 @@ class Decisions:
         undone = self._book.undo()
         if undone is None:
             raise DecisionError("nothing to undo: nothing was decided since the page was started")
+        root = self._pages.root
         row = {"object_id": undone.key.object_id, "slice_index": undone.key.slice_index}
         shown = replace(filters, settings=undone.key.fingerprint)
-        return RedirectResponse(slice_address(row, shown.query()), status_code=SEE_OTHER)
+        return RedirectResponse(slice_address(root, row, shown.query()), status_code=SEE_OTHER)
 
 
 def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: Switches) -> Starlette:
-    """Return the application over an output. It asks nobody who they are: see ``gate``."""
+    """Return the application over an output. It asks nobody who they are: see ``gate``.
+
+    All its addresses begin with ``app.state.root``, which nobody can guess.
+    """
+    root = f"/{secrets.token_urlsafe(ROOT_BYTES)}"
     archive, book = Archive(output), Book(output, reviewer)
     book.refresh()
+    sources.private = archive.private
     media = Media(archive, sources, switches)
-    pages = Pages(archive, book, media, Naming(archive, sources, switches.show_names), switches)
+    pages = Pages(root, archive, book, media, Naming(archive, sources, switches.show_names), switches)
     decisions = Decisions(pages, book)
-    of_slice = "{object_id}/{index:int}"
-    return Starlette(
+    of_slice = "{object_id}/{index:slice}"
+    app = Starlette(
         routes=[
-            Route("/", pages.worklist),
-            Route(f"/slice/{of_slice}", pages.slice),
-            Route("/objects", pages.objects),
-            Route(f"/thumbnail/{{run_id}}/{of_slice}", media.thumbnail),
-            Route(f"/picture/{{run_id}}/{of_slice}", media.picture),
-            Route(f"/map/{of_slice}", media.map),
-            Route("/decide", decisions.decide, methods=["POST"]),
-            Route("/undo", decisions.undo, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount(
+                root,
+                routes=[
+                    Route("/", pages.worklist),
+                    Route(f"/slice/{of_slice}", pages.slice),
+                    Route("/objects", pages.objects),
+                    Route(f"/thumbnail/{{run_id}}/{of_slice}", media.thumbnail),
+                    Route(f"/picture/{{run_id}}/{of_slice}", media.picture),
+                    Route(f"/map/{of_slice}", media.map),
+                    Route("/decide", decisions.decide, methods=["POST"]),
+                    Route("/undo", decisions.undo, methods=["POST"]),
+                    Mount("/static", StaticFiles(directory=STATIC)),
+                ],
+            ),
         ],
         exception_handlers={
             HTTPException: _handler(pages, lambda error: getattr(error, "detail", "")),
@@ -107,6 +148,8 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
             ),
         },
     )
+    app.state.root = root
+    return app
 
 
 def _handler(

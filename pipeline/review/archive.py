@@ -10,6 +10,8 @@ import pyarrow as pa
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.rule import flag_settings, threshold_sql
 from s2sw.pipeline.ledger.committed import committed_parts
+from s2sw.pipeline.results.checking import sound
+from s2sw.pipeline.results.mode import results_are_private
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.pipeline.review.queries import rows_of
@@ -18,6 +20,8 @@ from s2sw.schemas.tables import Row
 
 MEMORY = "200MB"
 THREADS = 2
+LARGEST_STACK = 100_000
+"""Slices of a volume that are drawn as a line at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Archive:
         self._parts: object = None
         self._facets: dict[str, dict[str, list[str]]] = {}
         self.refresh()
+        self.private = results_are_private(output, self._connection)
 
     def refresh(self) -> None:
         """Open the database again if a run has committed more, or flags by other thresholds."""
@@ -54,7 +59,6 @@ class Archive:
             self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
             self.settings = _settings(connection)
             self.has_site = "site" in columns
-            self.open_mode = bool(rows_of(connection, "SELECT 1 FROM objects WHERE uri IS NOT NULL LIMIT 1"))
 
     def cursor(self, decisions: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
         """Return a cursor with the views of the results, and these decisions as ``said``.
@@ -85,25 +89,26 @@ class Archive:
         return known[fingerprint]
 
     def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
-        """Return one row of slices, None where there is none; of its columns only these are read."""
-        if index >= 1 << 31:  # beyond the column
+        """Return a row of slices that a run may have written, or None; of its columns only these are read."""
+        if not 0 <= index < 1 << 31:  # beyond the column
             return None
         query = f"SELECT {columns} FROM ranked s WHERE object_id = ? AND slice_index = ? AND fingerprint = ?"  # noqa: S608
-        found = rows_of(self.cursor(), query, [object_id, index, fingerprint])
+        found, _ = sound(rows_of(self.cursor(), f"{query} LIMIT 1", [object_id, index, fingerprint]))
         return found[0] if found else None
 
     def stack(self, object_id: str, fingerprint: str) -> list[Row]:
         """Return slice_index, image_score and plane of all slices of an object, in order."""
         query = (
             "SELECT slice_index, image_score, plane FROM slices "
-            "WHERE object_id = ? AND fingerprint = ? ORDER BY slice_index"
+            "WHERE object_id = ? AND fingerprint = ? ORDER BY slice_index LIMIT ?"
         )
-        return rows_of(self.cursor(), query, [object_id, fingerprint])
+        return sound(rows_of(self.cursor(), query, [object_id, fingerprint, LARGEST_STACK]))[0]
 
     def objects(self, ids: Iterable[str], fingerprint: str) -> dict[str, Row]:
         """Return the rows of objects by id."""
         query = "SELECT * FROM objects WHERE list_contains(?, object_id) AND fingerprint = ?"
-        return {row["object_id"]: row for row in rows_of(self.cursor(), query, [list(ids), fingerprint])}
+        found, _ = sound(rows_of(self.cursor(), query, [list(ids), fingerprint]))
+        return {row["object_id"]: row for row in found}
 
 
 def _settings(connection: duckdb.DuckDBPyConnection) -> list[Settings]:
@@ -112,4 +117,5 @@ def _settings(connection: duckdb.DuckDBPyConnection) -> list[Settings]:
         "SELECT fingerprint, CAST(sum(n_slices) AS BIGINT) AS slices, max(run_id) AS latest FROM objects "
         "GROUP BY fingerprint ORDER BY latest DESC"
     )
-    return [Settings(**row) for row in rows_of(connection, query)]
+    found, _ = sound(rows_of(connection, query))
+    return [Settings(**row) for row in found]

@@ -1,6 +1,5 @@
 """What the page loads apart from its text: thumbnails, large pictures, maps."""
 
-import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from s2sw.pipeline.imaging.encoding import png
+from s2sw.pipeline.results.checking import BadRowError, bounded, bounded_columns, problem_of, sound
 from s2sw.pipeline.results.reading import mask
 from s2sw.pipeline.results.sources import Sources, Wanted
 from s2sw.pipeline.review.archive import Archive
@@ -22,8 +22,7 @@ from s2sw.pipeline.review.queries import rows_of
 from s2sw.schemas.tables import Row
 
 KEPT = 2000  # masks, and slices of pages
-RUN_ID = re.compile(r"[0-9A-Za-z-]+")
-MAP_COLUMNS = "*"  # a detector says in its own columns how its map is rebuilt
+MAP_COLUMNS = bounded_columns("s")  # a detector says in its own columns how its map is rebuilt
 
 Key = tuple[str, str, int]
 
@@ -81,7 +80,10 @@ class Media:
         )
         if row is None:
             raise HTTPException(404, "no such slice in the results")
-        values = small_map(row)
+        try:
+            values = small_map(row)
+        except BadRowError as error:
+            raise HTTPException(404, str(error)) from error
         size = {"X-Rows": str(values.shape[0]), "X-Cols": str(values.shape[1])}
         return Response(map_bytes(values), media_type="application/octet-stream", headers=size)
 
@@ -90,14 +92,15 @@ class Media:
         if not self._switches.pictures:
             raise HTTPException(404, "pictures are switched off (--no-pictures)")
         place = request.path_params
-        if not RUN_ID.fullmatch(place["run_id"]):  # it becomes part of a path
-            raise HTTPException(404, "no such run")
-        return {
+        row = {
             "run_id": place["run_id"],
             "object_id": place["object_id"],
             "slice_index": place["index"],
             "fingerprint": request.query_params.get("settings", ""),
         }
+        if problem_of(row):
+            raise HTTPException(404, "no such slice")
+        return row
 
     def _wanted(self, row: Row) -> Wanted:
         with self._lock:  # one look-up for the page, not one for each of its pictures
@@ -115,7 +118,10 @@ class Media:
             if key not in self._masks:
                 self._read_masks(self._pages.get(key, [row]))
             found = self._masks.get(key)
-        return mask(found) if found else None
+        try:
+            return mask(found) if found else None
+        except BadRowError:  # the picture without its outline
+            return None
 
     def _read_masks(self, rows: list[Row]) -> None:
         wanted = pa.table({name: [row[name] for row in rows] for name in ("object_id", "slice_index")})
@@ -124,11 +130,13 @@ class Media:
         # the scores say which few of the files' pages have to be unpacked
         scores = [row["image_score"] for row in rows if "image_score" in row] or [0.0, 1.0]
         query = (
-            "SELECT object_id, slice_index, fingerprint, rows, cols, mask, mask_encoding FROM slices "
-            "WHERE fingerprint = ? AND image_score BETWEEN CAST(? AS FLOAT) AND CAST(? AS FLOAT) "
+            f"SELECT object_id, slice_index, fingerprint, rows, cols, {bounded('slices', 'mask')}, "  # noqa: S608
+            "mask_encoding FROM slices WHERE fingerprint = ? "
+            "AND image_score BETWEEN CAST(? AS FLOAT) AND CAST(? AS FLOAT) "
             "AND (object_id, slice_index) IN (FROM page)"
         )
-        for row in rows_of(cursor, query, [rows[0]["fingerprint"], min(scores), max(scores)]):
+        found, _ = sound(rows_of(cursor, query, [rows[0]["fingerprint"], min(scores), max(scores)]))
+        for row in found:
             self._masks[_key(row)] = row
         while len(self._masks) > KEPT:
             self._masks.popitem(last=False)

@@ -17,8 +17,10 @@ class Naming:
 
     def names(self, rows: list[Row]) -> dict[str, "Name"]:
         """Return the name of each row's object by its id."""
+        if self._archive.private:  # an address in private results is nobody's of ours
+            rows = [{**row, "uri": None} for row in rows]
         known = {row["object_id"]: row["uri"] for row in rows if row.get("uri")}
-        if self._archive.open_mode and rows and "uri" not in rows[0]:
+        if not self._archive.private and rows and "uri" not in rows[0]:
             found = self._archive.objects({row["object_id"] for row in rows}, rows[0]["fingerprint"])
             known = {object_id: row["uri"] for object_id, row in found.items() if row["uri"]}
         elif self._revealed:

@@ -29,11 +29,12 @@ HEAT_COLOURS = [[int(channel) for channel in colour] for colour in HEAT]
 
 
 class Pages:
-    """Answers the requests for pages."""
+    """Answers the requests for pages. root: what every address of the page begins with."""
 
     def __init__(
-        self, archive: Archive, book: Book, media: Media, naming: Naming, switches: Switches
+        self, root: str, archive: Archive, book: Book, media: Media, naming: Naming, switches: Switches
     ) -> None:
+        self.root = root
         self._archive = archive
         self._book = book
         self._media = media
@@ -55,8 +56,7 @@ class Pages:
         flags = flag_thresholds(self._archive.flag, filters)
         self._media.expect(page.rows)
         before, after = (
-            filters.query(**{side: Place.of(page.rows[place], filters)}) if page.rows else None
-            for side, place in (("before", 0), ("after", -1))
+            filters.query(**{side: place}) for side, place in (("before", page.start), ("after", page.end))
         )
         return self._render(
             "worklist.html",
@@ -74,6 +74,7 @@ class Pages:
             orders={name: words for name, (_, words) in ORDERS.items()},
             decided=DECIDED,
             counts=self._book.counts(filters.settings),
+            left_out=page.left_out,
         )
 
     def slice(self, request: Request) -> Response:
@@ -92,15 +93,15 @@ class Pages:
             name=self._naming.names([row])[row["object_id"]],
             rank=rank + 1,
             total=total,
-            previous=slice_address(before, filters.query()) if before else None,
-            next=slice_address(behind, filters.query()) if behind else None,
+            previous=slice_address(self.root, before, filters.query()) if before else None,
+            next=slice_address(self.root, behind, filters.query()) if behind else None,
             stack=stack_chart([one["image_score"] for one in stack], row["slice_index"]) if stack else None,
-            stack_base=f"/slice/{quote(row['object_id'], safe='')}/",
+            stack_base=f"{self.root}/slice/{quote(row['object_id'], safe='')}/",
             said=self._book.said(key),
             mine=self._book.mine(key),
             note_characters=NOTE_CHARACTERS,
             heat=HEAT_COLOURS,
-            paths=media_paths(row),
+            paths=media_paths(self.root, row),
         )
 
     def objects(self, request: Request) -> Response:
@@ -124,7 +125,8 @@ class Pages:
             found=found,
             names=self._naming.names(found.rows),
             words={reason.value: words for reason, words in MEANINGS.items()},
-            behind=filters.query(**here, behind=found.rows[-1]["object_id"]) if found.has_next else None,
+            behind=filters.query(**here, behind=found.last) if found.has_next else None,
+            left_out=found.left_out,
         )
 
     def filters(self, request: Request) -> Filters:
@@ -147,11 +149,11 @@ class Pages:
     def next_address(self, row: Row, filters: Filters) -> str:
         """Return the address of the slice behind one in the worklist; its own if it is the last."""
         _, behind = self._worklist(filters).neighbours(row)
-        return slice_address(behind or row, filters.query())
+        return slice_address(self.root, behind or row, filters.query())
 
     def error(self, text: str, code: int) -> Response:
         """Return a page that says what is wrong."""
-        page = environment(PACKAGE).get_template("error.html").render(text=text, switches=self._switches)
+        page = environment(PACKAGE).get_template("error.html").render(root=self.root, text=text)
         return HTMLResponse(page, status_code=code)
 
     def _worklist(self, filters: Filters) -> Worklist:
@@ -165,8 +167,8 @@ class Pages:
             {
                 **row,
                 "name": names[row["object_id"]],
-                "address": slice_address(row, query),
-                "paths": media_paths(row),
+                "address": slice_address(self.root, row, query),
+                "paths": media_paths(self.root, row),
                 "said": self._book.said(key_of(row)),
             }
             for row in rows
@@ -177,6 +179,7 @@ class Pages:
             environment(PACKAGE)
             .get_template(template)
             .render(
+                root=self.root,
                 here=template.removesuffix(".html"),
                 filters=filters,
                 query=filters.query,
@@ -201,19 +204,19 @@ def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
     return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
 
 
-def slice_address(row: Row, query: str) -> str:
-    """Return the address of a slice's page. query: what ``Filters.query`` gives."""
-    return f"/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{query}"
+def slice_address(root: str, row: Row, query: str) -> str:
+    """Return the address of a slice's page. root: of the page; query: what ``Filters.query`` gives."""
+    return f"{root}/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{query}"
 
 
-def media_paths(row: Row) -> dict[str, str]:
-    """Return the addresses of a slice's thumbnail, picture and map."""
+def media_paths(root: str, row: Row) -> dict[str, str]:
+    """Return the addresses of a slice's thumbnail, picture and map. root: of the page."""
     run_id, object_id, settings = (quote(row[n], safe="") for n in ("run_id", "object_id", "fingerprint"))
     of_run = f"{run_id}/{object_id}/{row['slice_index']}?settings={settings}"
     return {
-        "thumbnail": f"/thumbnail/{of_run}",
-        "picture": f"/picture/{of_run}",
-        "map": f"/map/{object_id}/{row['slice_index']}?settings={settings}",
+        "thumbnail": f"{root}/thumbnail/{of_run}",
+        "picture": f"{root}/picture/{of_run}",
+        "map": f"{root}/map/{object_id}/{row['slice_index']}?settings={settings}",
     }
 
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from s2sw.connectors.slices import Slice
 from s2sw.pipeline.imaging.encoding import Pixels, fitting, shrunk
+from s2sw.pipeline.imaging.masks import SliceMaps
 from s2sw.pipeline.imaging.overlays import HEAT, outline
 from s2sw.pipeline.ledger.run_records import ReportError
-from s2sw.pipeline.results.reading import full_map
+from s2sw.pipeline.results.reading import full_map, slice_maps
 from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.tables import Row
@@ -115,10 +116,16 @@ def small_map(row: Row, side: int = MAP_SIDE) -> NDArray[np.float32]:
     rows, cols = fitting(row["rows"], row["cols"], side)
     if (rows, cols) == (row["rows"], row["cols"]):
         return full_map(row)
-    # edges of tiles: left, top, right, bottom of each
-    scales = [cols / row["cols"], rows / row["rows"]] * 2
-    tiles = [round(edge * scales[place % 4]) for place, edge in enumerate(row["tiles"])]
-    return full_map({**row, "rows": rows, "cols": cols, "tiles": tiles})
+    maps = slice_maps(row)
+    across, down = cols / maps.cols, rows / maps.rows
+    boxes = [
+        (round(left * across), round(top * down), round(right * across), round(bottom * down))
+        for left, top, right, bottom in maps.boxes
+    ]
+    # tiles of less than a pixel are not there
+    kept = [place for place, box in enumerate(boxes) if box[0] < box[2] and box[1] < box[3]]
+    tokens = maps.token_maps[[0, *(1 + place for place in kept)]]
+    return SliceMaps(tokens, maps.layers, rows, cols, [boxes[place] for place in kept]).full()
 
 
 def map_bytes(values: NDArray[np.float32]) -> bytes:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.review.queries import rows_of
-from s2sw.schemas.outcomes import Status
+from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
 
 PAGE = 100
@@ -14,11 +15,16 @@ UNSCREENED = (Status.QUARANTINED, Status.NO_PIXELS)
 
 @dataclass(frozen=True, slots=True)
 class Unscreened:
-    """A page of objects that were not screened, and how many there are by reason."""
+    """A page of objects that were not screened, and how many there are by reason.
+
+    left_out: rows of the page that no run wrote. last: the id of its last row, those included.
+    """
 
     rows: list[Row]
     counts: list[Row]
     has_next: bool
+    left_out: int = 0
+    last: str = ""
 
 
 def unscreened(
@@ -38,4 +44,8 @@ def unscreened(
         "ORDER BY object_id LIMIT ?",
         [fingerprint, status.value, reason, reason, after, PAGE + 1],
     )
-    return Unscreened(found[:PAGE], counts, len(found) > PAGE)
+    rows, left_out = sound(found[:PAGE])
+    known = [row for row in counts if row["reason"] in MEANINGS]
+    return Unscreened(
+        rows, known, len(found) > PAGE, left_out, found[:PAGE][-1]["object_id"] if found else ""
+    )

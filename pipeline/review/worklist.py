@@ -7,11 +7,13 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.review.filters import ORDERS, Condition, FilterError, Filters
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.schemas.tables import Row
 
 PAGE = 48  # slices of a page; divisible by 2, 3, 4 and 6 columns
+NEAR = 4  # rows looked at for a neighbour: more than one, since some may be left out
 BINS = 10_000  # fine bins of scores over 0..1
 
 COLUMNS = (
@@ -66,11 +68,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in the order of the worklist, and whether there are more on both sides."""
+    """Rows in the order of the worklist, and whether there are more on both sides.
+
+    left_out: rows between them that no run wrote. start, end: the places of the page's first and last row,
+    those included.
+    """
 
     rows: list[Row]
     has_previous: bool
     has_next: bool
+    left_out: int = 0
+    start: Place | None = None
+    end: Place | None = None
 
 
 class Worklist:
@@ -85,15 +94,20 @@ class Worklist:
         """Return the page behind a place, the one before a place, or the first one."""
         if before is not None:
             rows = self._rows([before.before(self._filters)], size + 1, backwards=True)
-            return Page(rows[:size][::-1], len(rows) > size, True)
+            return self._page(rows[:size][::-1], len(rows) > size, True)
         rows = self._rows([after.behind(self._filters)] if after else [], size + 1)
-        return Page(rows[:size], after is not None, len(rows) > size)
+        return self._page(rows[:size], after is not None, len(rows) > size)
+
+    def _page(self, rows: list[Row], has_previous: bool, has_next: bool) -> Page:
+        kept, left_out = sound(rows)
+        start, end = (Place.of(rows[place], self._filters) if rows else None for place in (0, -1))
+        return Page(kept, has_previous, has_next, left_out, start, end)
 
     def neighbours(self, row: Row) -> tuple[Row | None, Row | None]:
         """Return the slices before and after one, which need not meet the filter itself."""
         place = Place.of(row, self._filters)
-        before = self._rows([place.before(self._filters)], 1, backwards=True)
-        behind = self._rows([place.behind(self._filters)], 1)
+        before, _ = sound(self._rows([place.before(self._filters)], NEAR, backwards=True))
+        behind, _ = sound(self._rows([place.behind(self._filters)], NEAR))
         return next(iter(before), None), next(iter(behind), None)
 
     def rank(self, row: Row) -> tuple[int, int]:
@@ -114,8 +128,8 @@ class Worklist:
         """Return the number of slices by fine bin of the image score (1 / BINS), whatever its bounds."""
         where, values = _where(self._filters.conditions(self._reviewer, scores=False))
         query = (
-            f"SELECT least(CAST(floor(s.image_score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
-            f"FROM ranked s WHERE {where} GROUP BY bin"
+            f"SELECT least(TRY_CAST(floor(s.image_score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
+            f"FROM ranked s WHERE {where} GROUP BY bin HAVING bin >= 0"
         )
         return dict(self._cursor.execute(query, values).fetchall())
 

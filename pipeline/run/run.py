@@ -57,7 +57,7 @@ def screen(job: Job, live: bool = False) -> RunSummary:
         if job.config.cluster.address:
             from s2sw.pipeline.run.session import started
 
-            stack.enter_context(started(job.config.cluster))
+            stack.enter_context(started(job.config.cluster, job.config.private))
         size = (job.bundle / WEIGHTS).stat().st_size
         fitted = fit_to_machine(job.config.cluster, size)
         for words in fitted.words:

@@ -13,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from s2sw.pipeline.checks.needs import OBJECTS
 from s2sw.pipeline.privacy.environment import local_environment
+from s2sw.pipeline.run.cluster_address import cluster_address
 from s2sw.pipeline.run.executor import RunFailedError
 from s2sw.pipeline.run.ray_environment import check_variables
 from s2sw.pipeline.run.ray_private import (
@@ -23,23 +24,24 @@ from s2sw.pipeline.run.ray_private import (
     signals_left_alone,
     stderr_shut,
 )
+from s2sw.pipeline.run.ray_token import check_cluster, check_own, token_environment, token_read_anew
 from s2sw.pipeline.run.resources import machine_cores
 from s2sw.pipeline.run.session_folder import session_folder, temporary_in
 from s2sw.schemas.config import ClusterSettings
-from s2sw.schemas.errors import UserError
+from s2sw.schemas.errors import FailedError, UserError
 
 ANSWER_SECONDS = 10.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @contextlib.contextmanager
-def started(settings: ClusterSettings) -> Iterator[None]:
+def started(settings: ClusterSettings, private: bool = True) -> Iterator[None]:
     """As ``ray_session``; whatever keeps Ray from starting is a RunFailedError, in one line that says why."""
     check_variables()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(ray_session(settings))
-        except (UserError, RunFailedError):
+            stack.enter_context(ray_session(settings, private))
+        except (UserError, FailedError):
             raise
         except Exception as error:
             where = f"the cluster at {settings.address}" if settings.address else "Ray on this machine"
@@ -73,36 +75,46 @@ def check_answers(address: str) -> None:
 
 
 @contextlib.contextmanager
-def ray_session(settings: ClusterSettings) -> Iterator[None]:
+def ray_session(settings: ClusterSettings, private: bool = True) -> Iterator[None]:
     """Connect to the configured cluster, or start a Ray on this machine and end it afterwards.
 
     Its session folder (logs, sockets, temporary files, spilled blocks) is readable by the owner only and
-    removed at the end.
+    removed at the end; it asks everybody for a token that lies there. Raises UserError in private mode for a
+    cluster that asks for none.
     """
-    if settings.address:
-        check_answers(settings.address)
-        with signals_left_alone():
-            ray.init(
-                address=settings.address,
-                job_config=IsolatedJobConfig(),
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        try:
-            with raylet_unsaid():
-                yield
-        finally:
-            _shut_down()
-        return
-    with session_folder(settings) as folder:
+    connected = _cluster_session(settings, private) if settings.address else _own_session(settings)
+    with connected, raylet_unsaid():
+        yield
+
+
+@contextlib.contextmanager
+def _cluster_session(settings: ClusterSettings, private: bool) -> Iterator[None]:
+    address = cluster_address(str(settings.address))
+    check_answers(address)
+    with signals_left_alone():
+        ray.init(
+            address=address, job_config=IsolatedJobConfig(), log_to_driver=False, logging_level=logging.ERROR
+        )
+    try:
+        check_cluster(private, settings.allow_without_token)
+        yield
+    finally:
+        _shut_down()
+
+
+@contextlib.contextmanager
+def _own_session(settings: ClusterSettings) -> Iterator[None]:
+    # the token is forgotten last: Ray asks for it while it ends
+    with session_folder(settings) as folder, contextlib.ExitStack() as stack:
         try:
             with (
                 stderr_shut(), loopback_only(), few_processes(), signals_left_alone(),
-                local_environment(temporary_in(folder)),
+                local_environment(temporary_in(folder), token_environment(folder)),
             ):  # fmt: skip
+                stack.enter_context(token_read_anew())
                 ray.init(**_local_options(settings, folder))
-            with raylet_unsaid():
-                yield
+            check_own()
+            yield
         finally:
             _shut_down()
 

@@ -1,13 +1,19 @@
-"""The folder of one run for whatever is temporary: the owner's alone, and removed at the end."""
+"""The folder of one run for whatever is temporary, in a folder that others may write to: made, and wiped.
+
+Everything goes by open folders and never by a path twice: what somebody else put there, a link above all, is
+not followed, and only what belongs to this account and cannot be written by others is touched.
+"""
 
 import contextlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.pipeline.privacy.temporary import temporary_root
@@ -15,13 +21,15 @@ from s2sw.schemas.config import ClusterSettings
 
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
+OWNER_BYTES = 4096
 REMADE_SECONDS = 10.0
 """A folder that is so old and has no owner is not being made."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 @contextlib.contextmanager
 def session_folder(settings: ClusterSettings) -> Iterator[Path]:
-    """Make the folder for one run, readable by its owner only, and remove it with all that is in it."""
+    """Make the folder for one run, this account's alone, and remove it with all that is in it."""
     wipe_abandoned(settings)
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temporary_root(settings.temp_dir)))
     (folder / OWNER).write_text(json.dumps(process_mark()))
@@ -29,7 +37,7 @@ def session_folder(settings: ClusterSettings) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _remove(folder)
+        _remove_folder(folder)
         wipe_abandoned(settings)  # processes of a killed run may have written while its folder was removed
 
 
@@ -40,35 +48,92 @@ def temporary_in(folder: Path) -> Path:
 
 def wipe_abandoned(settings: ClusterSettings) -> None:
     """Remove what killed runs left behind: their sessions may hold pixels. Raises UserError."""
-    for folder in temporary_root(settings.temp_dir).glob(f"{FOLDER_PREFIX}*"):
-        if _is_abandoned(folder):
-            _remove(folder)
+    wipe_folders(temporary_root(settings.temp_dir))
 
 
-def _is_abandoned(folder: Path) -> bool:
+def wipe_folders(root: Path) -> None:
+    """Remove sessions' folders whose processes are dead; nothing that is a link, or that others may write."""
+    with contextlib.suppress(OSError), _opened(root) as parent:
+        for name in _names(parent):
+            if name.startswith(FOLDER_PREFIX) and _is_abandoned(parent, name):
+                _remove(parent, name)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a session's folder; what its dying processes still write there is left to ``wipe_abandoned``."""
+    with contextlib.suppress(OSError), _opened(folder.parent) as parent:
+        _remove(parent, folder.name)
+
+
+@contextlib.contextmanager
+def _opened(
+    folder: str | Path, flags: int = os.O_RDONLY | os.O_DIRECTORY, at: int | None = None
+) -> Iterator[int]:
+    descriptor = os.open(folder, flags, dir_fd=at)
     try:
-        if folder.stat().st_uid != os.getuid():
-            return False
-        if (folder / OWNER).exists():
-            return is_dead(json.loads((folder / OWNER).read_text()))
-        return _holds_a_session_only(folder) and time.time() - folder.stat().st_mtime > REMADE_SECONDS
-    except (OSError, ValueError):  # another run is removing it, or has just made it
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _names(folder: int) -> list[str]:
+    return os.listdir(folder)
+
+
+@contextlib.contextmanager
+def _own(parent: int, name: str) -> Iterator[int]:
+    """Open a folder of this account. Raises PermissionError for one that others own or may write to."""
+    with _opened(name, _FOLDER, parent) as folder:
+        status = os.fstat(folder)
+        if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError
+        yield folder
+
+
+def _is_abandoned(parent: int, name: str) -> bool:
+    try:
+        with _own(parent, name) as folder:
+            if OWNER in _names(folder):
+                return is_dead(_mark(folder))
+            age = time.time() - os.fstat(folder).st_mtime
+            return _holds_a_session_only(folder) and age > REMADE_SECONDS
+    # being made or removed, or not what a run makes
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
 
-def _holds_a_session_only(folder: Path) -> bool:
+def _mark(folder: int) -> dict[str, Any]:
+    descriptor = os.open(OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as file:
+        mark: dict[str, Any] = json.loads(file.read(OWNER_BYTES))
+    return mark
+
+
+def _holds_a_session_only(folder: int) -> bool:
     """Tell what dying processes of Ray make again after it was removed from any other folder."""
-    sessions = [child.name for child in folder.glob("ray/*")]
-    alone = [child.name for child in folder.iterdir()] == ["ray"]
-    return alone and bool(sessions) and all(name.startswith("session_") for name in sessions)
+    if _names(folder) != ["ray"]:
+        return False
+    with _opened("ray", _FOLDER, folder) as inner:
+        sessions = _names(inner)
+    return bool(sessions) and all(name.startswith("session_") for name in sessions)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a session's folder, the mark last: so what a dying process writes meanwhile is found again."""
+def _remove(parent: int, name: str) -> None:
+    """Remove a folder, the mark last: so what a dying process writes meanwhile is found again."""
     with contextlib.suppress(OSError):  # another run removes it, too
-        for child in folder.iterdir():
-            if child.name != OWNER:
-                shutil.rmtree(child, ignore_errors=True)
-        if not {child.name for child in folder.iterdir()} - {OWNER}:
-            (folder / OWNER).unlink(missing_ok=True)
-            folder.rmdir()
+        with _own(parent, name) as folder:
+            for child in _names(folder):
+                if child != OWNER:
+                    _remove_child(folder, child)
+            if set(_names(folder)) - {OWNER}:
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(OWNER, dir_fd=folder)
+        os.rmdir(name, dir_fd=parent)
+
+
+def _remove_child(folder: int, name: str) -> None:
+    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)  # never follows a link
+    else:
+        os.unlink(name, dir_fd=folder)

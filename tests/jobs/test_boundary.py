@@ -31,7 +31,7 @@ def test_a_local_private_run_has_nothing_to_object_to(job: Path, tmp_path: Path)
     assert config_hash(config) in result.stdout
     for text in (*OBJECTS.names, *SLICES.names, "uri: always empty", f"{tmp_path}/private/id.key", "burned"):
         assert text in result.stdout
-    connects = result.stdout.partition("Connects to\n")[2].partition("Not protected")[0].split("\n")
+    connects = result.stdout.partition("Connects to\n")[2].partition("Listens")[0].split("\n")
     assert [line.strip() for line in connects if line] == [
         "127.0.0.1: Ray's processes among themselves",
         "nothing else",

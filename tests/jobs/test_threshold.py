@@ -17,7 +17,7 @@ from s2sw.pipeline.results.reading import open_results
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
-from tests.support.rows import screened
+from tests.support.rows import made_id, screened
 
 NORTH, SOUTH = np.round(np.linspace(0.01, 0.9, 60), 4), np.round(np.linspace(0.3, 0.99, 60), 4)
 
@@ -27,7 +27,9 @@ def threshold(folder: Path, *arguments: str | Path) -> Result:
 
 
 def decide(folder: Path, run_id: str, number: int, kind: DecisionKind, reviewer: str = "ada") -> Decision:
-    return Decision(f"{run_id}-{number}", 0, SETTINGS, kind, reviewer, datetime(2026, 7, 3, tzinfo=UTC), 0.5)
+    return Decision(
+        made_id(run_id, number), 0, SETTINGS, kind, reviewer, datetime(2026, 7, 3, tzinfo=UTC), 0.5
+    )
 
 
 @pytest.fixture(scope="module")

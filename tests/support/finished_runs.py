@@ -12,7 +12,7 @@ from s2sw.schemas.config import PartSettings, ScreenConfig
 from s2sw.schemas.layout import record_name
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary, record_bytes
-from tests.support.rows import stored
+from tests.support.rows import made_id, stored
 
 FIRST, SECOND = "20260701T010000-aaaaaa", "20260702T010000-bbbbbb"
 SETTINGS = "f" * 32
@@ -41,7 +41,7 @@ def write_parts(
     constants = {"bundle": "b", "fingerprint": fingerprint, "run_id": run_id, "threshold": 0.5}
     writer = Writer(output, PartSettings(rows=rows, **parts), constants, keep_uri=True)
     for number, finished in enumerate(objects):
-        writer.add(finished, f"{run_id}-{number}", stored(number))
+        writer.add(finished, made_id(run_id, number), stored(number))
     writer.commit()
 
 
@@ -63,7 +63,8 @@ def summarise(objects: list[FinishedObject], run_id: str = FIRST, **values: Any)
     return RunSummary(**(known | values))
 
 
-def write_run(output: OutputFolder, summary: RunSummary, configuration: ScreenConfig | None = None) -> None:
-    """Write a run's file."""
+def write_run(output: OutputFolder, summary: RunSummary, configuration: ScreenConfig | None = None) -> bytes:
+    """Write a run's file, and return it."""
     document = record_bytes(summary, configuration or config(), versions())
     output.write(record_name(summary.run_id), document)
+    return document

@@ -9,6 +9,14 @@ from s2sw.schemas.outcomes import Reason, Status, status_of
 from s2sw.schemas.tables import Row
 
 
+def made_id(run_id: str, number: int) -> str:
+    """Return an id of the form that runs give, which sorts by run and number and names nobody."""
+    digits = run_id.replace("T", "").replace("-", "")
+    run = "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
+    places = (number // 26**place % 26 for place in range(5, -1, -1))
+    return run + "".join(chr(ord("a") + place) for place in places)
+
+
 def slice_row(number: int, index: int, score: float = 0.5, reason: Reason | None = None) -> Row:
     """Return a scored slice, or one that the detector could not score."""
     row = {

@@ -25,6 +25,7 @@ from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.maps import MapLayer
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
+from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
@@ -109,12 +110,14 @@ def screen_archive(folder: Path, mode: str = "private", names: Iterable[str] | N
     half = len(listed) // 2
     result = Screened(source, folder / "results", private, {})
     for run_id, site, objects in ((FIRST, "north", listed[:half]), (SECOND, "south", listed[half:])):
-        _run(result, run_id, site, mode, objects, object_ids(key))
+        _run(result, run_id, site, mode, objects, key)
     return result
 
 
-def _run(result: Screened, run_id: str, site: str, mode: str, objects: list[StoredObject], ids: Any) -> None:
-    output = LocalOutput(result.output)
+def _run(
+    result: Screened, run_id: str, site: str, mode: str, objects: list[StoredObject], key: bytes | None
+) -> None:
+    output, ids = LocalOutput(result.output), object_ids(key)
     state = Inside(result.private).open_state(str(result.output), run_id)
     _write_crosswalk(state, objects, ids)
     constants = {"bundle": "b", "fingerprint": SETTINGS, "run_id": run_id, "threshold": THRESHOLD}
@@ -134,7 +137,9 @@ def _run(result: Screened, run_id: str, site: str, mode: str, objects: list[Stor
             "flag": {"threshold": 0.3, "groups": [{"modality": "CT", "threshold": 0.7}]},
         }
     )
-    write_run(output, summarise(finished, run_id), config)
+    audit, summary = AuditLog(output, key), summarise(finished, run_id)
+    audit.append(STARTED, run_id, start_facts(config, "b", SETTINGS))
+    audit.append(summary.outcome, run_id, end_facts(summary, write_run(output, summary, config)))
 
 
 def _write_crosswalk(state: RunState, objects: list[StoredObject], ids: Any) -> None:

@@ -275,7 +275,7 @@ def test_a_damaged_prompt_is_refused(golden, tmp_path, prompt, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"adaptor": PROMPT}, "holds a Parameter, where an adaptor is needed"),
+        ({"adaptor": PROMPT}, "holds a Tensor, where an adaptor is needed"),
         ({"prompt": ADAPTOR}, "not a readable file of tensors"),
         ({"adaptor": DATA / "golden_mvfa_ckpt.pth"}, "'seg_adapters' is unknown; .* looks like .* mvfa"),
         ({"prompt": None}, "prompt: af_clip needs the learned vectors"),

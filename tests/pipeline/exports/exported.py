@@ -21,8 +21,9 @@ def export(screened: Screened, name: str, folder: Path, *asked: Reveal, **choice
     format_ = page_format(name) if name.endswith(".html") else FORMATS[FormatName(name)]
     wanted = Choice(asked=frozenset(asked), **choice)
     output = LocalOutput(screened.output)
-    plan = Export(output, name, format_, wanted)
-    return plan.run(folder, Sources(output, Inside(screened.private), StorageSettings()))
+    inside = Inside(screened.private)
+    plan = Export(output, name, format_, wanted, inside.key())
+    return plan.run(folder, Sources(output, inside, StorageSettings()))
 
 
 def rows_of(screened: Screened) -> dict[tuple[str, int], Row]:

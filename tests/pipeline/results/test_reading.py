@@ -14,7 +14,7 @@ from s2sw.pipeline.results.reading import Results, open_results
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import OBJECTS, SLICES
 from tests.support.finished_runs import FIRST, SECOND, write_parts
-from tests.support.rows import quarantined, screened
+from tests.support.rows import made_id, quarantined, screened
 from tests.support.s3server import S3Server
 
 FIRST_DAY, SECOND_DAY = date(2026, 7, 1), date(2026, 7, 2)
@@ -72,7 +72,7 @@ def test_the_path_of_an_output_is_no_pattern_and_no_partition(tmp_path: Path) ->
     write_parts(LocalOutput(root), [screened(0, 0.5)])
     write_parts(LocalOutput(tmp_path / "site=outer" / "ab'"), [screened(1, 0.5)])
     results = open_results(str(root))
-    assert ids(results, "SELECT object_id FROM slices") == [(f"{FIRST}-0",)]
+    assert ids(results, "SELECT object_id FROM slices") == [(made_id(FIRST, 0),)]
     assert "site" not in results.sql("FROM slices").columns
 
 
@@ -86,13 +86,13 @@ def test_of_an_object_screened_again_the_newest_run_counts_in_every_reader(tmp_p
         table = table.set_column(table.schema.get_field_index("run_id"), "run_id", run)
         pq.write_table(table, tmp_path / folder / f"{SECOND}-00000.parquet")
     results = open_results(str(tmp_path))
-    screening = {again["object_id"][0].as_py(): SECOND, f"{FIRST}-1": FIRST}
+    screening = {again["object_id"][0].as_py(): SECOND, made_id(FIRST, 1): FIRST}
     for name in ("slices", "objects"):
         assert dict(ids(results, f"SELECT object_id, run_id FROM {name}")) == screening
         frame = results.pandas(name)
         assert dict(zip(frame["object_id"], frame["run_id"], strict=True)) == screening
     assert len(results.slices()) == 3
-    assert results.sql("FROM superseded").fetchall() == [(f"{FIRST}-0", "f" * 32, FIRST)]
+    assert results.sql("FROM superseded").fetchall() == [(made_id(FIRST, 0), "f" * 32, FIRST)]
 
 
 def test_results_under_other_settings_are_kept_apart(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_address_of_open_results_leads_to_the_very_same_object(
     listed: list[StoredObject], output: LocalOutput, tmp_path: Path
 ) -> None:
     ids = object_ids(None)
-    sources = Sources(output, Inside(tmp_path / "none"), STORAGE)
+    sources = Sources(output, Inside(tmp_path / "none"), STORAGE, private=False)
     assert len(listed) == 8
     for stored in listed:
         wanted = Wanted(ids(stored.address, stored.version), FIRST, stored.address)
@@ -91,7 +91,7 @@ def test_an_object_that_changed_or_went_is_told_from_the_same(
     for stored in listed:
         wanted = Wanted(ids(stored.address, stored.version), FIRST, stored.address)
         with pytest.raises(ScreeningError) as refused:
-            Sources(output, Inside(tmp_path / "none"), STORAGE).locate(wanted)
+            Sources(output, Inside(tmp_path / "none"), STORAGE, private=False).locate(wanted)
         changed = stored.uri == listed[0].uri
         assert refused.value.reason is (Reason.CHANGED if changed else Reason.NOT_FOUND)
 
@@ -120,8 +120,10 @@ def test_slices_are_decoded_as_the_run_did(
     (ct,) = (stored for stored in listed if stored.uri.endswith("ct.dcm"))
     wanted = Wanted(object_ids(None)(ct.address, ct.version), FIRST, ct.address)
     write_run(output, summarise([]), config(decode={"ct_windows": True}))
-    planes = [one.plane for one in Sources(output, Inside(tmp_path / "none"), STORAGE).slices(wanted)]
+    planes = [
+        one.plane for one in Sources(output, Inside(tmp_path / "none"), STORAGE, private=False).slices(wanted)
+    ]
     assert len(planes) == 4
     # a run that was killed left no file: the defaults
     output.delete(f"runs/{FIRST}.json")
-    assert len(list(Sources(output, Inside(tmp_path / "none"), STORAGE).slices(wanted))) == 1
+    assert len(list(Sources(output, Inside(tmp_path / "none"), STORAGE, private=False).slices(wanted))) == 1

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
+from s2sw.pipeline.review.gate import COOKIE
 from tests.pipeline.review.serving import Client
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -99,8 +100,8 @@ def watched(browser: Browser, client: Client, **context: Any) -> Iterator[Watche
         dialog.dismiss()
 
     page.on("dialog", refuse)
-    cookie = {"name": f"s2sw-review-{client.port}", "value": client.token, "url": client.address}
-    opened.add_cookies([cookie])
+    place: Any = {"domain": "127.0.0.1", "path": client.root, "sameSite": "Strict", "httpOnly": True}
+    opened.add_cookies([{"name": COOKIE, "value": client.session, **place}])
     try:
         yield watch
         assert watch.complaints == [], watch.complaints

@@ -62,7 +62,7 @@ def test_a_review_from_the_list_to_a_decision_that_stays(
     with watched(browser, open_page, viewport=WIDE, color_scheme="dark") as watch:
         page = watch.page
         page.context.clear_cookies()
-        page.goto(f"{open_page.address}/?token={open_page.token}")
+        page.goto(open_page.entry)
         assert page.url == f"{open_page.address}/"
         expect(page.locator("a.card")).to_have_count(48)
         page.select_option("#highest", "1")
@@ -243,7 +243,7 @@ def test_a_page_whose_server_is_gone_says_so(browser: Browser, private: Screened
     with served(private.output, private.private) as page:
         opened = browser.new_context()
         shown = opened.new_page()
-        shown.goto(f"{page.address}/?token={page.token}")
+        shown.goto(page.entry)
         shown.goto(f"{page.address}/slice/{private.ids['ward/ct.dcm']}/0")
         shown.wait_for_selector("#viewer[data-ready]", state="attached")
     expect(shown.locator("#trouble")).to_be_hidden()

@@ -48,7 +48,7 @@ def test_after_a_decision_the_next_of_the_worklist_comes(page: Client, private: 
     answer = page.decide(private.ids[NAME], "reject", query="?decision=open", advance=1)
     assert answer.headers["Location"] == following[1].replace("&amp;", "&")
     stays = page.decide(private.ids[NAME], "reject", query="?decision=open")
-    assert stays.headers["Location"].startswith(f"/slice/{private.ids[NAME]}/0")
+    assert stays.headers["Location"].startswith(f"{page.root}/slice/{private.ids[NAME]}/0")
     assert "stay=1" in stays.headers["Location"]
 
 
@@ -58,7 +58,7 @@ def test_undo_brings_back_what_was_said_before(page: Client, private: Screened) 
     page.decide(object_id, "reject", note="second")
     assert counted(private) == [(object_id, 0, "ada", "reject")]
     answer = page.post("/undo", {})
-    assert answer.headers["Location"].startswith(f"/slice/{object_id}/0")
+    assert answer.headers["Location"].startswith(f"{page.root}/slice/{object_id}/0")
     (row,) = decisions(LocalOutput(private.output)).to_pylist()
     assert (row["decision"], row["note"]) == ("accept", "first")
     page.post("/undo", {})
@@ -179,4 +179,4 @@ def started(screened: Screened) -> tuple[subprocess.Popen[str], Client]:
     assert process.stdout
     found = re.fullmatch(r"Review page: http://127\.0\.0\.1:(\d+)/\?token=(\S+)\n", process.stdout.readline())
     assert found
-    return process, Client(int(found[1]), found[2])
+    return process, Client(int(found[1]), found[2]).entered()

@@ -4,36 +4,43 @@ from pathlib import Path
 
 import pytest
 
-from s2sw.pipeline.review.gate import HEADERS, POLICY
+from s2sw.pipeline.review.gate import COOKIE, HEADERS, POLICY
 from tests.pipeline.review.serving import Client
 from tests.support.screened import Screened
 
 PATHS = ("/", "/objects", "/static/review.css", "/slice/x/0", "/map/x/0", "/picture/r/x/0", "/nowhere")
 
 
-def stranger(client: Client, token: str = "") -> Client:
-    return Client(client.port, token)
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_without_the_cookie_nothing_is_answered(page: Client, path: str) -> None:
-    for token in ("", "wrong", page.token[:-1]):
-        answer = stranger(page, token).get(path)
+    for session in ("", "wrong", page.session[:-1], page.token):
+        answer = page.stranger(session).get(path)
         assert answer.status == 403
         assert answer.text == "s2sw review: open the address that s2sw review printed, with its token\n"
 
 
 def test_the_token_is_exchanged_for_a_cookie_that_scripts_cannot_read(page: Client) -> None:
-    answer = stranger(page).get(f"/?token={page.token}")
-    assert (answer.status, answer.headers["Location"]) == (303, "/")
-    name, *flags = answer.headers["Set-Cookie"].split("; ")
-    assert name == f"s2sw-review-{page.port}={page.token}"
-    assert {flag.lower() for flag in flags} == {"httponly", "samesite=strict", "path=/"}
+    outside = page.stranger(root="")
+    answers = [outside.get(f"/?token={page.token}") for _ in range(2)]
+    sessions = set()
+    for answer in answers:
+        assert (answer.status, answer.headers["Location"]) == (303, f"{page.root}/")
+        cookie, *flags = answer.headers["Set-Cookie"].split("; ")
+        assert {flag.lower() for flag in flags} == {
+            "httponly",
+            "samesite=strict",
+            f"path={page.root.lower()}",
+        }
+        name, _, session = cookie.partition("=")
+        assert name == COOKIE
+        assert page.token not in session
+        sessions.add(session)
+    assert len(sessions) == 2
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "é"])
 def test_a_wrong_token_gives_no_cookie(page: Client, token: str) -> None:
-    answer = stranger(page).get(f"/?token={token.encode().hex()}")
+    answer = page.stranger(root="").get(f"/?token={token.encode().hex()}")
     assert answer.status == 403
     assert "Set-Cookie" not in answer.headers
 
@@ -41,7 +48,7 @@ def test_a_wrong_token_gives_no_cookie(page: Client, token: str) -> None:
 def test_a_foreign_name_for_this_machine_is_refused(page: Client) -> None:
     for host in ("evil.example", f"evil.example:{page.port}", "127.0.0.1", f"127.0.0.1:{page.port + 1}", ""):
         assert page.get("/", Host=host).status == 403
-        assert stranger(page).get(f"/?token={page.token}", Host=host).status == 403
+        assert page.stranger(root="").get(f"/?token={page.token}", Host=host).status == 403
     assert page.get("/", Host=f"localhost:{page.port}").status == 200
 
 
@@ -62,7 +69,7 @@ def test_pages_cannot_be_written_by_reading(page: Client) -> None:
 
 @pytest.mark.parametrize("path", [*PATHS, "/?low=x"])
 def test_every_answer_forbids_scripts_of_others_and_keeping(page: Client, path: str) -> None:
-    for client in (page, stranger(page)):
+    for client in (page, page.stranger()):
         headers = client.get(path).headers
         assert {name: headers[name] for name in HEADERS} == HEADERS
 
@@ -96,3 +103,25 @@ def test_no_template_has_scripts_or_styles_of_its_own() -> None:
         assert " style=" not in text
         assert "<style" not in text
         assert "javascript:" not in text
+
+
+def test_the_cookie_counts_below_the_root_alone(page: Client) -> None:
+    for root in ("", "/x", page.root[:-1], f"{page.root}x"):
+        assert page.stranger(page.session, root).get("/").status == 403
+    assert page.stranger("", "").get("/").status == 403
+    assert page.get("/").status == 200
+
+
+def test_cookies_that_others_set_are_passed_over(page: Client) -> None:
+    for cookie in (f"{COOKIE}=evil; {COOKIE}={page.session}", f"a=b; {COOKIE}={page.session}; {COOKIE}="):
+        assert page.stranger().get("/", Cookie=cookie).status == 200
+    for cookie in (f"{COOKIE}=evil", f"{COOKIE}", "=", ";;", f"x{COOKIE}={page.session}", "\xff=\xff"):
+        assert page.stranger().get("/", Cookie=cookie).status == 403
+
+
+def test_what_other_pages_embed_is_not_answered(page: Client) -> None:
+    for site in ("cross-site", "same-site"):
+        headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+        assert page.get("/static/review.css", **headers).status == 403
+        assert page.get("/", **{"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}).status == 200
+    assert page.get("/", **{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}).status == 200

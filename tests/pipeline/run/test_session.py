@@ -113,10 +113,10 @@ def test_what_a_dying_process_writes_is_wiped_later(temp: Path, monkeypatch: pyt
     (abandoned / OWNER).write_text(json.dumps({**process_mark(), "boot": "an earlier boot"}))
     remove = shutil.rmtree
 
-    def removing_while_somebody_writes(folder: Path, ignore_errors: bool) -> None:
-        remove(folder, ignore_errors=ignore_errors)
-        folder.mkdir()
-        (folder / "late.log").touch()
+    def removing_while_somebody_writes(folder: str, ignore_errors: bool, dir_fd: int) -> None:
+        remove(folder, ignore_errors=ignore_errors, dir_fd=dir_fd)
+        (abandoned / folder).mkdir()
+        (abandoned / folder / "late.log").touch()
 
     settings = ClusterSettings(temp_dir=str(temp))
     with monkeypatch.context() as patch:

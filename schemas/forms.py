@@ -1,0 +1,47 @@
+"""Forms of the names in results, and how large what they hold can be.
+
+Whoever may write to an output may write any row. Readers compare rows with these before they make a path, a
+question or an array of them; honest rows keep them by the limits of decoding and of detectors.
+"""
+
+import re
+
+OBJECT_ID = re.compile(r"[a-z2-7]{26}")
+"""HMAC-SHA256 or SHA-256, base32, 130 bits of it (``s2sw.pipeline.privacy.ids``)."""
+RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}", re.ASCII)
+"""Second of the start, UTC, microsecond and a random digit."""
+FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+SITE = re.compile(r"[a-z0-9-]{1,100}")
+WORDS = re.compile(r"[A-Za-z0-9_/ .-]{0,200}")
+"""Words of the program, and codes."""
+SHOWN_CHARACTERS = 200
+"""Of a name that a bundle or a run gives."""
+URI_CHARACTERS = 16_384
+
+SIDE = 1 << 16
+"""Rows or columns of a slice."""
+PIXELS = 1 << 30
+"""Of a slice: as many as ``Limits.frame_bytes`` lets through by default."""
+WHOLE_PIXELS = 1 << 28
+"""Of a map or mask that is made as one array: 1 GiB of float32. Larger ones are read strip by strip."""
+INPUT_SIDE = 2048
+"""Of a detector's input, pixels."""
+GRID = 256
+LAYERS = 64
+TILES = 1 << 14
+OPERATOR_NUMBERS = 1 << 25
+"""Of one axis' way from a detector's input to a picture's side, where a sigmoid lies between."""
+WEIGHT = 1e3
+MASK_BYTES = (PIXELS >> 3) + (1 << 20)
+TOKEN_BYTES = 64 << 20
+FAMILIES = 256
+
+
+def is_object_id(text: object) -> bool:
+    """Tell whether this is the id of an object, study, series or instance."""
+    return isinstance(text, str) and OBJECT_ID.fullmatch(text) is not None
+
+
+def is_run_id(text: object) -> bool:
+    """Tell whether this is the id of a run."""
+    return isinstance(text, str) and RUN_ID.fullmatch(text) is not None

@@ -1,0 +1,1 @@
+"""Attacks, each run for real: one file a kind, as docs/security.md lists them."""
