@@ -53,9 +53,9 @@ _NAMES = frozenset(
 def read_pickle(stream: BinaryIO, tensors: Tensors, classes: Collection[str] = ()) -> Any:
     """Read one pickle from a stream and leave the stream behind it.
 
-    classes: full names of classes of modules that it may hold, beside those of TorchScript. Returns None, bool,
-    int, float, str, tensors, ModuleObjects, and tuples, lists and dicts of these with keys that are str or int.
-    Raises RefusedError, or ValueError for what is no pickle at all.
+    classes: full names of classes of modules that it may hold, beside those of TorchScript. Returns None,
+    bool, int, float, str, tensors, ModuleObjects, and tuples, lists and dicts of these with keys that are str
+    or int. Raises RefusedError, or ValueError for what is no pickle at all.
     """
     machine = _Machine(tensors, frozenset(classes))
     for opcode, argument, _ in pickletools.genops(cast(BinaryIO, _Bounded(stream, PICKLE_BYTES))):
