@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Merge small parts into large ones, and rewrite parts that an earlier version put into folders.
 
-    Rows stay as they are; in a merged part they are sorted by day and score, so that readers can skip what they
+    Rows stay as they are; in a merged part they are sorted by day and score, so that readers skip what they
     do not ask for. No run can work on the output meanwhile. After a crash s2sw still reads every row once;
     the same command, or the next run, removes what others would see twice. The audit log gets an entry.
 

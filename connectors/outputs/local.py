@@ -89,7 +89,7 @@ class LocalOutput(OutputFolder):
 
     @override
     def delete(self, name: str) -> None:
-        """Delete a file; folders KEY=VALUE, into which nothing is written any more, go when they are empty."""
+        """Delete a file; folders KEY=VALUE, into which nothing is written now, go when they are empty."""
         path = self._root / name
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or gone

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
@@ -17,6 +16,7 @@ from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.regions import regions
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.imaging.encoding import png_bytes
 
@@ -25,7 +25,6 @@ Json = dict[str, Any]
 FILE = "coco.json"
 IMAGES = "images"
 CATEGORY = 1
-_NEIGHBOURS = np.ones((3, 3), np.int8)  # regions that touch at a corner are one
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
@@ -81,18 +80,15 @@ def _image(number: int, finding: Finding, file: str) -> Json:
 
 def _regions(finding: Finding) -> Iterator[Json]:
     """Yield the connected regions of a mask; score is the highest value of the map in the region."""
-    heat, mask = finding.drawn()
-    labels, _ = scipy.ndimage.label(mask, _NEIGHBOURS)
-    for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
-        region = labels[box] == number
-        down, across = box
+    shape = (finding.row["rows"], finding.row["cols"])
+    for region in regions(finding):
         yield {
             "category_id": CATEGORY,
-            "segmentation": run_lengths(region, down.start, across.start, labels.shape),
-            "bbox": [across.start, down.start, across.stop - across.start, down.stop - down.start],
-            "area": int(region.sum()),
+            "segmentation": run_lengths(region.inside, region.top, region.left, shape),
+            "bbox": list(region.box),
+            "area": region.pixels,
             "iscrowd": 0,
-            "score": round(float(heat[box][region].max()), 6),
+            "score": round(region.score, 6),
         }
 
 

@@ -83,7 +83,8 @@ def test_every_program_reads_all_parts_of_one_layout(tmp_path: Path) -> None:
     expected = [(FIRST_DAY, "north", 2), (SECOND_DAY, None, 1)]
     files = str(tmp_path / "slices/**/*.parquet")
     query = (
-        "SELECT date, site, count(*) FROM read_parquet(?, hive_partitioning = 1) GROUP BY ALL ORDER BY date"
+        "SELECT date, site, count(*) FROM read_parquet(?, hive_partitioning = true) "
+        "GROUP BY ALL ORDER BY date"
     )
     assert duckdb.execute(query, [files]).fetchall() == expected
     table = pq.read_table(tmp_path / "slices")
@@ -151,7 +152,7 @@ def test_files_of_an_earlier_version_lack_columns_that_are_then_null(tmp_path: P
 
 
 def test_a_page_of_results_reads_little_of_the_files(tmp_path: Path) -> None:
-    """What no query asks for may even be damaged: files are opened lazily, and skipped by their statistics."""
+    """What no query asks for may even be damaged: files are opened lazily, and skipped by statistics."""
     for run_id, site in ((FIRST, "north"), (SECOND, "007"), (THIRD, "")):
         write_parts(LocalOutput(tmp_path), [screened(0, 0.1, 0.9)], run_id, site=site)
     damaged = tmp_path / f"slices/{SECOND}-00000.parquet"
