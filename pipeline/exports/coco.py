@@ -30,7 +30,9 @@ CATEGORY = 1
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
     """Write ``coco.json``, and with pixels revealed ``images/*.png``, to which it then refers.
 
-    Without pictures ``file_name`` is the address of the object, or its id where addresses stay inside.
+    ``file_name`` is of one slice alone, as readers of COCO expect: the picture's, with pixels or without;
+    where names are revealed and there are no pictures, the object's address, with ``#`` and the slice's
+    number behind it if the object has several.
     """
     images: list[Json] = []
     annotations: list[Json] = []
@@ -39,7 +41,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
         for finding in case.findings:
             with reader.counting([finding]):
                 regions = list(_regions(finding))
-                file = files.get(finding.rank, options.name_of(case))
+                file = files.get(finding.rank) or _name(finding, case, options)
                 images.append(_image(len(images) + 1, finding, file))
                 for region in regions:
                     annotations.append({"id": len(annotations) + 1, "image_id": len(images), **region})
@@ -63,6 +65,13 @@ def _write_pictures(case: Case, reader: Reader, folder: Folder) -> dict[int, str
         files[finding.rank] = f"{finding.stem}.png"
         folder.write(f"{IMAGES}/{finding.stem}.png", png_bytes(pixels))
     return files
+
+
+def _name(finding: Finding, case: Case, options: Options) -> str:
+    """Return a name that no other slice has."""
+    if Reveal.NAMES not in options.reveals or not case.uri:
+        return f"{finding.stem}.png"
+    return case.uri if finding.row["n_slices"] == 1 else f"{case.uri}#{finding.row['slice_index'] + 1}"
 
 
 def _image(number: int, finding: Finding, file: str) -> Json:

@@ -146,7 +146,8 @@ def _check_frames(segmentation: Dataset, masks: NDArray[np.uint8]) -> None:
 
 
 def _shared(segmentation: Dataset) -> Dataset:
-    return segmentation.SharedFunctionalGroupsSequence[0]
+    shared: Dataset = segmentation.SharedFunctionalGroupsSequence[0]
+    return shared
 
 
 def _drop_unknown_measures(segmentation: Dataset) -> None:

@@ -63,3 +63,11 @@ def test_no_cell_starts_a_formula(text: str) -> None:
     assert isinstance(cell, str)
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
     assert cell.removeprefix("'") == text.removeprefix("'")
+
+
+@pytest.mark.parametrize("mark", [False, True])
+def test_excel_is_told_that_it_is_utf_8(private_archive: Screened, folder: Path, mark: bool) -> None:
+    export(private_archive, "csv", folder, top=2, byte_order_mark=mark)
+    data = (folder / "worklist.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfrank,") is mark
+    assert data.decode("utf-8-sig").startswith("rank,object_id,")
