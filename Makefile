@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-cluster lint types unit format fuzz clean
+.PHONY: demo test test-cluster test-clients lint types unit format fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/s2sw demo
@@ -21,6 +21,12 @@ types: $(STAMP)
 # two Ray nodes on one machine: apart from the others, since it needs a quiet one
 test-cluster: $(STAMP)
 	$(BIN)/pytest -m cluster tests/robustness/test_cluster.py
+
+# what is written, in programs that are fetched for it (npm, apt): axe-core, dciodvfy
+test-clients: $(STAMP)
+	@command -v dciodvfy >/dev/null || test "$$(id -u)" != 0 || apt-get install --yes dicom3tools >/dev/null 2>&1 || true
+	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py
+	$(BIN)/pytest tests/pipeline/exports/test_dicom.py
 
 # two at a time: what starts Ray waits as much as it computes
 unit: $(STAMP)

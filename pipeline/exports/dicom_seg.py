@@ -52,14 +52,11 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
         if "PixelData" in source:
             del source.PixelData  # what is made needs none, and a series has many
         if "NumberOfFrames" in source or not all(source.get(name) for name in _PLANE):
-            written += _written([(case, source)], reader, folder, options)
+            written += _alone((case, source), reader, folder, options)
         else:
             series.setdefault(_space(case, source), []).append((case, source))
     for members in series.values():
-        try:
-            written += _write(members, folder, options)
-        except Exception:  # noqa: BLE001 - an odd one among them is found, and counted, when they are alone
-            written += sum(_written([member], reader, folder, options) for member in members)
+        written += _series(members, reader, folder, options)
     return written
 
 
@@ -84,22 +81,35 @@ def _space(case: Case, source: Dataset) -> tuple[str, ...]:
     return (f"{case.findings[0].cut:.6f}", *(str(source.get(keyword)) for keyword in keywords))
 
 
-def _written(members: list[Sourced], reader: Reader, folder: Folder, options: Options) -> int:
-    """Write an object; one that cannot be made is counted."""
-    with reader.counting([finding for case, _ in members for finding in case.findings]):
-        return _write(members, folder, options)
-    return 0
+def _series(members: list[Sourced], reader: Reader, folder: Folder, options: Options) -> int:
+    """Write one object for a series; where that cannot be made, one for each file of it that can."""
+    try:
+        files = _made(members, options)
+    except Exception:  # noqa: BLE001 - an odd one among them is found, and counted, when they are alone
+        return sum(_alone(member, reader, folder, options) for member in members)
+    return _kept(files, members, folder)
 
 
-def _write(members: list[Sourced], folder: Folder, options: Options) -> int:
-    segmentation = segmentation_of(members, options)
-    report = report_of(members, segmentation, options)
-    findings = [finding for case, _ in members for finding in case.findings]
-    stem = min(findings, key=lambda finding: finding.rank).stem
-    files = {f"{stem}.dcm": dicom_bytes(segmentation), f"{stem}-report.dcm": dicom_bytes(report)}
+def _alone(member: Sourced, reader: Reader, folder: Folder, options: Options) -> int:
+    """Write the object for one source; one that cannot be made is counted."""
+    files: dict[str, bytes] = {}
+    with reader.counting(member[0].findings):
+        files = _made([member], options)
+    return _kept(files, [member], folder) if files else 0
+
+
+def _kept(files: dict[str, bytes], members: list[Sourced], folder: Folder) -> int:
     for name, data in files.items():
         folder.write(name, data)
-    return len(findings)
+    return sum(len(case.findings) for case, _ in members)
+
+
+def _made(members: list[Sourced], options: Options) -> dict[str, bytes]:
+    """Return the files for cases: segmentation and report."""
+    segmentation = segmentation_of(members, options)
+    report = report_of(members, segmentation, options)
+    stem = min((finding for case, _ in members for finding in case.findings), key=lambda one: one.rank).stem
+    return {f"{stem}.dcm": dicom_bytes(segmentation), f"{stem}-report.dcm": dicom_bytes(report)}
 
 
 def segmentation_of(members: list[Sourced], options: Options) -> hd.seg.Segmentation:

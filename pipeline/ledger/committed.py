@@ -115,14 +115,21 @@ def _replaced(output: OutputFolder, names: Iterable[str], whole: frozenset[str])
             continue
         try:
             what = json.loads(output.read(said))
+            _check_names(said, what["part"], what["replaces"])
             part, sources, with_slices = f"{OBJECTS_FOLDER}/{what['part']}", what["replaces"], what["slices"]
             sources = {
                 name for one in sources for name in (f"{OBJECTS_FOLDER}/{one}", f"{SLICES_FOLDER}/{one}")
             }
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("%s", f"{said} is damaged and left out")
             continue
         is_there = part in whole and (not with_slices or slices_of(part) in whole)
         # only names that were listed: the file may have been written by anybody
         found[said] = sorted(sources.intersection(names) - {part, slices_of(part)}) if is_there else []
     return found
+
+
+def _check_names(said: str, part: str, replaced: list[str]) -> None:
+    """Raise ValueError unless a merged part is named after what it replaces, and the file after the part."""
+    if said != layout.merge_file(part) or part != layout.merged_name(layout.part_of(part).run, replaced):
+        raise ValueError("the names do not belong together")

@@ -6,7 +6,9 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 600, 96
-STACK_WIDTH, STACK_HEIGHT = 320, 72
+STACK_WIDTH, STACK_HEIGHT = 320, 84
+AXIS = 12
+"""Height of the numbers below the curve."""
 
 
 def score_histogram(
@@ -47,16 +49,23 @@ def stack_chart(scores: list[float], current: int) -> Markup:
         f"slice {current + 1} has {scores[current]:.4f}."
     )
     svg = _svg(STACK_WIDTH, STACK_HEIGHT, "Score along the stack", text)
+    floor = STACK_HEIGHT - AXIS
 
     def at(place: int) -> tuple[float, float]:
         share = (scores[place] - low) / ((high - low) or 1)
-        return (place + 0.5) / len(scores) * STACK_WIDTH, STACK_HEIGHT - 8 - share * (STACK_HEIGHT - 16)
+        return (place + 0.5) / len(scores) * STACK_WIDTH, floor - 8 - share * (floor - 16)
 
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, range(len(scores))))
     x, y = at(current)
-    _add(svg, "line", x1=x, y1=0, x2=x, y2=STACK_HEIGHT).set("class", "current")
+    _add(svg, "line", x1=x, y1=0, x2=x, y2=floor).set("class", "current")
     SubElement(svg, "polyline", {"points": points, "class": "line"})
     _add(svg, "circle", cx=x, cy=y, r=4).set("class", "current")
+    for side, score, place in ((2, high, 10.0), (2, low, floor - 2)):
+        _add(svg, "text", x=side, y=place).text = f"{score:.3f}"
+    for side, number, anchor in ((2, 1, "start"), (STACK_WIDTH - 2, len(scores), "end")):
+        label = _add(svg, "text", x=side, y=STACK_HEIGHT - 2)
+        label.set("text-anchor", anchor)
+        label.text = f"slice {number:,}"
     return _markup(svg)
 
 

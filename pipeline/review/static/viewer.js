@@ -123,6 +123,7 @@ function drawOverlay(canvas, map, least) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(cols, rows);
   const colours = palette(map, least);
+  drawLegend(colours);
   const alpha = Math.round(255 * Number(chosen.opacity));
   for (let i = 0; i < values.length; i += 1) {
     const within = values[i] >= least;
@@ -132,6 +133,17 @@ function drawOverlay(canvas, map, least) {
     image.data[4 * i + 1] = colours[place + 1];
     image.data[4 * i + 2] = colours[place + 2];
     image.data[4 * i + 3] = within && onEdge(map, i, least) ? 255 : alpha;
+  }
+  context.putImageData(image, 0, 0);
+}
+
+// the colour of each map value; what the mask leaves out stays clear unless the whole map is shown
+function drawLegend(colours) {
+  const context = shown.viewer.querySelector("#legend").getContext("2d");
+  const image = context.createImageData(256, 1);
+  const first = chosen.whole ? 0 : Math.ceil(threshold() * 255);
+  for (let value = first; value < 256; value += 1) {
+    image.data.set([...colours.slice(3 * value, 3 * value + 3), 255], 4 * value);
   }
   context.putImageData(image, 0, 0);
 }

@@ -189,19 +189,20 @@ def test_whatever_step_is_the_last_every_row_is_there_once(tmp_path: Path) -> No
 
 def test_a_file_that_names_others_removes_nothing_else(tmp_path: Path) -> None:
     output = LocalOutput(tmp_path / "out")
-    write_parts(output, OBJECTS[:1], FIRST)
+    write_parts(output, OBJECTS[:2], FIRST)
     part = f"{FIRST}-00000.parquet"
     (tmp_path / "mine.parquet").write_bytes(b"mine")
     for content in (
         f'{{"part": "{part}", "slices": true, "replaces": ["../../mine.parquet", "{part}", "../runs/x"]}}',
+        f'{{"part": "{part}", "slices": true, "replaces": ["{FIRST}-00001.parquet"]}}',
         '{"part": 3, "slices": 1, "replaces": 7}', "[]", "no json",
         '{"part": "a", "slices": 0, "replaces": [[]]}',
     ):  # fmt: skip
-        output.write("objects/_merge-x.json", content.encode())
+        output.write(f"objects/_merge-{FIRST}-00000.json", content.encode())
         before = rows(output)
         sweep_orphans(output)
         assert rows(output) == before
-        assert len(before["objects"]) == 1
+        assert len(before["objects"]) == 2
     assert (tmp_path / "mine.parquet").exists()
 
 

@@ -1,0 +1,99 @@
+"""axe-core over every page that people look at: no serious violation of WCAG, wide and narrow.
+
+Apart from the others (``make test-clients``): axe-core comes by npm.
+"""
+
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from s2sw.jobs.cli import app
+from tests.pipeline.review.serving import Client
+from tests.support.screened import Screened
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.pipeline.review.browser import CHROMIUM, watched
+
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+
+AXE = "axe-core@4.14.1"
+SIZES = [{"width": 1400, "height": 900}, {"width": 390, "height": 844}]
+GRAVE = ("serious", "critical", "moderate")
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the source of axe-core."""
+    folder = tmp_path_factory.mktemp("axe")
+    try:
+        subprocess.run(["npm", "pack", AXE], cwd=folder, check=True, capture_output=True, timeout=120)
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip(f"npm cannot fetch {AXE}")
+    (package,) = folder.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        member = archive.extractfile("package/axe.min.js")
+        assert member
+        return member.read().decode()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """Return what axe finds, a line each with the elements."""
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        f"{one['impact']} {one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}"
+        for one in found
+        if one["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_review_page(browser: Browser, open_page: Client, axe: str, size: Any, scheme: Any) -> None:
+    found = {}
+    with watched(browser, open_page, viewport=size, color_scheme=scheme) as watch:
+        watch.open("/")
+        card = watch.page.locator("a.card").first.get_attribute("href") or ""
+        volume = watch.page.locator("a.card", has_text="slice").first.get_attribute("href") or ""
+        base = watch.client.root
+        for path in ("/", "/objects", card.removeprefix(base), volume.removeprefix(base), "/?low=0.9999"):
+            watch.open(path)
+            found[path] = violations(watch.page, axe)
+            assert watch.page.locator("h1").count() == 1, path
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
+def test_pages_that_are_files(browser: Browser, lake: Screened, axe: str, size: Any, tmp_path: Path) -> None:
+    made = {
+        "report.html": ["report", str(lake.output), "--html"],
+        "top.html": ["export", str(lake.output), "--top", "12", "--html"],
+    }
+    found = {}
+    for name, command in made.items():
+        done = CliRunner().invoke(app, [*command, str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        page = browser.new_page(viewport=size)
+        page.goto((tmp_path / name).as_uri())
+        found[name] = violations(page, axe)
+        assert page.locator("h1").count() == 1, name
+        page.close()
+    assert not any(found.values()), found
