@@ -91,9 +91,10 @@ def test_the_share_above_a_score_day_by_day(results: Results) -> None:
     assert any(0 < row["share"] < 1 for row in rows)
 
 
-def test_days_without_folders_come_from_the_run(results: Results) -> None:
-    (expression,) = re.findall(r"`(strptime\(.*?\)::DATE) AS date`", DOCS.read_text())
-    assert results.sql(f"SELECT count(*) FROM slices WHERE date <> {expression}").fetchall() == [(0,)]
+def test_the_day_of_a_row_is_that_of_its_run(results: Results) -> None:
+    day = "strptime(left(run_id, 8), '%Y%m%d')::DATE"
+    query = f"SELECT count(*) FILTER (date IS DISTINCT FROM {day}), count(DISTINCT date) FROM slices"
+    assert results.sql(query).fetchall() == [(0, 2)]
 
 
 def test_how_large_the_masks_are(results: Results) -> None:
