@@ -68,6 +68,10 @@ def command(
     _quarantine(console, results, archive)
     _write_overlays(top, folder / "overlays")
     console.print(f"Anomaly maps over these slices: {folder / 'overlays'}/*.png", soft_wrap=True)
+    _show_commands(console, output)
+
+
+def _show_commands(console: Console, output: Path) -> None:
     console.print("Look at the results yourself:", soft_wrap=True)
     for line in COMMANDS:
         text = line.format(s2sw=_command(), python=_shown(Path(sys.executable)), output=output)

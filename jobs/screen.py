@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -55,9 +55,13 @@ def command(
     `s2sw screen nightly.yaml`
     """
     given = {name: value for name, value in locals().items() if name in KEYS}
-    code = run(_configuration(source, given, flag), quiet, verbose, log_format)
+    _end(run(_configuration(source, given, flag), quiet, verbose, log_format))
+
+
+def _end(code: int) -> NoReturn:
+    """End the command; the run is over, and a late Ctrl-C must not change its exit code."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is over: its exit code stays
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise typer.Exit(code)
 
 
