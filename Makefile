@@ -24,7 +24,7 @@ test-cluster: $(STAMP)
 
 # two at a time: what starts Ray waits as much as it computes
 unit: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 10
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

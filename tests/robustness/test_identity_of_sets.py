@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -130,6 +131,7 @@ class Schedule(Executor):
 
     def __init__(self, plan: dict[str, Planned], schedule: random.Random, incarnation: Incarnation) -> None:
         self.plan, self.schedule, self.incarnation = plan, schedule, incarnation
+        self.run: Any = None
 
     @override
     def __enter__(self) -> "Schedule":
