@@ -143,7 +143,7 @@ class ScreeningRun:
         """Leave a run file and an entry in the audit log behind, however the run ends."""
         run_id, output = self.summary.run_id, self._job.output
         bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
-        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
+        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint, self._key))
         run_log = RunLog()
         try:
             self._job.output.create(MARKER, b"results of s2sw; no source is looked for here\n")
