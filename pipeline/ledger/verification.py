@@ -134,10 +134,10 @@ def _bad_mask(slices: pa.Table) -> str:
 
 
 def _decodes(row: Row) -> bool:
-    rows, cols = row["rows"], row["cols"]
-    if not (1 <= rows <= forms.SIDE and 1 <= cols <= forms.SIDE and rows * cols <= forms.PIXELS):
-        return False
     try:
+        rows, cols = row["rows"], row["cols"]
+        if not (1 <= rows <= forms.SIDE and 1 <= cols <= forms.SIDE and rows * cols <= forms.PIXELS):
+            return False
         check_mask(row["mask"], row["mask_encoding"], rows, cols)
     except Exception:  # noqa: BLE001 - codecs raise whatever they like on bytes that are none of theirs
         return False
