@@ -39,7 +39,7 @@ fuzz: $(STAMP)
 # known vulnerabilities of the pinned versions; says so where the database cannot be reached
 audit: $(STAMP)
 	@test -x $(BIN)/pip-audit || $(BIN)/pip install --quiet pip-audit || { echo "make audit: no pip-audit here"; exit 1; }
-	@$(BIN)/pip-audit --disable-pip --no-deps --requirement constraints.txt || { \
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt || { \
 	  echo "make audit: see above; without a way to the database nothing was checked"; exit 1; }
 
 # constraints.txt pins every version that the tests passed with; pyproject.toml says which ranges may work

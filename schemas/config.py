@@ -138,6 +138,9 @@ class ScreenConfig(ResultsConfig):
     batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
     limit: Count | None = Field(None, description="screen at most this many objects")
     until: ShownText | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
+    follow_links: bool = Field(
+        False, description="local sources: screen files, too, that links lead to outside of the source"
+    )
     force: bool = Field(False, description="screen again what is done under the same settings")
     max_quarantined: float = Field(
         1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
