@@ -1,6 +1,7 @@
 """The configuration of a screening run: frozen, checked once at the door, saved beside the results."""
 
 import hashlib
+import hmac
 import json
 from typing import Annotated, Any, Literal
 
@@ -137,6 +138,9 @@ class ScreenConfig(ResultsConfig):
     batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
     limit: Count | None = Field(None, description="screen at most this many objects")
     until: ShownText | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
+    follow_links: bool = Field(
+        False, description="local sources: screen files, too, that links lead to outside of the source"
+    )
     force: bool = Field(False, description="screen again what is done under the same settings")
     max_quarantined: float = Field(
         1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
@@ -164,9 +168,16 @@ class ScreenConfig(ResultsConfig):
         return path
 
 
-def config_hash(config: ScreenConfig) -> str:
-    """Return the SHA-256 of the whole configuration, defaults included, as 64 hex digits."""
-    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+def config_hash(config: ScreenConfig, key: bytes | None = None) -> str:
+    """Return a digest of the whole configuration, defaults included, as 64 hex digits.
+
+    key: the id key of private mode, for an HMAC-SHA256, since a plain SHA-256 lets the source be guessed.
+    """
+    text = json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()
+    if key is None:
+        return hashlib.sha256(text).hexdigest()
+    own = hmac.digest(key, b"configuration", "sha256")  # a key of its own domain
+    return hmac.digest(own, text, "sha256").hex()
 
 
 def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from s2sw.schemas.forms import is_run_id
+from s2sw.schemas.forms import PART, is_run_id
 
 SLICES_FOLDER = "slices"
 OBJECTS_FOLDER = "objects"
@@ -33,6 +33,7 @@ _PARQUET = ".parquet"
 _RECORD = ".json"
 _ENTRY = ".jsonl"
 _SUFFIXES = frozenset({_PARQUET, _RECORD, _ENTRY, ".log"})
+_NUMBER = re.compile(r"[0-9]{8,20}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -78,7 +79,7 @@ def part_of(name: str) -> Part:
 
 def parts(names: Iterable[str]) -> list[str]:
     """Return those names that are parts."""
-    return [name for name in names if name.endswith(_PARQUET)]
+    return [name for name in names if PART.fullmatch(name)]
 
 
 def committed_and_orphans(
@@ -122,4 +123,4 @@ def entry_name(number: int) -> str:
 def entry_number(name: str) -> int:
     """Return the number of an entry of the audit log, -1 for a name that is none."""
     path = PurePosixPath(name)
-    return int(path.stem) if path.stem.isdecimal() and path.suffix == _ENTRY else -1
+    return int(path.stem) if _NUMBER.fullmatch(path.stem) and path.suffix == _ENTRY else -1

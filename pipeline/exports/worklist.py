@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ COLUMNS = (
     "note",
 )  # fmt: skip
 """decision and note are left empty for a person to fill in."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=[\s\"']*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
+"""Where a cell begins, whatever a spreadsheet takes for a separator, with what starts a formula."""
 """What makes spreadsheets take a cell for a formula (OWASP, CSV Injection)."""
 
 
@@ -47,6 +49,6 @@ def _line(finding: Finding, case: Case) -> dict[str, Any]:
 
 def _harmless(value: object) -> object:
     """Return text that no spreadsheet runs: a quote before what would start a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return _FORMULA.sub(r"\1'", value)
     return round(value, 6) if isinstance(value, float) else value

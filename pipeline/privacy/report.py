@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
-from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.ray_ports import LOCAL_PORTS, Answer, ask_without_token, can_be_asked
 from s2sw.pipeline.privacy.temporary import temporary_root
@@ -46,7 +46,7 @@ class Section:
 def describe_boundary(config: ScreenConfig) -> list[Section]:
     """Return the page: what is read, written and connected to, what files hold, what is not protected."""
     return [
-        Section("Run", [f"{config.mode} mode, configuration {config_hash(config)} (as in the audit log)"]),
+        Section("Run", [f"{config.mode} mode, configuration {_digest(config)}"]),
         Section("Reads", _reads(config)),
         Section("Writes", _writes(config)),
         Section("Files of the results hold these columns and no others", _columns(config)),
@@ -54,6 +54,17 @@ def describe_boundary(config: ScreenConfig) -> list[Section]:
         Section("Listens, while it runs", _ports(config)),
         Section("Not protected", list(NOT_PROTECTED)),
     ]
+
+
+def _digest(config: ScreenConfig) -> str:
+    """Return the configuration's digest as the audit log will have it, if the key that it needs is there."""
+    try:
+        key = Inside.of(config.private_dir).key() if config.private else None
+    except UserError:  # a warning says what is wrong with it
+        key = None
+    if config.private and key is None:
+        return "without a digest: the first run makes the key for it"
+    return f"{config_hash(config, key)} (as in the audit log)"
 
 
 def warnings_of(config: ScreenConfig) -> list[str]:
@@ -167,7 +178,7 @@ def _exposed(config: ScreenConfig) -> list[str]:
     if config.private:
         try:
             inside.key()
-        except KeyFileError as error:
+        except UserError as error:
             found.append(str(error))
         if lie_in_each_other(private, config.output):
             found.append(

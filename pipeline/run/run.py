@@ -34,6 +34,7 @@ from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
 from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
 from s2sw.pipeline.run.run_log import RunLog
 from s2sw.pipeline.run.session_folder import wipe_abandoned
+from s2sw.pipeline.run.window import in_window
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
@@ -142,7 +143,7 @@ class ScreeningRun:
         """Leave a run file and an entry in the audit log behind, however the run ends."""
         run_id, output = self.summary.run_id, self._job.output
         bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
-        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
+        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint, self._key))
         run_log = RunLog()
         try:
             self._job.output.create(MARKER, b"results of s2sw; no source is looked for here\n")
@@ -173,7 +174,8 @@ class ScreeningRun:
         self._state.clear_abandoned()
         ids, left_out = object_ids(self._key), Counter[str]()
         with self._timed("list"):
-            self.summary.listed = freeze(self._job.objects(self._config, left_out), ids, self._state.manifest)
+            objects = in_window(self._job.objects(self._config, left_out), self._too_late)
+            self.summary.listed = freeze(objects, ids, self._state.manifest)
         self.summary.left_out = dict(left_out)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))

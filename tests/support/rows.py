@@ -27,7 +27,7 @@ def slice_row(number: int, index: int, score: float = 0.5, reason: Reason | None
         return row
     return row | {
         "image_score": score, "family_scores": [score] * 4, "map_max": 0.5, "map_mean": 0.25,
-        "area_fraction": 0.0, "mask": b"0", "mask_encoding": "coco_rle", "grid": 2, "side": 28,
+        "area_fraction": 0.0, "mask": b"h0", "mask_encoding": "coco_rle", "grid": 2, "side": 28,
         "smooth": True, "token_map": np.full((1, 2, 2), 0.25, np.float16).tobytes(),
     }  # fmt: skip
 

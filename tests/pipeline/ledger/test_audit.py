@@ -13,6 +13,7 @@ from s2sw.pipeline.privacy.ids import key_id
 from s2sw.schemas.config import ScreenConfig, config_hash
 
 KEY = bytes(range(32))
+RUN = "20260704T010000-aaaaaa"
 RECORD = b'{"listed": 3}'
 
 
@@ -49,7 +50,7 @@ def test_a_sound_log_has_no_problems(output: OutputFolder) -> None:
 
 def test_the_next_entry_holds_the_head(output: OutputFolder) -> None:
     head = verify(output).head
-    AuditLog(output, KEY).append(STARTED, "run-4", {})
+    AuditLog(output, KEY).append(STARTED, RUN, {})
     assert list(entries(output))[-1]["previous"] == head
     assert verify(output, KEY, head).problems == []
 
@@ -93,7 +94,7 @@ def test_without_the_key_seals_are_not_checked_and_it_is_said(output: OutputFold
 
 
 def test_a_cut_off_end_without_results_needs_the_noted_head(output: OutputFolder) -> None:
-    AuditLog(output, KEY).append(STARTED, "run-4", {})
+    AuditLog(output, KEY).append(STARTED, RUN, {})
     head = verify(output, KEY).head
     path_of(output, 6).unlink()
     assert verify(output, KEY).problems == []  # what a hash chain alone cannot see
@@ -102,11 +103,11 @@ def test_a_cut_off_end_without_results_needs_the_noted_head(output: OutputFolder
 
 
 def test_the_runs_own_file_is_bound_to_its_entry(output: OutputFolder) -> None:
-    log, name = AuditLog(output, KEY), "runs/run-4.json"
+    log, name = AuditLog(output, KEY), f"runs/{RUN}.json"
     output.write(name, RECORD)
-    log.append(STARTED, "run-4", {})
+    log.append(STARTED, RUN, {})
     digest = "1dd386e8c4c2d0f34ca2e2c5ed6abd8dd1fa9ea04e9ad3e4bc5d1eb9b2a9d0f4"
-    log.append("finished", "run-4", {"record_sha256": digest})
+    log.append("finished", RUN, {"record_sha256": digest})
     assert verify(output, KEY).problems == [f"{name}: changed since its run ended"]
     output.delete(name)
     assert verify(output, KEY).problems == [f"{name}: removed since its run ended"]
@@ -117,7 +118,7 @@ def test_nobody_writes_an_entry_twice(output: OutputFolder, monkeypatch: pytest.
     stale = output.names("audit")[:-1]  # as listed before another process added its entry
     monkeypatch.setattr(output, "names", lambda folder: stale)
     with pytest.raises(AuditError, match="entry 5"):
-        AuditLog(output, KEY).append(STARTED, "run-4", {})
+        AuditLog(output, KEY).append(STARTED, RUN, {})
     assert path_of(output, 5).read_bytes() == before
 
 

@@ -21,12 +21,12 @@ from s2sw.pipeline.results import open_results
 from s2sw.schemas.config import PartSettings
 from s2sw.schemas.layout import DEFERRED_FILE
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
-from tests.support.rows import quarantined, screened, stored
+from tests.support.rows import made_id, quarantined, screened, stored
 
 OBJECTS = [screened(0, 0.1, 0.2), screened(1, 0.9), quarantined(2), screened(3, 0.4)]
 FIRST_PART = f"{FIRST}-00000.parquet"
-HELD = f"{FIRST}-0"  # by the first part
-REST = {f"{FIRST}-{number}" for number in (1, 2, 3)}
+HELD = made_id(FIRST, 0)  # by the first part
+REST = {made_id(FIRST, number) for number in (1, 2, 3)}
 
 
 @pytest.fixture
@@ -87,7 +87,10 @@ def test_a_damaged_part_is_screened_again(
 def test_readers_open_the_rest(output: LocalOutput, tmp_path: Path) -> None:
     cut(tmp_path / "slices" / FIRST_PART)
     results = open_results(str(tmp_path))
-    assert {row["object_id"] for row in results.slices().to_pylist()} == {f"{FIRST}-1", f"{FIRST}-3"}
+    assert {row["object_id"] for row in results.slices().to_pylist()} == {
+        made_id(FIRST, 1),
+        made_id(FIRST, 3),
+    }
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert f"slices/{FIRST_PART} is damaged and left out" in done.output

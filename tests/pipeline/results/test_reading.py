@@ -153,7 +153,7 @@ def test_pandas_leaves_out_what_is_binary_unless_asked(tmp_path: Path) -> None:
     write_parts(LocalOutput(tmp_path), [screened(0, 0.5)])
     results = open_results(str(tmp_path))
     assert set(SLICES.names) - set(results.pandas().columns) == {"mask", "token_map"}
-    assert results.pandas("slices", ["mask"])["mask"].tolist() == [b"0"]
+    assert results.pandas("slices", ["mask"])["mask"].tolist() == [b"h0"]
 
 
 def test_an_unknown_table_is_one_clear_error(tmp_path: Path) -> None:
