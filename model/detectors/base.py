@@ -16,7 +16,7 @@ from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.contract import Detection, Detector
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
-from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, squash
+from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, resize_to_square
 
 
 class Scores(NamedTuple):
@@ -112,7 +112,7 @@ class FaceDetector(Detector, ABC):
         """Return normalised pictures (B, 3, S, S) on the device; of uint8 (B, H, W, 3), or as given."""
         if isinstance(images, Tensor) and images.is_floating_point():
             return self._checked(images.to(self.device, torch.float32))
-        batch = squash(as_batch(images), self.image_size)
+        batch = resize_to_square(as_batch(images), self.image_size)
         if self.device.type == "cuda" and batch.device.type == "cpu":  # else the copy holds up the host
             batch = batch.pin_memory()
         return normalize(batch.to(self.device, non_blocking=True), self._mean, self._std)

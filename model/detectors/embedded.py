@@ -18,7 +18,7 @@ from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.base import Scores
 from s2sw.model.detectors.kinds import DetectorKind, Publication
 from s2sw.model.detectors.options import BuildOptions, References
-from s2sw.model.detectors.s2swclip import S2swClip, S2swClipOptions, settle
+from s2sw.model.detectors.s2swclip import S2swClip, S2swClipOptions, resolve_settings
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.fusion import FAMILIES
 from s2sw.model.heads.memory import inputs
@@ -134,7 +134,7 @@ def embedded_record(tensors: Mapping[str, Tensor]) -> BundleRecord:
         vision=vision,
         mean=MEAN,
         std=STD,
-        settings=asdict(settle(vision.layers, S2swClipOptions(two_stream_from=TWO_STREAM_FROM))),
+        settings=asdict(resolve_settings(vision.layers, S2swClipOptions(two_stream_from=TWO_STREAM_FROM))),
         family_names=EVIDENCE,
         weights_sha256="",
         clip=CLIP,

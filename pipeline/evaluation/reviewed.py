@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from s2sw.model.metrics import image_metrics
-from s2sw.pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Scored
+from s2sw.pipeline.evaluation.figures import CandidateFacts, ClassResult, Evaluation, Scored
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError
@@ -68,5 +68,5 @@ def _evaluation(name: str, fingerprint: str, bundle: str, rows: list[dict[str, A
         own = [one for one in scored if one.group == group]
         scores = np.array([one.score for one in own], np.float32)
         classes[group] = ClassResult(image_metrics(scores, np.array([one.anomalous for one in own])), None)
-    judge = Judge(f"scores {fingerprint[:12]}", "stored scores", bundle, "", trained=True)
+    judge = CandidateFacts(f"scores {fingerprint[:12]}", "stored scores", bundle, "", trained=True)
     return Evaluation(judge, name, classes, scored)
