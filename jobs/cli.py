@@ -1,5 +1,6 @@
 """The ``s2sw`` command line. Heavy libraries are imported by the command that needs them."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,10 @@ def _ready() -> None:
 def main() -> None:
     """Run the command line."""
     shield_streams()
-    app()
+    try:
+        app()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a late Ctrl-C must not change the exit code
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """``s2sw screen``: screen an archive into Parquet."""
 
-import signal
 import sys
-import threading
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -55,14 +53,7 @@ def command(
     `s2sw screen nightly.yaml`
     """
     given = {name: value for name, value in locals().items() if name in KEYS}
-    _end(run(_configuration(source, given, flag), quiet, verbose, log_format))
-
-
-def _end(code: int) -> NoReturn:
-    """End the command; the run is over, and a late Ctrl-C must not change its exit code."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise typer.Exit(code)
+    raise typer.Exit(run(_configuration(source, given, flag), quiet, verbose, log_format))
 
 
 KEYS = {
