@@ -13,7 +13,7 @@ ROOMS = {
         "checks stages", "imaging listing pages", "privacy",
     ),
     "model": (
-        "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",
+        "embedded_training", "training", "detectors", "heads prompts rarity", "bundles weights", "towers",
         "maps metrics precision synthetic", "errors",
     ),
     "connectors": (
