@@ -31,13 +31,13 @@ class Features(NamedTuple):
     patches: tuple[Tensor, ...]
 
 
-def compared_taps(taps: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
-    """Return the taps (B, N, D) that are compared, of those of ``Detector.patch_features``.
+def compared_taps(taps: Sequence[Tensor]) -> list[Tensor]:
+    """Return the taps (B, N, D) that are compared, of those that a detector gives.
 
     The two in the middle: early ones see little but colour, late ones little but what the picture shows.
     """
     first = max(0, (len(taps) - 1) // 2)
-    return [patches for _, patches in taps[first : first + TAPS]]
+    return list(taps[first : first + TAPS])
 
 
 def features_of(taps: Sequence[Tensor]) -> list[Features]:

@@ -18,6 +18,8 @@ from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.redaction import describe
+from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.run.profiles import existing_profile
 from s2sw.pipeline.run.window import parse_until
 from s2sw.pipeline.stages.classes import ClassRule, class_rule
 from s2sw.schemas.config import ScreenConfig
@@ -30,7 +32,7 @@ class Job:
     """A screening that can start.
 
     deadline: seconds since the epoch, None without a time window. classes: None where the bundle has no class
-    names. objects: lists the source.
+    names. profile: the one that there is already. objects: lists the source.
     """
 
     config: ScreenConfig
@@ -40,6 +42,7 @@ class Job:
     inside: Inside
     deadline: float | None
     classes: ClassRule | None = None
+    profile: ProfilePlace | None = None
     objects: Callable[[ScreenConfig, Counter[str]], Iterator[StoredObject]] = listing
 
 
@@ -74,7 +77,8 @@ def prepare(config: ScreenConfig) -> Job:
         refuse_other_key(output, config.private, inside.key() if config.private else None)
     except AuditError as error:
         raise UserError(f"output: {config.output}: {error}") from error
-    return Job(config, bundle, record, output, inside, deadline, classes)
+    profile = existing_profile(config, record, inside, inside.key() if config.private else None)
+    return Job(config, bundle, record, output, inside, deadline, classes, profile)
 
 
 def _inside(config: ScreenConfig) -> Inside:

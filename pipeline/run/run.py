@@ -25,11 +25,15 @@ from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
 from s2sw.pipeline.privacy.ids import key_id, object_ids, uid_ids
 from s2sw.pipeline.privacy.private_dir import new_run_id
+from s2sw.pipeline.profile.folder import ProfileFolder
+from s2sw.pipeline.profile.grouping import grouping
+from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.metrics import MetricsFile
 from s2sw.pipeline.run.passes import Passes
+from s2sw.pipeline.run.profiles import new_record, own_address
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
 from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
 from s2sw.pipeline.run.run_log import RunLog
@@ -37,9 +41,10 @@ from s2sw.pipeline.run.session_folder import wipe_abandoned
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
-from s2sw.schemas.config import run_fingerprint
+from s2sw.schemas.config import AUTO, GroupSettings, run_fingerprint
 from s2sw.schemas.layout import DEFERRED_FILE, MARKER, log_name, record_name
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.profile import AUTO_FROM
 from s2sw.schemas.run_record import RunSummary, record_bytes
 
 log = logging.getLogger(__name__)
@@ -97,7 +102,7 @@ class ScreeningRun:
         precision = self._precision()
         self.summary = RunSummary(
             run_id=self._state.run_id,
-            fingerprint=run_fingerprint(job.config, job.record.fingerprint, precision),
+            fingerprint="",
             bundle=describe_bundle(job.record),
             started=_now(),
             key_id=key_id(self._key) if self._key else "",
@@ -106,6 +111,18 @@ class ScreeningRun:
         )
         self._metrics = MetricsFile(job.config.metrics_file, self.summary, self._tally)
         self._lease = Lease(job.output, self._state.run_id)
+        self._adopt(job.profile)
+
+    def _adopt(self, profile: ProfilePlace | None) -> None:
+        """Rank by a profile, which is part of the fingerprint of all rows."""
+        job, record = self._job, profile.record if profile else None
+        self._profile = profile
+        self.summary.profile = (
+            {"fingerprint": record.fingerprint, "groups": len(record.groups)} if record else {}
+        )
+        self.summary.fingerprint = run_fingerprint(
+            job.config, job.record.fingerprint, self._precision(), record.fingerprint if record else None
+        )
         self._writer = Writer(
             job.output,
             job.config.parts,
@@ -178,12 +195,63 @@ class ScreeningRun:
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             self._load_done()
+        if self._needs_profile():
+            with self._timed("profile"):
+                self._build_profile()
+        with self._timed("subtract"):
             self._sets.load("deferred", deferred_objects(self._job.output))
             count, size = self._sets.measure_open()
             self._open_bytes = size
             self.summary.already_done = self.summary.listed - count
             each = group_size(count, size, self._resources.cores)
             return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
+
+    def _needs_profile(self) -> bool:
+        """Tell whether to build what is missing of this archive's own profile before anything is screened.
+
+        Not for results that were made without one: all of them would be made again. Groups are looked for
+        again once the archive has doubled.
+        """
+        listed, config = self.summary.listed, self._config
+        to_do, _ = self._sets.measure_open()
+        if config.profile != AUTO or config.tiles.size or not to_do or self._too_late():
+            return False
+        if self._profile:
+            return listed >= 2 * self._profile.record.listed
+        return listed >= AUTO_FROM > listed - to_do
+
+    def _build_profile(self) -> None:
+        from s2sw.pipeline.run.profile_building import ProfileBuilder  # here: it imports torch
+
+        config, bundle = self._config, self._job.record
+        before = self._profile.record if self._profile else None
+        record = before or new_record(config, bundle, self._key, self._precision())
+        address = own_address(config, bundle, self._job.inside, self._key)
+        todo = Todo(self._state.work, 0, 0, 1)
+        builder = ProfileBuilder(
+            ProfileFolder(address, config.storage),
+            self._decode_stage(todo, record.settings),
+            self._detect_settings(),
+            self._building_executor,
+            self._state.work / "profile",
+            self._too_late,
+            config.cluster.give_up_after,
+            self.say,
+            open_labels=not config.private,
+        )
+        built = builder.build(self._state.manifest, record.model_copy(update={"listed": self.summary.listed}))
+        if built is not None:
+            self._adopt(ProfilePlace(address, config.storage, built))
+            self._load_done()
+
+    @contextlib.contextmanager
+    def _building_executor(self, todo: Todo) -> Iterator[Executor]:
+        """Enter what builds a profile: processes of this machine, or the cluster."""
+        executor = self._executor(todo, small=True)
+        with contextlib.ExitStack() as stack:
+            with self._interruption.held():
+                stack.enter_context(executor)
+            yield executor
 
     def _screen(self, todo: Todo) -> None:
         """Give each object of the list an outcome, and commit."""
@@ -219,12 +287,12 @@ class ScreeningRun:
                 self._writer.commit()
             self._add_seconds(passes.stage_seconds)
 
-    def _executor(self, todo: Todo) -> Executor:
+    def _executor(self, todo: Todo, small: bool = False) -> Executor:
         """Return Ray, or for few objects a few processes: starting Ray takes longer than screening them."""
         cluster, resources = self._fitted.cluster, self._resources
         if self._make_executor is not None:
             return self._make_executor(todo)
-        small = todo.objects < cluster.ray_from and self._open_bytes <= SMALL_BYTES
+        small = small or (todo.objects < cluster.ray_from and self._open_bytes <= SMALL_BYTES)
         if cluster.address is None and (small or self._fitted.small_only):
             from s2sw.pipeline.run.process_executor import ProcessExecutor
 
@@ -234,28 +302,35 @@ class ScreeningRun:
         return RayExecutor(cluster, resources, [self._job.bundle, self._state.crosswalk(0)])
 
     def _results(self, executor: Executor, todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
-        config, resources = self._config, self._resources
-        side, deadline = self._job.record.image_size, self._job.deadline
-        decode = DecodeStage(
+        groups = self._profile.record.settings if self._profile else None
+        return executor.run_pass(self._decode_stage(todo, groups), self._detect_settings(), number, lost)
+
+    def _decode_stage(self, todo: Todo, groups: GroupSettings | None) -> DecodeStage:
+        config = self._config
+        return DecodeStage(
             todo,
-            side,
+            self._job.record.image_size,
             config.tiles,
             config.decode,
             config.storage,
-            deadline,
+            self._job.deadline,
             config.private,
             self._job.classes,
+            grouping(groups, config.source, self._key) if groups else None,
         )
-        detect = DetectSettings(
+
+    def _detect_settings(self) -> DetectSettings:
+        config, resources = self._config, self._resources
+        return DetectSettings(
             load=functools.partial(load, self._job.bundle, resources.device, self._precision()),
             threshold=config.threshold,
             batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
             threads=resources.threads,
             mask_threads=resources.mask_threads,
-            deadline=deadline,
+            deadline=self._job.deadline,
             private=config.private,
+            profile=self._profile,
         )
-        return executor.run_pass(decode, detect, number, lost)
 
     def finish(self, finished: FinishedObject, reader: TodoReader) -> None:
         """Count an object, and write it unless it is deferred."""

@@ -111,7 +111,7 @@ def test_int8_keeps_directions() -> None:
 
 def test_the_taps_in_the_middle_are_compared() -> None:
     for count, expected in ((1, ["0"]), (2, ["0", "1"]), (3, ["1", "2"]), (4, ["1", "2"])):
-        listed = [(str(number), torch.full((1,), number)) for number in range(count)]
+        listed = [torch.full((1,), number) for number in range(count)]
         assert [str(int(tap)) for tap in compared_taps(listed)] == expected
 
 
