@@ -11,7 +11,6 @@ from s2sw.schemas.strict import Count, Strict
 
 PROFILE_VERSION = 1
 """Raised when an older program could no longer use a profile as it is meant."""
-PROFILE_FILE = "profile.json"
 LEAST_PICTURES = 24
 """Pictures of a group; a smaller one falls back to its parent."""
 AUTO_FROM = 48

@@ -26,6 +26,7 @@ from s2sw.pipeline.privacy.ids import keyed_name
 from s2sw.pipeline.profile.banks import GroupBank
 from s2sw.pipeline.profile.place import Subject
 from s2sw.pipeline.profile.ranking import compared
+from s2sw.schemas.layout import BANK, GROUPS_FOLDER
 from s2sw.schemas.profile import LEAST_PICTURES, GroupRecord, LimitRecord, LineRecord
 
 LEAST_OWNERS = 3
@@ -110,7 +111,7 @@ def bank_of(draft: Draft) -> GroupBank:
 
 def file_of(name: str) -> str:
     """Return the name of a group's file."""
-    return f"groups/{keyed_name(None, b'group', name.encode())}.safetensors"
+    return f"{GROUPS_FOLDER}/{keyed_name(None, b'group', name.encode())}{BANK}"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.layout import GROUPS_FOLDER, MARKER, PROFILE_FILE
 from s2sw.schemas.outcomes import ScreeningError
-from s2sw.schemas.profile import PROFILE_FILE, GroupRecord, ProfileRecord, parse_profile, profile_bytes
+from s2sw.schemas.profile import GroupRecord, ProfileRecord, parse_profile, profile_bytes
 from s2sw.schemas.storage import StorageSettings
 
 
@@ -48,6 +49,7 @@ class ProfileFolder:
     def write(self, record: ProfileRecord) -> None:
         """Write the record; its groups' files lie there already."""
         self._own()
+        self._output.create(MARKER, b"a profile of s2sw; no source is looked for here\n")
         self._output.write(PROFILE_FILE, profile_bytes(record))
 
     def write_file(self, name: str, data: bytes) -> str:
@@ -70,5 +72,5 @@ class ProfileFolder:
 
     def _own(self) -> None:
         if isinstance(self._output, LocalOutput):
-            for folder in (Path(self.address), Path(self.address) / "groups"):
+            for folder in (Path(self.address), Path(self.address) / GROUPS_FOLDER):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

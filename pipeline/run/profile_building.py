@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.sample_decoding import EACH, SampleDecode, SeedDecode, suffix
 from s2sw.pipeline.stages.sampling import unpack
+from s2sw.schemas.errors import FailedError
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.profile import GroupRecord, ProfileRecord
 
@@ -38,6 +39,20 @@ SLICES = 256
 """Slices wanted of all sampled objects of one kind of file, so that few volumes fill a bank as well."""
 SEEDS = 48
 """Seeded defects of a group."""
+
+
+class Watch(Protocol):
+    """Whom a building tells what it does, and asks whether to go on."""
+
+    def say(self, text: str) -> None:
+        """Tell what is being done."""
+
+    def too_late(self) -> bool:
+        """Tell whether the time window is over."""
+
+
+class NoGroupsError(FailedError):
+    """No profile can be made; the message says why."""
 
 
 class Samples:
@@ -89,7 +104,7 @@ class ProfileBuilder:
     """Builds what is missing of a profile. Nothing of it is written before a group is whole.
 
     decode: the stage of the run, with its grouping. detect: that of the run. work: a private folder, removed
-    afterwards by its owner. say: tells what is being done.
+    afterwards by its owner.
     """
 
     folder: ProfileFolder
@@ -97,9 +112,8 @@ class ProfileBuilder:
     detect: DetectSettings
     executor: Callable[[Todo], contextlib.AbstractContextManager[Executor]]
     work: Path
-    too_late: Callable[[], bool]
+    watch: Watch
     give_up_after: int
-    say: Callable[[str], None]
     open_labels: bool = False
 
     def build(self, manifest: Path, record: ProfileRecord) -> ProfileRecord | None:
@@ -109,7 +123,7 @@ class ProfileBuilder:
         """
         started = time.monotonic()
         rows = sample(manifest)
-        self.say(f"building the archive's profile: sampling {len(rows)} objects")
+        self.watch.say(f"building the archive's profile: sampling {len(rows)} objects")
         kinds = Counter(suffix(row["member"] or row["uri"]) for row in rows.to_pylist())
         slices = {kind: -(-SLICES // count) for kind, count in kinds.items()}
         todo = Todo.write(self.work / "sample", [rows], SAMPLE_GROUP)
@@ -118,13 +132,13 @@ class ProfileBuilder:
             found = self._pass(executor, decode, "sampled")
             known = [group.name for group in record.groups]
             plan = drafts(found.found, known)
-            if found.deferred or self.too_late() or not (plan or known):
+            if found.deferred or self.watch.too_late() or not (plan or known):
                 return None
             seeds = self._seed(executor, plan, todo) if plan else []
         groups = [*record.groups, *self._groups(plan, seeds, found, founding=not known)]
         new = record.model_copy(update={"groups": tuple(groups)})
         new = new if known else new.named()
-        if not groups or self.too_late():
+        if not groups or self.watch.too_late():
             return None
         self.folder.write(new)
         seconds = time.monotonic() - started
@@ -138,7 +152,7 @@ class ProfileBuilder:
         return {name: getattr(self.decode, name) for name in names} | {"todo": todo}
 
     def _pass(self, executor: Executor, decode: DecodeStage, name: str) -> Samples:
-        samples = Samples(self.work / name, self.say)
+        samples = Samples(self.work / name, self.watch.say)
         detect = replace(self.detect, profile=None, sampling=True)
 
         def results(todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
@@ -147,11 +161,11 @@ class ProfileBuilder:
         def folder_of(number: int) -> Path:
             return self.work / f"{name}-pass-{number}"
 
-        Passes(results, samples, folder_of, self.too_late, self.give_up_after).run(decode.todo)
+        Passes(results, samples, folder_of, self.watch.too_late, self.give_up_after).run(decode.todo)
         return samples
 
     def _seed(self, executor: Executor, plan: list[Draft], todo: Todo) -> list[Sampled]:
-        self.say(f"building the archive's profile: seeding defects, {len(plan)} groups")
+        self.watch.say(f"building the archive's profile: seeding defects, {len(plan)} groups")
         chosen: defaultdict[str, dict[int, int]] = defaultdict(dict)
         for draft in plan:
             pictures = draft.pictures[:SEEDS]
@@ -169,7 +183,7 @@ class ProfileBuilder:
     ) -> Iterator[GroupRecord]:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for number, draft in enumerate(plan, start=1):
-            self.say(f"building the archive's profile: group {number} of {len(plan)}")
+            self.watch.say(f"building the archive's profile: group {number} of {len(plan)}")
             mine = {(one.owner, one.slice_index) for one in draft.pictures}
             spoilt = [one for one in seeds if (one.owner, one.slice_index // EACH) in mine]
             spoilt.sort(key=lambda one: (one.owner, one.slice_index))

@@ -15,7 +15,7 @@ from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.schemas.config import AUTO, NO_PROFILE, GroupSettings, ScreenConfig
 from s2sw.schemas.decoding import DECODE_VERSION
 from s2sw.schemas.errors import UserError
-from s2sw.schemas.profile import ProfileRecord
+from s2sw.schemas.profile import AUTO_FROM, ProfileRecord
 
 
 def decode_digest(config: ScreenConfig) -> str:
@@ -52,6 +52,19 @@ def own_address(config: ScreenConfig, bundle: BundleRecord, inside: Inside, key:
     )
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
     return str(inside.folder / "profiles" / name[:16])
+
+
+def needs_building(config: ScreenConfig, profile: ProfilePlace | None, listed: int, to_do: int) -> bool:
+    """Tell whether to build what is missing of an archive's own profile before anything is screened.
+
+    listed, to_do: objects in all, and those not done. Not for results that were made without a profile: all
+    of them would be made again. Groups are looked for again once the archive has doubled.
+    """
+    if config.profile != AUTO or config.tiles.size or not to_do:
+        return False
+    if profile:
+        return listed >= 2 * profile.record.listed
+    return listed >= AUTO_FROM > listed - to_do
 
 
 def existing_profile(
