@@ -11,6 +11,7 @@ from s2sw.model.rarity.bank import Bank
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.schemas.profile import GroupRecord
 
+_PICTURES = "pictures"
 _NAMES = ("owners", "cases", "slices")
 
 
@@ -29,7 +30,8 @@ def write_bank(folder: ProfileFolder, name: str, found: GroupBank) -> str:
     tensors: dict[str, Tensor] = {"descriptions": found.bank.descriptions}
     for tap, (basis, patches) in enumerate(zip(found.bank.bases, found.bank.patches, strict=True)):
         tensors |= {f"basis.{tap}": basis, f"patches.{tap}": patches}
-    listed = {key: json.dumps(getattr(found, key)) for key in _NAMES}
+    # under one name: safetensors writes several in an order of chance
+    listed = {_PICTURES: json.dumps([getattr(found, key) for key in _NAMES])}
     return folder.write_file(name, save({key: t.contiguous() for key, t in tensors.items()}, listed))
 
 
@@ -40,7 +42,7 @@ def read_bank(folder: ProfileFolder, group: GroupRecord) -> GroupBank:
         tensors = load(data)
         size = int.from_bytes(data[:8], "little")
         listed = json.loads(data[8 : 8 + size])["__metadata__"]
-        owners, cases, slices = (tuple(json.loads(listed[key])) for key in _NAMES)
+        owners, cases, slices = map(tuple, json.loads(listed[_PICTURES]))
         count = sum(name.startswith("basis.") for name in tensors)
         bank = Bank(
             tensors["descriptions"],

@@ -40,14 +40,13 @@ OF_THE_RUN = ("run_id", "part", "attempts")
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_bundle(
-        tmp_path_factory.mktemp("tiny") / "dino", detector="dino", stem=tiny_dinov2(), image_size=70
-    )
+    folder = tmp_path_factory.mktemp("tiny") / "dino"
+    return build_bundle(folder, detector="dino", stem=tiny_dinov2(), image_size=70)
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of like pictures, the last of them spoilt, and one that is too small for a group of its own."""
+    """A folder of like pictures, the last of them spoilt, and one too small for a group of its own."""
     folder = tmp_path_factory.mktemp("lake")
     for kind, count in ((f"{STEM}LINE", PICTURES), (f"{STEM}FEW", FEW)):
         (folder / kind).mkdir()
@@ -95,8 +94,8 @@ def test_every_slice_is_ranked_in_its_group(run: Run) -> None:
     assert record["seconds"]["profile"] > 0
 
 
-def test_ranks_are_those_of_a_plain_loop(run: Run, lake: Path, tiny: Path) -> None:
-    """Over the files of the folder, one after another, with all of the bank that is not the picture itself."""
+def test_ranks_are_those_of_a_loop(run: Run, lake: Path, tiny: Path) -> None:
+    """Over the files of the folder, one after another, with all of the bank but the picture itself."""
     folder, key = folder_of(run), existing_key(run.private)
     groups = {group.name: (group, read_bank(folder, group)) for group in folder.read().groups}
     detector, ids = load_detector(tiny), object_ids(key)
