@@ -125,14 +125,17 @@ class FlagGroup(Strict):
 
     site: ShownText | None = Field(None, description="of parts in folders site=NAME")
     modality: ShownText | None = Field(None, description="a code of the column modality")
-    threshold: float = Field(ge=0, le=1, description="image score from which such a slice is flagged")
+    threshold: float = Field(ge=0, le=1, description="score from which such a slice is flagged")
 
 
 class FlagSettings(Strict):
     """Which slices are flagged for review: no part of a fingerprint, for it changes no row of the results."""
 
     threshold: float | None = Field(
-        None, ge=0, le=1, description="image score from which a slice is flagged; default: none is"
+        None,
+        ge=0,
+        le=1,
+        description="score (rank score, else image score) from which a slice is flagged; default: none is",
     )
     groups: tuple[FlagGroup, ...] = Field(
         (), description="thresholds of some sites and modalities; the first that fits a slice counts"

@@ -69,8 +69,8 @@ def build_profile(job: Job, address: str, tell: Callable[[str], None]) -> Profil
     size = (job.bundle / WEIGHTS).stat().st_size
     fitted = fit_to_machine(job.config.cluster, size)
     resources = plan_resources(fitted.cluster, job.config.device, size, job.config.precision)
-    key = job.inside.make_key() if job.config.private else None
     state = job.inside.open_state(address, new_run_id())
+    key = job.inside.make_key() if job.config.private else None
     precision = precision_of(job.config, resources)
     record = job.profile.record if job.profile else new_record(job.config, job.record, key, precision)
 

@@ -175,7 +175,10 @@ def test_results_without_a_profile_go_on_without(lake: Path, tiny: Path, tmp_pat
     assert not (tmp_path / "private" / "profiles").exists()
 
 
-def test_a_named_profile_is_built_shown_compared_and_refused(lake: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_named_profile_is_built_shown_compared_and_refused(
+    lake: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # tables are not wrapped
     place = tmp_path / "profile"
     private = ("--private-dir", tmp_path / "private", "--workers", "1")
     built = s2sw("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
