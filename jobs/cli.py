@@ -15,6 +15,7 @@ from s2sw.jobs import (
     doctor,
     evaluate,
     export,
+    profile,
     report,
     review,
     screen,
@@ -53,6 +54,7 @@ HELP = {"train": train.HELP}
 for name, command in COMMANDS.items():
     app.command(name, help=HELP.get(name))(one_line_errors()(command))
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(profile.app, name="profile")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")
 

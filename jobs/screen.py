@@ -29,6 +29,7 @@ def command(
     precision: options.PrecisionOption = None,
     class_name: options.ClassNameOption = None,
     tile: options.TileOption = None,
+    profile: options.ProfileOption = None,
     endpoint_url: options.EndpointOption = None,
     address: options.AddressOption = None,
     private_dir: options.PrivateOption = None,
@@ -58,7 +59,7 @@ def command(
 
 KEYS = {
     "output": "output", "bundle": "bundle", "limit": "limit", "until": "until", "force": "force",
-    "threshold": "threshold", "precision": "precision", "private_dir": "private_dir",
+    "threshold": "threshold", "precision": "precision", "profile": "profile", "private_dir": "private_dir",
     "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
     "endpoint_url": "storage.endpoint_url", "address": "cluster.address", "workers": "cluster.workers",
 }  # fmt: skip

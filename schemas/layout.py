@@ -20,6 +20,9 @@ DECISIONS_FOLDER = "decisions"
 MARKER = "_s2sw-output"
 """A file that says that its folder is an output: no listing of a source looks into it. Its name sorts before
 those of all folders of an output, and readers of Parquet folders skip names that begin so."""
+PROFILE_FILE = "profile.json"
+GROUPS_FOLDER, BANK = "groups", ".safetensors"
+"""What a profile's folder holds, which has the marker as well."""
 SET_ASIDE_FOLDER = "set-aside"
 """Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
 FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER)
@@ -53,7 +56,8 @@ def is_ours(name: str) -> bool:
     if name == MARKER:
         return True
     ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", ".tmp-"))
-    return path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours
+    profile = name == PROFILE_FILE or (path.parts[0] == GROUPS_FOLDER and path.suffix == BANK)
+    return profile or (path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours)
 
 
 def part_name(run_id: str, number: int, site: str = "", by_date: bool = False) -> str:

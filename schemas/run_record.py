@@ -27,7 +27,7 @@ class RunSummary:
     over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
     objects, slices) at growing intervals. max_quarantined is the configured share of listed objects. key_id
     names the key of the ids in private mode and reveals nothing of it. left_out counts files of ours in the
-    source, which are not listed.
+    source, which are not listed. profile: fingerprint and number of groups of the profile.
     """
 
     run_id: str
@@ -54,6 +54,7 @@ class RunSummary:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     timeline: list[tuple[float, int, int]] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:

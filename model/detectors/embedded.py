@@ -83,7 +83,14 @@ class Embedded(S2swClip):
 
     @override
     def score(self, x: Tensor, classes: Tensor) -> Scores:
+        return self._scored(self.tower.stem.tapped(x), classes)
+
+    @override
+    def score_with_patches(self, x: Tensor, classes: Tensor) -> tuple[Scores, list[Tensor]]:
         taps = self.tower.stem.tapped(x)
+        return self._scored(taps, classes), [tap.float() for tap in taps[-COMPARED:]]
+
+    def _scored(self, taps: list[Tensor], classes: Tensor) -> Scores:
         found = self.heads(self._over(taps), classes)
         if self.memory is None:
             return found

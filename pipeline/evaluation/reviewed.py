@@ -10,6 +10,7 @@ from s2sw.pipeline.evaluation.figures import CandidateFacts, ClassResult, Evalua
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.tables import RANK
 
 _LABELLED = f"""
 WITH newest AS (
@@ -22,7 +23,7 @@ WITH newest AS (
         count(*) FILTER (decision = '{DecisionKind.REJECT.value}') AS rejected
     FROM newest GROUP BY object_id, slice_index
 )
-SELECT s.fingerprint, s.bundle, s.object_id, s.slice_index, s.modality, s.image_score,
+SELECT s.fingerprint, s.bundle, s.object_id, s.slice_index, s.modality, {RANK} AS score,
     accepted > rejected AS anomalous
 FROM slices s JOIN votes USING (object_id, slice_index)
 WHERE accepted <> rejected
@@ -59,7 +60,7 @@ def _evaluation(name: str, fingerprint: str, bundle: str, rows: list[dict[str, A
             row["modality"] or "all",
             f"{row['object_id']}, slice {row['slice_index'] + 1}",
             bool(row["anomalous"]),
-            float(row["image_score"]),
+            float(row["score"]),
         )
         for place, row in enumerate(rows)
     ]

@@ -68,7 +68,16 @@ def _write_pictures(case: Case, reader: Reader, folder: Folder) -> dict[int, str
 
 def _image(number: int, finding: Finding, file: str) -> Json:
     row = finding.row
-    kept = ("object_id", "slice_index", "n_slices", "image_score", "modality", "body_part", "plane")
+    kept = (
+        "object_id",
+        "slice_index",
+        "n_slices",
+        "image_score",
+        "rank_score",
+        "modality",
+        "body_part",
+        "plane",
+    )
     return {
         "id": number,
         "file_name": file,

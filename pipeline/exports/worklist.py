@@ -14,7 +14,8 @@ from s2sw.pipeline.exports.revealing import Reveal
 
 FILE = "worklist.csv"
 COLUMNS = (
-    "rank", "object_id", "slice_index", "n_slices", "image_score", "map_max", "area_fraction", "threshold",
+    "rank", "object_id", "slice_index", "n_slices", "rank_score", "image_score", "rarity_score", "group",
+    "map_max", "area_fraction", "threshold",
     "modality", "body_part", "plane", "rows", "cols", "date", "site", "fingerprint", "run_id", "decision",
     "note",
 )  # fmt: skip

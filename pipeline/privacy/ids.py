@@ -50,6 +50,16 @@ def uid_ids(key: bytes | None) -> Callable[[Sequence[bytes]], dict[str, str]]:
     return ids
 
 
+def derived_key(key: bytes | None, domain: bytes) -> bytes | None:
+    """Return a key of its own for one purpose, from which the id key cannot be found; None in open mode."""
+    return hmac.digest(key, domain, "sha256") if key else None
+
+
+def keyed_name(key: bytes | None, domain: bytes, *parts: bytes) -> str:
+    """Return a keyed name of parts, 26 characters a-z2-7; one of another domain tells nothing of it."""
+    return _id(key, domain, *parts)
+
+
 def _id(key: bytes | None, domain: bytes, *parts: bytes) -> str:
     message = b"\0".join((domain, *parts))
     digest = hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()

@@ -101,13 +101,13 @@ def _reading(
     empty = connection.from_arrow(schema.empty_table())
     types = {name: str(kind) for name, kind in zip(empty.columns, empty.types, strict=True)}
     if not parts:
-        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
+        nulls = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in types.items())
         return f"SELECT {nulls} WHERE false"
     # the files of a run have the same columns, and columns are only ever added
     runs = {part.run: part for part in parts}
     first, last = (_columns(connection, output.address(runs[run].name)) for run in (min(runs), max(runs)))
     lacking = [
-        f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items() if name not in {*first, *last}
+        f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in types.items() if name not in {*first, *last}
     ]
     folders = [_folder_column(output, key) for key in PARTITIONS if any(getattr(p, key) for p in parts)]
     columns = ", ".join([f"* EXCLUDE ({_FILE})", *lacking, *folders])

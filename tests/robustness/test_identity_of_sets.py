@@ -174,6 +174,7 @@ def run(
 ) -> RunSummary:
     """Make one run over the archive below ``root``. Raises Killed."""
     config = ScreenConfig(
+        profile="none",
         source=str(root / "archive"), output=str(root / "out"), mode="open",
         parts={"rows": schedule.randint(1, 8), "seconds": 3600},
         cluster={"give_up_after": 0},  # archives in which everything crashes are among the plans
