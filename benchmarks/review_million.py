@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import Decision, append
-from s2sw.schemas.config import PartSettings
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.layout import part_name
 from s2sw.schemas.tables import OBJECTS, SLICES
@@ -136,8 +135,7 @@ def generate(output: Path, rows: int) -> None:
     rng = np.random.default_rng(8)
     some: list[str] = []
     for number, part in enumerate(parts(rows, rng)):
-        settings = PartSettings(site=part.site, by_date=True)
-        name = part_name(part.run_id, number, settings)
+        name = part_name(part.run_id, number)
         slices = slices_table(part, rng)
         for folder, content in (("slices", slices), ("objects", objects_table(part, slices, name))):
             path = output / folder / name

@@ -12,6 +12,9 @@ from s2sw.schemas.errors import UserError
 
 log = logging.getLogger(__name__)
 
+SCREENING = frozenset({"torch", "torchvision", "open_clip", "pytorch_wavelets", "safetensors", "ray"})
+"""Modules of the extra ``screen``, without which results are still read, reviewed and exported."""
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DEFERRED = 3
@@ -24,6 +27,11 @@ def one_line_errors() -> Iterator[None]:
         yield
     except UserError as error:
         fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in SCREENING:
+            raise
+        fail(f"this command needs the package {package}: pip install 's2sw[screen]'", EXIT_USAGE)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -46,6 +46,14 @@ RevealOption = Annotated[
 ]
 
 
+BomOption = Annotated[
+    bool,
+    typer.Option(
+        "--excel", help="Start the CSV with a byte-order mark, by which Excel knows that it is UTF-8."
+    ),
+]
+
+
 def command(
     results: ResultsArgument,
     format_: FormatOption = None,
@@ -57,6 +65,7 @@ def command(
     threshold: ThresholdOption = None,
     reveal: RevealOption = None,
     fingerprint: FingerprintOption = None,
+    excel: BomOption = False,
     private_dir: PrivateOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -77,9 +86,11 @@ def command(
     `s2sw export /results --html top.html --reveal pixels`
     """
     target = _target(format_, to, html)
+    if excel and format_ is not FormatName.CSV:
+        fail("--excel is for --format csv", EXIT_USAGE)
     from s2sw.pipeline.exports.exporting import Choice
 
-    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()), fingerprint)
+    choice = Choice(top or None, min_score, flagged, threshold, frozenset(reveal or ()), fingerprint, excel)
     _say(_export(results_config(results, endpoint_url, private_dir), target, choice), target)
 
 

@@ -53,6 +53,7 @@ def command(
 
 def _look(folder: "OutputFolder", repair: bool, masks: bool) -> int:
     """Print what is wrong, and mend it if asked to; return how much of it is left."""
+    from s2sw.pipeline.ledger.merging import old_parts
     from s2sw.pipeline.ledger.verification import set_aside, verify
 
     files: list[str] = []
@@ -63,6 +64,8 @@ def _look(folder: "OutputFolder", repair: bool, masks: bool) -> int:
         left += not (repair and (moved or not damage.set_aside))
         done = f"; set aside: {', '.join(moved)}" if moved else ""
         say(f"{damage.name}: {damage.problem}; lost: {damage.lost}{done}")
+    if old := old_parts(folder):
+        say(f"{old} parts lie in folders of an earlier version: `s2sw compact` puts all into one layout")
     say(f"{len(files)} files looked at, {len(found)} things wrong" + ("" if found else ": all is whole"))
     return left
 

@@ -69,11 +69,15 @@ class ClusterSettings(Strict):
 class PartSettings(Strict):
     """When a part file is closed and committed."""
 
-    rows: Count = Field(20_000, description="slices in a part at most, whole objects apart")
+    rows: Count = Field(
+        20_000, description="slices, and objects, in a part at most; an object of more slices has its own"
+    )
     seconds: float = Field(30, gt=0, description="age at which finished objects are committed")
-    by_date: bool = Field(False, description="put parts into folders date=YYYY-MM-DD of the run's start, UTC")
+    by_date: bool = Field(False, description="of earlier versions, without effect: every row has its date")
     site: ShownText = Field(
-        "", pattern=r"^[a-z0-9-]*$", description="put parts into a folder site=NAME; an alias, not a person"
+        "",
+        pattern=r"^[a-z0-9-]*$",
+        description="what the column site says in every row; an alias, not a person",
     )
 
 
@@ -124,7 +128,7 @@ class GroupSettings(Strict):
 class FlagGroup(Strict):
     """A flagging threshold for some slices. site, modality: None for any."""
 
-    site: ShownText | None = Field(None, description="of parts in folders site=NAME")
+    site: ShownText | None = Field(None, description="a value of the column site")
     modality: ShownText | None = Field(None, description="a code of the column modality")
     threshold: float = Field(ge=0, le=1, description="score from which such a slice is flagged")
 

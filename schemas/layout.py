@@ -1,10 +1,12 @@
 """Where things lie in an output, what their names say, and which of them count.
 
-``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``, alone or below Hive folders.
-A part of slices counts once the part of objects of its name is there: that is the commit.
+``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``. A part of slices counts once
+the part of objects of its name is there: that is the commit. Parts that ``s2sw compact`` merged are named
+after their newest run, ``RUN-m0123456789.parquet``. Earlier versions used folders ``date=`` and ``site=``.
 """
 
 import datetime
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ SET_ASIDE_FOLDER = "set-aside"
 FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER)
 TABLE_FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER)
 PARTITIONS = ("date", "site")
-"""Hive folders that a run may put its parts into (``s2sw.schemas.config.PartSettings``)."""
+"""Columns of both tables; in outputs of earlier versions Hive folders, or nowhere."""
+MERGE_PREFIX = f"{OBJECTS_FOLDER}/_merge-"
+"""Of files that say which parts a merged part replaces; readers of Parquet folders skip such names."""
 DEFERRED_FILE = f"{RUNS_FOLDER}/deferred.parquet"
 LEASE_PREFIX = f"{RUNS_FOLDER}/lease-"
 
@@ -37,17 +41,23 @@ _RECORD = ".json"
 _ENTRY = ".jsonl"
 _SUFFIXES = frozenset({_PARQUET, _RECORD, _ENTRY, ".log"})
 _NUMBER = re.compile(r"[0-9]{8,20}")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MERGED = re.compile(r"m[0-9a-f]{10}")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One Parquet file of a table. run: the id of the run that wrote it; date, site: of its Hive folders."""
+    """One Parquet file of a table.
+
+    run: the id of the run that wrote it, of several (``merged``) the newest; date: when that started, UTC.
+    site: of its Hive folder, in outputs of earlier versions. in_folders: whether it lies in such.
+    """
 
     name: str
     run: str
     date: datetime.date | None = None
     site: str | None = None
+    merged: bool = False
+    in_folders: bool = False
 
 
 def is_ours(name: str) -> bool:
@@ -60,25 +70,42 @@ def is_ours(name: str) -> bool:
     return profile or (path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours)
 
 
-def part_name(run_id: str, number: int, site: str = "", by_date: bool = False) -> str:
+def part_name(run_id: str, number: int) -> str:
     """Return the name of a run's part below the folder of its table."""
-    folders = f"site={site}/" if site else ""
-    if by_date:
-        folders += f"date={run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/"
-    return f"{folders}{run_id}-{number:05}{_PARQUET}"
+    return f"{run_id}-{number:05}{_PARQUET}"
+
+
+def merged_name(run_id: str, replaced: Iterable[str]) -> str:
+    """Return the name of the part that replaces parts, run_id: of the newest of them.
+
+    The same parts give the same name, so that a merge that was killed and made again is the same.
+    """
+    digest = hashlib.sha256("\0".join(sorted(replaced)).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{run_id}-m{digest[:10]}{_PARQUET}"
+
+
+def merge_file(name: str) -> str:
+    """Return the name of the file that says what a merged part replaces; name: below the table's folder."""
+    return f"{MERGE_PREFIX}{name.removesuffix(_PARQUET)}{_RECORD}"
+
+
+def day_of(run_id: str) -> datetime.date | None:
+    """Return the day on which a run started, UTC; None for what is no id of a run."""
+    try:
+        return (
+            datetime.date(int(run_id[:4]), int(run_id[4:6]), int(run_id[6:8])) if is_run_id(run_id) else None
+        )
+    except ValueError:  # digits that are no day
+        return None
 
 
 def part_of(name: str) -> Part:
     """Return what the name of a part says."""
     path = PurePosixPath(name)
     keys = dict(folder.split("=", 1) for folder in path.parts[1:-1] if "=" in folder)
-    day = keys.get("date", "")
-    return Part(
-        name,
-        path.name.rpartition("-")[0],
-        datetime.date.fromisoformat(day) if _DATE.fullmatch(day) else None,
-        keys.get("site"),
-    )
+    run, _, tail = path.stem.rpartition("-")
+    merged = _MERGED.fullmatch(tail) is not None
+    return Part(name, run, day_of(run), keys.get("site"), merged, len(path.parts) > 2)
 
 
 def parts(names: Iterable[str]) -> list[str]:

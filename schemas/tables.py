@@ -83,6 +83,9 @@ SLICES = pa.schema(
         pa.field("bundle", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
+        # the day on which that run started, UTC, and the alias that it was given (parts.site)
+        pa.field("date", pa.date32()),
+        pa.field("site", pa.string()),
     ],
     metadata=_METADATA,
 )
@@ -126,6 +129,8 @@ OBJECTS = pa.schema(
         pa.field("part", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),
+        pa.field("date", pa.date32()),
+        pa.field("site", pa.string()),
         pa.field("uri", pa.string()),
         # of screened DICOM objects: ids made of the UIDs, so that objects of a study can be told to be that
         pa.field("study_id", pa.string()),

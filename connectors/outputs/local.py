@@ -89,7 +89,13 @@ class LocalOutput(OutputFolder):
 
     @override
     def delete(self, name: str) -> None:
-        (self._root / name).unlink(missing_ok=True)
+        """Delete a file; folders KEY=VALUE, into which nothing is written now, go when they are empty."""
+        path = self._root / name
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or gone
+            for folder in list(path.parents)[: name.count("/")]:
+                if "=" in folder.name:
+                    folder.rmdir()
 
     @override
     def clear_temporary(self, folder: str) -> None:

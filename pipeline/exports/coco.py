@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
@@ -17,6 +16,7 @@ from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.regions import regions
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.imaging.encoding import png_bytes
 
@@ -25,13 +25,14 @@ Json = dict[str, Any]
 FILE = "coco.json"
 IMAGES = "images"
 CATEGORY = 1
-_NEIGHBOURS = np.ones((3, 3), np.int8)  # regions that touch at a corner are one
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
     """Write ``coco.json``, and with pixels revealed ``images/*.png``, to which it then refers.
 
-    Without pictures ``file_name`` is the address of the object, or its id where addresses stay inside.
+    ``file_name`` is of one slice alone, as readers of COCO expect: the picture's, with pixels or without;
+    where names are revealed and there are no pictures, the object's address, with ``#`` and the slice's
+    number behind it if the object has several.
     """
     images: list[Json] = []
     annotations: list[Json] = []
@@ -40,7 +41,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
         for finding in case.findings:
             with reader.counting([finding]):
                 regions = list(_regions(finding))
-                file = files.get(finding.rank, options.name_of(case))
+                file = files.get(finding.rank) or _name(finding, case, options)
                 images.append(_image(len(images) + 1, finding, file))
                 for region in regions:
                     annotations.append({"id": len(annotations) + 1, "image_id": len(images), **region})
@@ -64,6 +65,13 @@ def _write_pictures(case: Case, reader: Reader, folder: Folder) -> dict[int, str
         files[finding.rank] = f"{finding.stem}.png"
         folder.write(f"{IMAGES}/{finding.stem}.png", png_bytes(pixels))
     return files
+
+
+def _name(finding: Finding, case: Case, options: Options) -> str:
+    """Return a name that no other slice has."""
+    if Reveal.NAMES not in options.reveals or not case.uri:
+        return f"{finding.stem}.png"
+    return case.uri if finding.row["n_slices"] == 1 else f"{case.uri}#{finding.row['slice_index'] + 1}"
 
 
 def _image(number: int, finding: Finding, file: str) -> Json:
@@ -90,18 +98,15 @@ def _image(number: int, finding: Finding, file: str) -> Json:
 
 def _regions(finding: Finding) -> Iterator[Json]:
     """Yield the connected regions of a mask; score is the highest value of the map in the region."""
-    heat, mask = finding.drawn()
-    labels, _ = scipy.ndimage.label(mask, _NEIGHBOURS)
-    for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
-        region = labels[box] == number
-        down, across = box
+    shape = (finding.row["rows"], finding.row["cols"])
+    for region in regions(finding):
         yield {
             "category_id": CATEGORY,
-            "segmentation": run_lengths(region, down.start, across.start, labels.shape),
-            "bbox": [across.start, down.start, across.stop - across.start, down.stop - down.start],
-            "area": int(region.sum()),
+            "segmentation": run_lengths(region.inside, region.top, region.left, shape),
+            "bbox": list(region.box),
+            "area": region.pixels,
             "iscrowd": 0,
-            "score": round(float(heat[box][region].max()), 6),
+            "score": round(region.score, 6),
         }
 
 

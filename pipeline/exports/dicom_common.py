@@ -7,16 +7,37 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, uid
 
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.options import Options
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 MANUFACTURER = "s2sw"
-SERIES = {"seg": 9301, "heat": 9302}
+SERIES = {"seg": 9301, "heat": 9302, "report": 9303}
 """Series numbers of what is made, away from those that scanners give."""
 
+
+_SINGLE_FRAME = frozenset(
+    {
+        uid.ComputedRadiographyImageStorage,
+        uid.DigitalXRayImageStorageForPresentation,
+        uid.DigitalXRayImageStorageForProcessing,
+        uid.DigitalMammographyXRayImageStorageForPresentation,
+        uid.DigitalMammographyXRayImageStorageForProcessing,
+        uid.DigitalIntraOralXRayImageStorageForPresentation,
+        uid.DigitalIntraOralXRayImageStorageForProcessing,
+        uid.CTImageStorage,
+        uid.MRImageStorage,
+        uid.UltrasoundImageStorage,
+        uid.SecondaryCaptureImageStorage,
+        uid.PositronEmissionTomographyImageStorage,
+        uid.VLEndoscopicImageStorage,
+        uid.VLMicroscopicImageStorage,
+        uid.VLPhotographicImageStorage,
+    }
+)
+"""Classes whose objects have one frame: a reference to one names none (PS3.3 Table 10-3)."""
 
 _TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
@@ -52,9 +73,23 @@ def series_uid(kind: str, source: Dataset, options: Options, cut: float) -> str:
     return made_uid(kind, str(source.SeriesInstanceUID), options.fingerprint, f"{cut:.6f}")
 
 
-def instance_uid(kind: str, source: Dataset, options: Options, cut: float, *parts: str) -> str:
-    """Return the UID of one object made of a source."""
-    return made_uid(kind, "instance", str(source.SOPInstanceUID), options.fingerprint, f"{cut:.6f}", *parts)
+def instance_uid(
+    kind: str, sources: list[Dataset], options: Options, cut: float, content: NDArray[np.generic], *parts: str
+) -> str:
+    """Return the UID of one object: of the sources that it refers to, the detector, and what it shows.
+
+    content: the masks or pixels of the object; parts: what else tells it from others. Objects that differ in
+    any of it have different UIDs, for a PACS keeps the first of those that share one (PS3.5 9).
+    """
+    shown = hashlib.sha256(np.ascontiguousarray(content).tobytes()).hexdigest()
+    named = [str(source.SOPInstanceUID) for source in sources]
+    detector = (options.fingerprint, options.detector, version(), f"{cut:.6f}")
+    return made_uid(kind, "instance", *named, *detector, shown, *parts)
+
+
+def holds_one_frame(source: Dataset) -> bool:
+    """Tell whether objects of the source's class have one frame, so that no reference names it."""
+    return source.SOPClassUID in _SINGLE_FRAME
 
 
 def frame_of(finding: Finding, source: Dataset) -> int:

@@ -16,9 +16,11 @@ from s2sw.pipeline.exports.dicom_common import (
     completed,
     dicom_bytes,
     frame_of,
+    holds_one_frame,
     instance_uid,
     series_uid,
 )
+from s2sw.pipeline.exports.dicom_place import place_of
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
@@ -48,17 +50,22 @@ def capture_of(
 ) -> hd.sc.SCImage:
     """Return the object that shows a slice of a source; pixels: uint8 (rows, cols) or (rows, cols, 3)."""
     frame = frame_of(finding, source)
+    shown = np.asarray(laid_over(pixels, *finding.drawn()))
+    place = place_of(source, frame)
     capture = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=completed(source),
-        pixel_array=np.asarray(laid_over(pixels, *finding.drawn())),
+        pixel_array=shown,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
         patient_orientation=("L", "P"),  # replaced below by the source's own
+        pixel_spacing=place.get("PixelSpacing"),
         series_instance_uid=series_uid("heat", source, options, finding.cut),
         series_number=SERIES["heat"],
-        sop_instance_uid=instance_uid("heat", source, options, finding.cut, str(finding.row["slice_index"])),
-        instance_number=finding.rank,
+        sop_instance_uid=instance_uid(
+            "heat", [source], options, finding.cut, shown, str(finding.row["slice_index"])
+        ),
+        instance_number=_number(finding, source),
         manufacturer=MANUFACTURER,
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
@@ -66,10 +73,25 @@ def capture_of(
     capture.add_new("PatientOrientation", "CS", source.get("PatientOrientation"))
     capture.SeriesDescription = "Anomaly heat map (s2sw), not for diagnosis"
     capture.ImageComments = f"score {rank_of(finding.row):.4f}, {options.detector}"[:10240]
+    # of type 2C (PS3.3 C.7.3.1): whether what is shown is one of a pair is known to nobody here
+    capture.Laterality = source.get("Laterality", "")
+    for keyword, value in place.items():
+        setattr(capture, keyword, value)
     if "BurnedInAnnotation" in source:
         capture.BurnedInAnnotation = source.BurnedInAnnotation
     capture.SourceImageSequence = Sequence([_reference(source, frame)])
     return capture
+
+
+def _number(finding: Finding, source: Dataset) -> int:
+    """Return the number of the image that is shown, so that the captures of a series are in its order.
+
+    That of the source, or of its frame; several windows of one frame follow each other.
+    """
+    frames = int(source.get("NumberOfFrames") or 1)
+    number = int(source.get("InstanceNumber") or 1) if frames == 1 else 1
+    each = int(finding.row["n_slices"]) // frames
+    return max(number - 1, 0) * each + int(finding.row["slice_index"]) + 1
 
 
 def _reference(source: Dataset, frame: int) -> Dataset:
@@ -77,6 +99,6 @@ def _reference(source: Dataset, frame: int) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = source.SOPClassUID
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID
-    if "NumberOfFrames" in source:
+    if "NumberOfFrames" in source and not holds_one_frame(source):
         item.ReferencedFrameNumber = frame + 1
     return item

@@ -1,76 +1,128 @@
-"""DICOM Segmentation, binary (PS3.3 A.51): the masks of an object, referring to the frames they lie on."""
+"""DICOM Segmentation, binary (PS3.3 A.51): the masks of a series, referring to the frames they lie on.
+
+Beside each lies a Structured Report that lists its regions (``dicom_report``).
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from s2sw.pipeline.exports.cases import Case
+from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.dicom_common import (
     MANUFACTURER,
     SERIES,
     completed,
     dicom_bytes,
+    holds_one_frame,
     instance_uid,
     masks_of,
     series_uid,
     version,
 )
+from s2sw.pipeline.exports.dicom_report import report_of
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 EMPTY = "empty_mask"
+Sourced = tuple[Case, Dataset]
+_PLANE = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient")
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
-    """Write one object for each DICOM object of the results, named by rank and id.
+    """Write a segmentation and its report for each series, or object of several frames, named by best rank.
 
-    Objects that are no DICOM are counted as unsupported, as are those whose frames have no place in space:
-    several frames without a Frame of Reference cannot be segmented in one object. One without a pixel in its
-    masks is counted as such.
+    Files of one frame that lie in the same space become one object. Objects that are no DICOM are counted as
+    unsupported, as are those whose frames have no place in space: several frames without a Frame of
+    Reference cannot be segmented in one object. Slices without a pixel in their masks are counted as such.
     """
+    series: dict[tuple[str, ...], list[Sourced]] = {}
     written = 0
-    for number, whole in enumerate(cases, start=1):
-        painted, readable = False, []
-        for finding in whole.findings:
-            with reader.counting([finding]):
-                painted |= bool(finding.mask().any())
-                readable.append(finding)
-        if not painted:
-            reader.skipped[EMPTY] += len(readable)
+    for whole in cases:
+        case = _painted(whole, reader)
+        source = reader.dicom(case) if case.findings else None
+        if source is None:
             continue
-        case = replace(whole, findings=readable)
-        source = reader.dicom(case)
-        data: bytes | None = None
-        if source is not None:
-            with reader.counting(case.findings):
-                data = dicom_bytes(segmentation_of(case, source, options, number))
-        if data is not None:
-            folder.write(f"{min(case.findings, key=lambda f: f.rank).stem}.dcm", data)
-            written += len(case.findings)
+        if "PixelData" in source:
+            del source.PixelData  # what is made needs none, and a series has many
+        if "NumberOfFrames" in source or not all(source.get(name) for name in _PLANE):
+            written += _written([(case, source)], reader, folder, options)
+        else:
+            series.setdefault(_space(case, source), []).append((case, source))
+    for members in series.values():
+        try:
+            written += _write(members, folder, options)
+        except Exception:  # noqa: BLE001 - an odd one among them is found, and counted, when they are alone
+            written += sum(_written([member], reader, folder, options) for member in members)
     return written
 
 
-def segmentation_of(case: Case, source: Dataset, options: Options, number: int) -> hd.seg.Segmentation:
-    """Return the object for the masks of a case, the number-th of its series; source: what it refers to.
+def _painted(case: Case, reader: Reader) -> Case:
+    """Return a case with those of its findings that have a pixel in their mask; others are counted."""
+    kept: list[Finding] = []
+    for finding in case.findings:
+        with reader.counting([finding]):
+            if finding.mask().any():
+                kept.append(finding)
+            else:
+                reader.skipped[EMPTY] += 1
+    return replace(case, findings=kept)
 
-    Raises what highdicom does where the source is not as the standard wants it.
+
+def _space(case: Case, source: Dataset) -> tuple[str, ...]:
+    """Return what files share that can be frames of one object."""
+    keywords = (
+        "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "Rows", "Columns",
+        "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
+    )  # fmt: skip
+    return (f"{case.findings[0].cut:.6f}", *(str(source.get(keyword)) for keyword in keywords))
+
+
+def _written(members: list[Sourced], reader: Reader, folder: Folder, options: Options) -> int:
+    """Write an object; one that cannot be made is counted."""
+    with reader.counting([finding for case, _ in members for finding in case.findings]):
+        return _write(members, folder, options)
+    return 0
+
+
+def _write(members: list[Sourced], folder: Folder, options: Options) -> int:
+    segmentation = segmentation_of(members, options)
+    report = report_of(members, segmentation, options)
+    findings = [finding for case, _ in members for finding in case.findings]
+    stem = min(findings, key=lambda finding: finding.rank).stem
+    files = {f"{stem}.dcm": dicom_bytes(segmentation), f"{stem}-report.dcm": dicom_bytes(report)}
+    for name, data in files.items():
+        folder.write(name, data)
+    return len(findings)
+
+
+def segmentation_of(members: list[Sourced], options: Options) -> hd.seg.Segmentation:
+    """Return the object for the masks of cases, each with the source that it refers to.
+
+    Several are files of one frame of one series. Raises what highdicom does where a source is not as the
+    standard wants it.
     """
-    cut = case.findings[0].cut
-    masks = masks_of(case, source)
+    cut = members[0][0].findings[0].cut
+    sources = [completed(source) for _, source in members]
+    masks = np.concatenate([masks_of(case, source) for case, source in members])
+    first = sources[0]
+    if int(first.get("NumberOfFrames") or 1) > 1 and holds_one_frame(first):
+        raise ScreeningError(Reason.UNSUPPORTED)  # against its class: no reference can name its frames
     segmentation = hd.seg.Segmentation(
-        source_images=[completed(source)],
-        pixel_array=masks if "NumberOfFrames" in source else masks[0],
+        source_images=sources,
+        pixel_array=masks if len(sources) > 1 or "NumberOfFrames" in first else masks[0],
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(options, cut)],
-        series_instance_uid=series_uid("seg", source, options, cut),
+        series_instance_uid=series_uid("seg", first, options, cut),
         series_number=SERIES["seg"],
-        sop_instance_uid=instance_uid("seg", source, options, cut),
-        instance_number=number,
+        sop_instance_uid=instance_uid("seg", sources, options, cut, masks),
+        instance_number=int(first.get("InstanceNumber") or 1),
         manufacturer=MANUFACTURER,
         manufacturer_model_name="s2sw export",
         software_versions=version(),
@@ -79,11 +131,23 @@ def segmentation_of(case: Case, source: Dataset, options: Options, number: int) 
         content_description="Anomalies found by software, to be reviewed",
         series_description="Anomalies (s2sw)",
     )
-    # of several frames in an object of a single-frame class highdicom takes the first alone
+    _check_frames(segmentation, masks)
+    _drop_unknown_measures(segmentation)
+    if "FrameOfReferenceUID" not in segmentation or "PlaneOrientationSequence" not in _shared(segmentation):
+        # of type 2C (PS3.3 C.7.6.1.1.1): empty where the source does not say
+        segmentation.add_new("PatientOrientation", "CS", first.get("PatientOrientation"))
+    return segmentation
+
+
+def _check_frames(segmentation: Dataset, masks: NDArray[np.uint8]) -> None:
+    """Raise ScreeningError unless every frame with a pixel is there: odd sources lose some without a word."""
     if int(segmentation.NumberOfFrames) != masks.any((1, 2)).sum():
         raise ScreeningError(Reason.UNSUPPORTED)
-    _drop_unknown_measures(segmentation)
-    return segmentation
+
+
+def _shared(segmentation: Dataset) -> Dataset:
+    shared: Dataset = segmentation.SharedFunctionalGroupsSequence[0]
+    return shared
 
 
 def _drop_unknown_measures(segmentation: Dataset) -> None:
@@ -92,7 +156,7 @@ def _drop_unknown_measures(segmentation: Dataset) -> None:
     Without a Frame of Reference it need not be there (PS3.3 A.51.5), and readers such as highdicom refuse
     it without either; the spacing remains that of the source, which is referred to.
     """
-    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    shared = _shared(segmentation)
     if "PixelMeasuresSequence" in shared:
         measures = shared.PixelMeasuresSequence[0]
         if "PixelSpacing" not in measures or "SliceThickness" not in measures:

@@ -24,6 +24,7 @@ class Choice:
     """What a user asks for. top: None for all; threshold: of the masks, None for the stored ones.
 
     fingerprint: first digits of that of the settings, None for the newest run's.
+    byte_order_mark: of text tables.
     """
 
     top: int | None = 100
@@ -32,6 +33,7 @@ class Choice:
     threshold: float | None = None
     asked: frozenset[Reveal] = frozenset()
     fingerprint: str | None = None
+    byte_order_mark: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Export:
             f"{bundle['detector']}, prompts: {bundle['prompts']}" if bundle else "unknown",
             bool(bundle.get("trained")),
             choice.threshold,
+            choice.byte_order_mark,
         )
 
     def run(self, folder: Path, sources: Sources) -> Exported:

@@ -85,7 +85,7 @@ def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Opti
         facts=[
             ("rank", str(finding.rank)),
             ("object", name),
-            ("slice", f"{place} ({row['plane']}, {row['cols']} x {row['rows']})"),
+            ("slice", f"{place} ({row['plane']}, {row['rows']} x {row['cols']} pixels)"),
             ("score", f"{rank_of(row):.4f}"),
             ("map", f"at most {row['map_max']:.4f}, {mask.mean():.2%} above {finding.cut:g}"),
             ("modality", row["modality"] or case.decoder),

@@ -11,13 +11,17 @@ from s2sw.pipeline.exports.revealing import Reveal, Revealing
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for a whole export. detector: its name and prompts, for people; trained: whether it was."""
+    """What holds for a whole export. detector: its name and prompts, for people; trained: whether it was.
+
+    byte_order_mark: at the start of text tables.
+    """
 
     reveals: frozenset[Reveal]
     fingerprint: str
     detector: str
     trained: bool
     threshold: float | None = None
+    byte_order_mark: bool = False
 
     def name_of(self, case: Case) -> str:
         """Return how people are told which object this is: its address if that may be said, else its id."""

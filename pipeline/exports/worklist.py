@@ -1,5 +1,6 @@
 """A CSV worklist: a line a finding, highest score first, for a spreadsheet."""
 
+import codecs
 import csv
 import io
 import re
@@ -26,7 +27,10 @@ _FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=[\s\"']*[=+\-@\uff1d\uff0b\uff0d\uff20
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
-    """Write ``worklist.csv`` in UTF-8; with names revealed its last column is the address."""
+    """Write ``worklist.csv`` in UTF-8; with names revealed its last column is the address.
+
+    With ``options.byte_order_mark`` it starts with one, by which Excel knows that it is UTF-8.
+    """
     columns = [*COLUMNS, "address"] if Reveal.NAMES in options.reveals else [*COLUMNS]
     lines = []
     for case in cases:
@@ -38,7 +42,8 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     table = csv.DictWriter(sink, columns, restval="", extrasaction="ignore")
     table.writeheader()
     table.writerows({name: _harmless(value) for name, value in line.items()} for line in lines)
-    folder.write(FILE, sink.getvalue().encode("utf-8", "surrogateescape"))
+    start = codecs.BOM_UTF8 if options.byte_order_mark else b""
+    folder.write(FILE, start + sink.getvalue().encode("utf-8", "surrogateescape"))
     return len(lines)
 
 

@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from s2sw.pipeline.flagging.rule import has_site
 from s2sw.pipeline.flagging.thresholds import Proposal, TooFewError
 from s2sw.schemas.config import FlagGroup, FlagSettings
 from s2sw.schemas.errors import UserError
@@ -57,8 +58,8 @@ def propose(
     """
     if unknown := sorted(set(by) - set(COLUMNS)):
         raise GroupingError(f"--by {unknown[0]}: {' and '.join(COLUMNS)} are known")
-    if "site" in by and "site" not in connection.sql("FROM slices").columns:
-        raise GroupingError("--by site: the output has no folders site=NAME (parts.site of a job)")
+    if "site" in by and not has_site(connection):
+        raise GroupingError("--by site: no row of the results names a site (parts.site of a job)")
     samples = list(_samples(connection, fingerprint, source, []))
     if by:
         samples += _samples(connection, fingerprint, source, by)

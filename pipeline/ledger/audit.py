@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.summary import versions
 from s2sw.pipeline.privacy.ids import key_id
@@ -28,7 +30,7 @@ from s2sw.schemas.run_record import RunSummary
 
 START = "0" * 64
 """What the first entry holds in place of a hash."""
-STARTED = "started"
+STARTED, COMPACTED = "started", "compacted"
 
 Entry = dict[str, Any]
 
@@ -226,8 +228,14 @@ def _check_records(output: OutputFolder, verdict: Verdict) -> None:
 
 
 def _runs_with_results(output: OutputFolder) -> set[str]:
-    parts = layout.parts(output.names(OBJECTS_FOLDER))
-    return {*layout.run_ids(output.names(RUNS_FOLDER)), *(layout.part_of(name).run for name in parts)}
+    runs = set(layout.run_ids(output.names(RUNS_FOLDER)))
+    for name in layout.parts(output.names(OBJECTS_FOLDER)):
+        part = layout.part_of(name)
+        runs.add(part.run)
+        if part.merged:  # of several runs, the newest of which gave its name
+            with contextlib.suppress(pa.ArrowException, FileNotFoundError, KeyError):  # `s2sw verify` says so
+                runs.update(map(str, output.read_columns(name, ["run_id"])["run_id"].unique().to_pylist()))
+    return runs
 
 
 def _parse(data: bytes) -> Entry:

@@ -12,8 +12,8 @@ def parquet_bytes(rows: list[Row], schema: pa.Schema) -> bytes:
     return table_bytes(pa.table(columns, schema=schema))
 
 
-def table_bytes(table: pa.Table) -> bytes:
-    """Return the table as one Parquet file."""
+def table_bytes(table: pa.Table, row_group: int | None = None) -> bytes:
+    """Return the table as one Parquet file. row_group: rows of each of its groups at most."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=6)
+    pq.write_table(table, sink, compression="zstd", compression_level=6, row_group_size=row_group)
     return bytes(sink.getvalue())

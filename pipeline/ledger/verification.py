@@ -26,6 +26,8 @@ from s2sw.schemas.tables import DECISIONS, DEFERRED, OBJECTS, SLICES, Row
 
 MASK_COLUMNS = ["object_id", "slice_index", "rows", "cols", "mask", "mask_encoding"]
 MASKS_AT_ONCE = 1_000
+VERSION = ["object_id", "run_id"]
+"""What a row is of: a merged part may hold an object as several runs screened it."""
 SCREENED_AGAIN = "its objects are screened again by the next run"
 
 
@@ -88,11 +90,12 @@ def _pair(output: OutputFolder, name: str, alone: bool, masks: bool) -> Iterator
     if objects is None:
         yield Damage(name, problem, SCREENED_AGAIN, (name, _other(name)))
         return
-    if pc.count_distinct(objects["object_id"]).as_py() != len(objects):
+    if objects.select(VERSION).group_by(VERSION).aggregate([]).num_rows != len(objects):
         yield Damage(name, "an object stands twice in it", SCREENED_AGAIN, (name, _other(name)))
         return
     expected = objects.filter(pc.field("status") == Status.SCREENED.value)
-    wanted = dict(zip(expected["object_id"].to_pylist(), expected["n_slices"].to_pylist(), strict=True))
+    versions = zip(*(expected[name].to_pylist() for name in VERSION), strict=True)
+    wanted = dict(zip(versions, expected["n_slices"].to_pylist(), strict=True))
     if not wanted:
         return
     slices = _other(name)
@@ -105,13 +108,13 @@ def _pair(output: OutputFolder, name: str, alone: bool, masks: bool) -> Iterator
         yield Damage(slices, problem, SCREENED_AGAIN, (slices,))
 
 
-def _disagreement(slices: pa.Table, wanted: dict[str, int]) -> str:
+def _disagreement(slices: pa.Table, wanted: dict[tuple[str, ...], int]) -> str:
     """Return how a part of slices differs from what its part of objects says; nothing where it does not."""
-    groups = slices.group_by("object_id").aggregate(
+    groups = slices.group_by(VERSION).aggregate(
         [("slice_index", "count"), ("slice_index", "count_distinct"), ("slice_index", "max")]
     )
     there = {
-        row["object_id"]: (
+        tuple(row[name] for name in VERSION): (
             row["slice_index_count"],
             row["slice_index_count_distinct"],
             row["slice_index_max"],

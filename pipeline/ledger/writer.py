@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.ledger.committed import committed
+from s2sw.pipeline.ledger.committed import committed, finish_merges
 from s2sw.pipeline.ledger.parquet import parquet_bytes
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas import layout
@@ -21,7 +21,8 @@ from s2sw.schemas.tables import OBJECTS, SLICES, Row
 class Writer:
     """Collects rows and commits them as parts ``slices/RUN-00000.parquet`` and ``objects/RUN-00000.parquet``.
 
-    constants: columns that are the same in every row of the run (bundle, fingerprint, run_id, threshold).
+    constants: columns that are the same in every row of the run (bundle, fingerprint, run_id, threshold);
+    ``date`` and ``site`` are added.
     keep_uri: open mode; private mode writes no uri. before_commit raises if this run may write no more.
     uid_ids: makes the columns ``study_id`` ... of digests of UIDs; by default there are none.
     """
@@ -38,7 +39,11 @@ class Writer:
         self.parts = 0
         self._output = output
         self._settings = settings
-        self._constants = constants
+        self._constants = {
+            **constants,
+            "date": layout.day_of(constants["run_id"]),
+            "site": settings.site or None,
+        }
         self._uid_ids = uid_ids
         self._keep_uri = keep_uri
         self._before_commit = before_commit
@@ -48,19 +53,21 @@ class Writer:
 
     def add(self, finished: FinishedObject, object_id: str, stored: StoredObject) -> None:
         """Take one object; commits a part when it is large or old enough."""
+        count = len(finished.slices)
+        if len(self._slices) + count > self._settings.rows:
+            self.commit()
         if not self._objects:
             self._oldest = time.monotonic()
-        count = len(finished.slices)
         for row in finished.slices:
             self._slices.append({**row, **self._constants, "object_id": object_id, "n_slices": count})
         self._objects.append(self._object_row(finished, object_id, stored))
         self.commit_if_due()
 
     def commit_if_due(self) -> None:
-        """Commit if the part has its rows or the oldest of its objects its age."""
+        """Commit if one of the tables has its rows or the oldest of its objects its age."""
         if not self._objects:
             return
-        rows = len(self._slices) + len(self._objects)
+        rows = max(len(self._slices), len(self._objects))
         if rows >= self._settings.rows or time.monotonic() - self._oldest >= self._settings.seconds:
             self.commit()
 
@@ -69,8 +76,7 @@ class Writer:
         if not self._objects:
             return
         self._before_commit()
-        settings = self._settings
-        name = layout.part_name(self._constants["run_id"], self.parts, settings.site, settings.by_date)
+        name = layout.part_name(self._constants["run_id"], self.parts)
         if self._slices:
             self._output.write(f"{SLICES_FOLDER}/{name}", parquet_bytes(self._slices, SLICES))
         for row in self._objects:
@@ -98,13 +104,19 @@ class Writer:
             "attempts": finished.attempts,
             "fingerprint": self._constants["fingerprint"],
             "run_id": self._constants["run_id"],
+            "date": self._constants["date"],
+            "site": self._constants["site"],
             "uri": stored.address if self._keep_uri else None,
             **self._uid_ids(finished.uids),
         }
 
 
 def sweep_orphans(output: OutputFolder) -> list[str]:
-    """Remove slices parts without an objects part, and temporary files; return the parts' names."""
+    """Remove slices parts without an objects part, temporary files, and what merged parts replace.
+
+    Returns the names of the parts of slices that nobody committed.
+    """
+    finish_merges(output)
     orphans = committed(output).orphans
     for name in orphans:
         output.delete(name)

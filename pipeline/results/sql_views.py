@@ -15,6 +15,7 @@ SCHEMAS = {"slices": SLICES, "objects": OBJECTS}
 MATERIALISED_LATE = 1000
 """Rows of a sorted page whose wide columns (maps, masks) are read only once the page is known."""
 _FILE = "__file"
+_DAY = "CAST(try_strptime(left(run_id, 8), '%Y%m%d') AS DATE)"
 
 _SUPERSEDED = """
 CREATE TABLE superseded AS
@@ -94,9 +95,10 @@ def settings_of(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _reading(
     connection: duckdb.DuckDBPyConnection, output: OutputFolder, parts: list[Part], schema: pa.Schema
 ) -> str:
-    """Return the query that reads these parts: all columns of the schema, and those of Hive folders in use.
+    """Return the query that reads these parts: all columns of the schema.
 
-    Columns that no file has yet, because it was written by an earlier version, are null.
+    Columns that no file has yet, because it was written by an earlier version, are null; ``date`` and
+    ``site`` are then what the id of the run and the part's folder say.
     """
     empty = connection.from_arrow(schema.empty_table())
     types = {name: str(kind) for name, kind in zip(empty.columns, empty.types, strict=True)}
@@ -106,16 +108,21 @@ def _reading(
     # the files of a run have the same columns, and columns are only ever added
     runs = {part.run: part for part in parts}
     first, last = (_columns(connection, output.address(runs[run].name)) for run in (min(runs), max(runs)))
+    mixed = first != last or len({part.merged for part in parts}) > 1
+    own = {"date": _DAY, "site": _site_of(output, parts)}
     lacking = [
-        f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in types.items() if name not in {*first, *last}
+        f'CAST({own.get(name, "NULL")} AS {kind}) AS "{name}"'
+        for name, kind in types.items()
+        if name not in {*first, *last}
     ]
-    folders = [_folder_column(output, key) for key in PARTITIONS if any(getattr(p, key) for p in parts)]
-    columns = ", ".join([f"* EXCLUDE ({_FILE})", *lacking, *folders])
+    old = [key for key in PARTITIONS if mixed and key in {*first, *last}]
+    replaced = ", ".join(f"coalesce({key}, {own[key]}) AS {key}" for key in old)
+    columns = ", ".join([f"* EXCLUDE ({_FILE}){f' REPLACE ({replaced})' if old else ''}", *lacking])
     files = ", ".join(_literal(output.address(part.name)) for part in parts)
     # folders are read from the name below the output alone: the output's own path may have an = in it
     return (
         f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false, "  # noqa: S608
-        f"filename = '{_FILE}', union_by_name = {first != last})"
+        f"filename = '{_FILE}', union_by_name = {mixed})"
     )
 
 
@@ -125,11 +132,12 @@ def _columns(connection: duckdb.DuckDBPyConnection, address: str) -> list[str]:
     ).columns
 
 
-def _folder_column(output: OutputFolder, key: str) -> str:
-    """Return the expression of a Hive column; null for parts that do not lie in such a folder."""
+def _site_of(output: OutputFolder, parts: list[Part]) -> str:
+    """Return the expression of the site in the name of an earlier version's file; NULL where none has one."""
+    if not any(part.site for part in parts):
+        return "NULL"
     below = f"substr({_FILE}, {len(output.address('')) + 1})"
-    text = f"nullif(regexp_extract({below}, '/{key}=([^/]*)/', 1), '')"
-    return f"try_cast({text} AS DATE) AS {key}" if key == "date" else f"{text} AS {key}"
+    return f"nullif(regexp_extract({below}, '/site=([^/]*)/', 1), '')"
 
 
 def _literal(path: str) -> str:

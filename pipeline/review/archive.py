@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.flagging.rule import flag_settings, threshold_sql
+from s2sw.pipeline.flagging.rule import flag_settings, has_site, threshold_sql
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.results.mode import results_are_private
@@ -53,14 +53,13 @@ class Archive:
                 return
             connection = Results(self._output, EVERY).connect()
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
-            columns = connection.table("slices").columns
-            threshold = threshold_sql(flag, columns)
+            threshold = threshold_sql(flag)
             connection.execute(
                 f"CREATE VIEW ranked AS SELECT *, {RANK} AS score, {threshold} AS flag_threshold FROM slices"  # noqa: S608
             )
             self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
             self.settings = _settings(connection)
-            self.has_site = "site" in columns
+            self.has_site = has_site(connection)
 
     def cursor(self, decisions: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
         """Return a cursor with the views of the results, and these decisions as ``said``.
@@ -74,7 +73,7 @@ class Archive:
         return cursor
 
     def facets(self, fingerprint: str) -> dict[str, list[str]]:
-        """Return the values of modality, and of site where parts have it, under one fingerprint."""
+        """Return the values of modality, and of site where some rows have one, under one fingerprint."""
         known = self._facets
         if fingerprint not in known:
             columns = ["modality", *(["site"] if self.has_site else [])]

@@ -16,6 +16,7 @@ from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
+from s2sw.pipeline.ledger.merging import warn_of_old_parts
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.ledger.summary import describe_bundle, versions
 from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
@@ -189,6 +190,7 @@ class ScreeningRun:
         self.summary.left_out = dict(left_out)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
+            warn_of_old_parts(self._job.output)
             self._load_done()
         to_do, _ = self._sets.measure_open()
         if not self.too_late() and needs_building(self._config, self._profile, self.summary.listed, to_do):

@@ -146,7 +146,7 @@ def test_too_few_decisions_end_without_a_file(results: Path, tmp_path: Path) -> 
     assert "no threshold can be proposed: 0 slices are decided; 20 or more are needed" in done.stderr
     assert not (tmp_path / "flag.yaml").exists()
     assert (
-        "the output has no folders site=NAME"
+        "no row of the results names a site"
         in threshold(tmp_path, "--target-rate", "0.1", "--by", "site").stderr
     )
 

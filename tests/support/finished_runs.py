@@ -1,15 +1,19 @@
 """Outputs as runs leave them: parts through the writer, run files through the summary."""
 
 from collections.abc import Iterable
+from io import BytesIO
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.ledger.summary import versions
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.run.progress import Tally
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.config import PartSettings, ScreenConfig
-from s2sw.schemas.layout import record_name
+from s2sw.schemas.layout import TABLE_FOLDERS, record_name
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary, record_bytes
 from tests.support.rows import made_id, stored
@@ -34,7 +38,7 @@ def write_parts(
     objects: Iterable[FinishedObject],
     run_id: str = FIRST,
     fingerprint: str = SETTINGS,
-    rows: int = 3,
+    rows: int = 2,
     **parts: Any,
 ) -> None:
     """Commit objects as a run does, a few rows a part."""
@@ -43,6 +47,20 @@ def write_parts(
     for number, finished in enumerate(objects):
         writer.add(finished, made_id(run_id, number), stored(number))
     writer.commit()
+
+
+def write_old_parts(
+    output: OutputFolder, objects: Iterable[FinishedObject], run_id: str = FIRST, site: str = ""
+) -> None:
+    """Commit objects as earlier versions did: no columns date and site, but folders if there is a site."""
+    before = {name for table in TABLE_FOLDERS for name in output.names(table)}
+    write_parts(output, objects, run_id, site=site)
+    folders = f"site={site}/date={run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}/" if site else ""
+    for table in TABLE_FOLDERS:
+        for name in set(output.names(table)) - before:
+            rows = pq.read_table(BytesIO(output.read(name))).drop_columns(["date", "site"])
+            output.delete(name)
+            output.write(name.replace(f"{table}/", f"{table}/{folders}", 1), table_bytes(rows))
 
 
 def summarise(objects: list[FinishedObject], run_id: str = FIRST, **values: Any) -> RunSummary:

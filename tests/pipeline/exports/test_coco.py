@@ -18,7 +18,7 @@ from s2sw.pipeline.exports.coco import run_lengths
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.results.reading import mask
 from tests.pipeline.exports.exported import export, rows_of
-from tests.support.screened import Screened
+from tests.support.screened import VOLUME_SLICES, Screened
 
 
 @pytest.mark.parametrize("threshold", [None, 0.3])
@@ -73,12 +73,16 @@ def test_private_results_name_ids_and_open_ones_addresses(
     private_archive: Screened, open_archive: Screened, folder: Path
 ) -> None:
     export(private_archive, "coco", folder, top=3)
-    export(open_archive, "coco", folder / "open", top=3)
+    export(open_archive, "coco", folder / "open", top=None)
     private = {image["file_name"] for image in COCO(folder / "coco.json").imgs.values()}
-    assert private <= set(private_archive.ids.values())
+    assert {name.split("-")[1] for name in private} <= set(private_archive.ids.values())
     assert str(private_archive.archive) not in (folder / "coco.json").read_text()
-    for image in COCO(folder / "open/coco.json").imgs.values():
+    found = COCO(folder / "open/coco.json").imgs.values()
+    for image in found:
         assert Path(image["file_name"]).is_relative_to(open_archive.archive.resolve())
+    assert len({image["file_name"] for image in found}) == len(found)
+    volume = {image["file_name"].partition("#")[2] for image in found if ".nii" in image["file_name"]}
+    assert volume == {str(number) for number in range(1, VOLUME_SLICES + 1)}
 
 
 def test_pictures_that_were_asked_for_have_the_size_of_their_masks(

@@ -1,5 +1,12 @@
 """DICOM Segmentations and captures, read again by highdicom and pydicom."""
 
+# mypy: disable-error-code="attr-defined"
+
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -9,13 +16,18 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 from typing_extensions import override
 
+from s2sw.pipeline.exports import dicom_seg
 from s2sw.pipeline.exports.cases import Case, Finding, Heat, Mask
-from s2sw.pipeline.exports.dicom_common import dicom_bytes, masks_of
+from s2sw.pipeline.exports.dicom_common import dicom_bytes, masks_of, version
 from s2sw.pipeline.exports.dicom_heat import capture_of
+from s2sw.pipeline.exports.dicom_report import SCORE, report_of
 from s2sw.pipeline.exports.dicom_seg import segmentation_of
+from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.imaging.overlays import laid_over
 from s2sw.pipeline.results.reading import full_map, mask
@@ -69,7 +81,8 @@ def read_segmentation(data: bytes) -> hd.seg.Segmentation:
 
 def test_a_segmentation_is_the_mask_and_refers_to_its_source(private_archive: Screened, folder: Path) -> None:
     exported = export(private_archive, "dicom-seg", folder, Reveal.PATIENT, top=None, threshold=0.3)
-    (path,) = folder.iterdir()
+    path, report = sorted(folder.iterdir(), key=lambda path: "report" in path.name)
+    assert pydicom.dcmread(report).SOPClassUID == pydicom.uid.ComprehensiveSRStorage
     assert exported.written == 1
     assert set(exported.skipped) <= {"unsupported", "empty_mask"}
     assert exported.skipped.total() == len(rows_of(private_archive)) - 1
@@ -106,7 +119,7 @@ def test_a_capture_is_the_overlay_at_full_size(private_archive: Screened, folder
 def test_sources_of_many_kinds_are_referred_to(name: str) -> None:
     dataset = source(name)
     case = findings(dataset)
-    found = read_segmentation(dicom_bytes(segmentation_of(case, dataset, OPTIONS, 1)))
+    found = read_segmentation(dicom_bytes(segmentation_of([(case, dataset)], OPTIONS)))
     np.testing.assert_array_equal(np.squeeze(found.pixel_array), case.findings[0].mask())
     pixels = np.zeros((dataset.Rows, dataset.Columns), np.uint8)
     shown = pydicom.dcmread(BytesIO(dicom_bytes(capture_of(case.findings[0], pixels, dataset, OPTIONS))))
@@ -116,7 +129,7 @@ def test_sources_of_many_kinds_are_referred_to(name: str) -> None:
 def test_masks_lie_on_their_frames() -> None:
     dataset = source("eCT_Supplemental.dcm")
     case = findings(dataset, indices=(1,))
-    found = read_segmentation(dicom_bytes(segmentation_of(case, dataset, OPTIONS, 1)))
+    found = read_segmentation(dicom_bytes(segmentation_of([(case, dataset)], OPTIONS)))
     uid = dataset.SOPInstanceUID
     frames = found.get_pixels_by_source_frame(uid, [1, 2], assert_missing_frames_are_empty=True)
     assert not frames[0].any()
@@ -127,7 +140,7 @@ def test_masks_lie_on_their_frames() -> None:
 def test_frames_without_a_place_in_space_are_refused_rather_than_lost(name: str) -> None:
     dataset = source(name)
     with pytest.raises((ScreeningError, ValueError)):
-        segmentation_of(findings(dataset, indices=(0, 1)), dataset, OPTIONS, 1)
+        segmentation_of([(findings(dataset, indices=(0, 1)), dataset)], OPTIONS)
 
 
 def test_an_object_without_a_mask_has_no_segmentation(private_archive: Screened, folder: Path) -> None:
@@ -160,7 +173,7 @@ def test_the_same_export_again_is_the_same_object_and_another_threshold_another(
     case = findings(dataset)
     other = Case([replace(case.findings[0], threshold=0.25)], None, "dicom")
     first, again, another = (
-        segmentation_of(one, dataset, OPTIONS, 1).SOPInstanceUID for one in (case, case, other)
+        segmentation_of([(one, dataset)], OPTIONS).SOPInstanceUID for one in (case, case, other)
     )
     assert first == again != another
     assert pydicom.uid.UID(first).is_valid
@@ -169,5 +182,170 @@ def test_the_same_export_again_is_the_same_object_and_another_threshold_another(
 def test_attributes_that_may_be_empty_may_be_missing_in_the_source() -> None:
     dataset = source("CT_small.dcm")
     del dataset.PatientID, dataset.AccessionNumber
-    found = read_segmentation(dicom_bytes(segmentation_of(findings(dataset), dataset, OPTIONS, 1)))
+    found = read_segmentation(dicom_bytes(segmentation_of([(findings(dataset), dataset)], OPTIONS)))
     assert found.PatientID == ""
+
+
+def ct_series(count: int, oblique: bool = False) -> list[Dataset]:
+    """Return files of one series, 5 mm apart along the normal, out of order."""
+    made = []
+    row, col = (0.8, 0.6, 0.0), (0.0, 0.0, -1.0)
+    for number in range(count):
+        dataset = source("CT_small.dcm")
+        dataset.SOPInstanceUID = f"1.2.3.{number + 1}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.InstanceNumber = number + 1
+        if oblique:
+            dataset.ImageOrientationPatient = [*row, *col]
+            normal = np.cross(row, col)
+            dataset.ImagePositionPatient = [float(f"{x:.6f}") for x in 10 + 5 * number * normal]
+        else:
+            dataset.ImagePositionPatient = [-158.0, -179.0, -75.7 + 5 * number]
+        made.append(dataset)
+    return made[::-1]
+
+
+class FromMemory:
+    """A reader of sources that are given; it counts as the real one."""
+
+    def __init__(self, sources: list[Dataset]) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._sources = {f"id{number}": source for number, source in enumerate(sources)}
+
+    def dicom(self, case: Case) -> Dataset:
+        return deepcopy(self._sources[case.wanted.object_id])
+
+    counting = Reader.counting
+
+
+def cases_of(sources: list[Dataset]) -> Iterator[Case]:
+    for number, dataset in enumerate(sources):
+        case = findings(dataset)
+        row = case.findings[0].row | {"object_id": f"id{number}"}
+        yield replace(case, findings=[replace(case.findings[0], rank=number + 1, row=row)])
+
+
+@pytest.mark.parametrize("oblique", [False, True])
+def test_a_series_of_single_frames_is_one_segmentation_of_all(tmp_path: Path, oblique: bool) -> None:
+    sources = ct_series(5, oblique)
+    reader = FromMemory(sources)
+    assert dicom_seg.write(cases_of(sources), reader, Folder(tmp_path), OPTIONS) == 5  # type: ignore[arg-type]
+    assert reader.skipped == {}
+    path, report = sorted(tmp_path.iterdir(), key=lambda path: "report" in path.name)
+    found = read_segmentation(path.read_bytes())
+    assert found.NumberOfFrames == 5
+    uids = [dataset.SOPInstanceUID for dataset in sources]
+    frames = found.get_pixels_by_source_instance(uids)
+    for frame, case in zip(np.squeeze(frames), cases_of(sources), strict=True):
+        np.testing.assert_array_equal(frame == 1, case.findings[0].mask())
+    volume = found.get_volume()
+    assert volume.spacing == pytest.approx((5.0, *sources[0].PixelSpacing))
+    for dataset in sources:
+        at = volume.map_reference_to_indices(np.array([dataset.ImagePositionPatient], float))
+        assert at[0][1:] == pytest.approx([0, 0], abs=1e-3)
+    assert report_groups(pydicom.dcmread(report)) == 5
+
+
+def report_groups(report: Dataset) -> int:
+    read = hd.sr.ComprehensiveSR.from_dataset(report)
+    return len(read.content.get_planar_roi_measurement_groups())
+
+
+def test_the_report_measures_each_region() -> None:
+    dataset = source("CT_small.dcm")
+    case = findings(dataset)
+    finding = case.findings[0]
+    assert isinstance(finding, Drawn)
+    finding.inside[60:62, 50:53] = True
+    segmentation = segmentation_of([(case, dataset)], OPTIONS)
+    written = dicom_bytes(report_of([(case, dataset)], segmentation, OPTIONS))
+    report = hd.sr.ComprehensiveSR.from_dataset(pydicom.dcmread(BytesIO(written)))
+    first, second = report.content.get_planar_roi_measurement_groups()
+    across, down = map(float, dataset.PixelSpacing)
+    (area,) = second.get_measurements(name=codes.SCT.Area)
+    assert area.value == pytest.approx(6 * across * down, rel=1e-4)
+    assert area.unit == codes.UCUM.SquareMillimeter
+    (score,) = second.get_measurements(name=SCORE)
+    assert score.value == pytest.approx(finding.heat[60:62, 50:53].max(), abs=1e-6)
+    region = second.roi.value
+    assert region.min(0).tolist() == [50, 60]
+    assert region.max(0).tolist() == [53, 62]
+    assert first.tracking_uid != second.tracking_uid
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    named = {item.ReferencedSOPInstanceUID for one in evidence for item in one.ReferencedSOPSequence}
+    assert named == {dataset.SOPInstanceUID, segmentation.SOPInstanceUID}
+    assert OPTIONS.detector.encode() in written
+    assert version().encode() in written
+
+
+@pytest.mark.parametrize("change", ["mask", "detector", "settings", "frame"])
+def test_other_content_is_another_object(change: str) -> None:
+    dataset = source("eCT_Supplemental.dcm")
+    case, options = findings(dataset), OPTIONS
+    same = segmentation_of([(findings(dataset), dataset)], OPTIONS).SOPInstanceUID
+    if change == "mask":
+        assert isinstance(case.findings[0], Drawn)
+        case.findings[0].inside[40, 40] = True
+    elif change == "frame":
+        case = findings(dataset, indices=(0, 1))
+    elif change == "detector":
+        options = replace(OPTIONS, detector="winclip")
+    else:
+        options = replace(OPTIONS, fingerprint="e" * 32)
+    assert segmentation_of([(case, dataset)], options).SOPInstanceUID != same
+    assert segmentation_of([(findings(dataset), dataset)], OPTIONS).SOPInstanceUID == same
+
+
+def test_a_capture_lies_where_its_source_does() -> None:
+    for dataset in (ct_series(3, oblique=True)[0], source("MR_small.dcm")):
+        case = findings(dataset)
+        pixels = np.zeros((dataset.Rows, dataset.Columns), np.uint8)
+        shown = pydicom.dcmread(BytesIO(dicom_bytes(capture_of(case.findings[0], pixels, dataset, OPTIONS))))
+        for keyword in (
+            "FrameOfReferenceUID",
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+        ):
+            assert shown[keyword].value == dataset[keyword].value, keyword
+        assert shown.InstanceNumber == dataset.InstanceNumber
+    several = source("eCT_Supplemental.dcm")
+    case = findings(several, per_frame=2, indices=(0, 1, 2, 3))
+    pixels = np.zeros((several.Rows, several.Columns), np.uint8)
+    shown = [capture_of(one, pixels, several, OPTIONS) for one in case.findings]
+    assert [one.InstanceNumber for one in shown] == [1, 2, 3, 4]
+    places = [
+        frame.PlanePositionSequence[0].ImagePositionPatient
+        for frame in several.PerFrameFunctionalGroupsSequence
+    ]
+    assert [one.ImagePositionPatient for one in shown] == [places[0]] * 2 + [places[1]] * 2
+    assert len({one.SOPInstanceUID for one in shown}) == 4
+
+
+@pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed"
+)
+@pytest.mark.parametrize(
+    "name",
+    ["CT_small.dcm", "MR_small.dcm", "oblique", "eCT_Supplemental.dcm", "US1_UNCR.dcm", "SC_rgb.dcm",
+     "JPEG-lossy.dcm", "examples_ybr_color.dcm"],
+)  # fmt: skip
+def test_dciodvfy_finds_no_error_in_what_is_written(name: str, tmp_path: Path) -> None:
+    dataset = ct_series(1, oblique=True)[0] if name == "oblique" else source(name)
+    case = findings(dataset)
+    pixels = np.zeros((dataset.Rows, dataset.Columns), np.uint8)
+    made = {"heat": dicom_bytes(capture_of(case.findings[0], pixels, dataset, OPTIONS))}
+    if name == "examples_ybr_color.dcm":  # cine ultrasound: frames without a place
+        with pytest.raises(ValueError, match="Frame of Reference"):
+            segmentation_of([(case, dataset)], OPTIONS)
+    else:
+        segmentation = segmentation_of([(case, dataset)], OPTIONS)
+        made["seg"] = dicom_bytes(segmentation)
+        made["report"] = dicom_bytes(report_of([(case, dataset)], segmentation, OPTIONS))
+    for kind, data in made.items():
+        path = tmp_path / f"{kind}.dcm"
+        path.write_bytes(data)
+        done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+        said = (done.stdout + done.stderr).splitlines()
+        assert [line for line in said if line.startswith("Error")] == [], kind
+        assert len(said) > 0

@@ -1,9 +1,12 @@
 """Label Studio's tasks: the documented structure, and its run lengths read by a decoder written apart."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import hypothesis.extra.numpy as hnp
@@ -137,3 +140,27 @@ def test_a_slice_without_a_mask_has_no_region(private_archive: Screened, folder:
     export(private_archive, "label-studio", folder, Reveal.PIXELS, top=2, threshold=1.0)
     tasks = json.loads((folder / "tasks.json").read_text())
     assert [task["predictions"][0]["result"] for task in tasks] == [[], []]
+
+
+def served(url: str, root: Path, storages: list[Path]) -> Path | None:
+    """Return the file that Label Studio serves: it must lie below the root, in a folder of a storage.
+
+    A storage must lie below the root, and not be it (the page "Local storage" of its documentation).
+    """
+    assert all(root in storage.parents and storage.is_dir() for storage in storages)
+    path = Path(os.path.normpath(root / parse_qs(urlsplit(url).query)["d"][0]))
+    inside = root in path.parents and any(path.is_relative_to(storage) for storage in storages)
+    return path if inside and path.is_file() else None
+
+
+def test_every_picture_is_served_after_the_documented_steps(private_archive: Screened, folder: Path) -> None:
+    export(private_archive, "label-studio", folder, Reveal.PIXELS, top=8)
+    docs = " ".join((Path(__file__).parents[3] / "docs/exports.md").read_text().split())
+    assert "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=DIR`" in docs
+    storage = re.search(r"source storage \*Local files\* with the absolute path `DIR/(\w+)`", docs)
+    assert storage
+    tasks = json.loads((folder / "tasks.json").read_text())
+    assert len(tasks) == 8
+    for task in tasks:
+        assert served(task["data"]["image"], folder, [folder / storage[1]]) is not None
+        assert served(task["data"]["image"], folder, []) is None

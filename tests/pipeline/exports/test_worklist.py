@@ -74,3 +74,11 @@ def test_no_separator_starts_a_cell_with_a_formula(separator: str) -> None:
         cell = str(_harmless(f"scan{separator} {sign}cmd|' /C calc'!A0.png"))
         assert f"{separator}' {sign}" in cell
     assert _harmless("ward-1/a=b+c@d, e.png") == "ward-1/a=b+c@d, e.png"
+
+
+@pytest.mark.parametrize("mark", [False, True])
+def test_excel_is_told_that_it_is_utf_8(private_archive: Screened, folder: Path, mark: bool) -> None:
+    export(private_archive, "csv", folder, top=2, byte_order_mark=mark)
+    data = (folder / "worklist.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfrank,") is mark
+    assert data.decode("utf-8-sig").startswith("rank,object_id,")

@@ -1,6 +1,7 @@
 """Parts hold whole objects, exactly the declared columns, and are committed by their objects part."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,13 +37,15 @@ def test_an_object_and_its_slices_come_back(tmp_path: Path) -> None:
         "object_id": "id-3", "status": "screened", "reason": None, "n_slices": 3, "max_score": 0.75,
         "max_rank_score": None, "max_rank_slice": None,
         "max_slice": 1, "bytes": 103, "decoder": "dicom", "attempts": 1, "part": part, "fingerprint": "f",
-        "run_id": "run", "uri": None, "study_id": None, "series_id": None, "instance_id": None,
+        "run_id": "run", "uri": None, "date": None, "site": None, "study_id": None, "series_id": None,
+        "instance_id": None,
     }  # fmt: skip
     assert bad == {
         "object_id": "id-4", "status": "quarantined", "reason": "truncated", "n_slices": 0, "max_score": None,
         "max_rank_score": None, "max_rank_slice": None,
         "max_slice": None, "bytes": 104, "decoder": "png", "attempts": 1, "part": part, "fingerprint": "f",
-        "run_id": "run", "uri": None, "study_id": None, "series_id": None, "instance_id": None,
+        "run_id": "run", "uri": None, "date": None, "site": None, "study_id": None, "series_id": None,
+        "instance_id": None,
     }  # fmt: skip
     rows = results.slices().to_pylist()
     assert [(row["object_id"], row["slice_index"], row["n_slices"], row["image_score"]) for row in rows] == [
@@ -101,6 +104,29 @@ def test_parts_close_when_they_have_their_rows_and_hold_whole_objects(tmp_path: 
     assert [part["object_id"].to_pylist() for part in parts] == [["id-0", "id-1"], ["id-2", "id-3"], ["id-4"]]
     slices = [pq.read_table(path) for path in sorted((tmp_path / "slices").iterdir())]
     assert [len(table) for table in slices] == [4, 4, 2]
+
+
+def test_a_part_has_no_more_rows_than_it_may_but_for_one_large_object(tmp_path: Path) -> None:
+    w = writer(tmp_path, rows=4)
+    for number, slices in enumerate((3, 2, 2, 6, 0, 0, 0, 0, 0)):
+        w.add(
+            screened(number, *[0.1] * slices) if slices else quarantined(number),
+            f"id-{number}",
+            stored(number),
+        )
+    w.commit()
+    parts = [pq.read_table(path) for path in sorted((tmp_path / "objects").iterdir())]
+    assert [part["n_slices"].to_pylist() for part in parts] == [[3], [2, 2], [6], [0] * 4, [0]]
+
+
+def test_rows_say_day_and_site(tmp_path: Path) -> None:
+    constants = CONSTANTS | {"run_id": "20260701T230000-aaaaaa"}
+    w = Writer(LocalOutput(tmp_path), PartSettings(site="north", by_date=True), constants, keep_uri=False)
+    w.add(screened(0, 0.5), "id-0", stored(0))
+    w.commit()
+    for table in ("objects", "slices"):
+        (row,) = pq.read_table(tmp_path / table / "20260701T230000-aaaaaa-00000.parquet").to_pylist()
+        assert (row["date"], row["site"]) == (date(2026, 7, 1), "north")
 
 
 def test_old_objects_are_committed_without_more_rows(tmp_path: Path) -> None:

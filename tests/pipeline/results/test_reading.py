@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,18 +14,19 @@ from s2sw.connectors.outputs.opening import open_output
 from s2sw.pipeline.results.reading import Results, open_results
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import OBJECTS, SLICES
-from tests.support.finished_runs import FIRST, SECOND, write_parts
+from tests.support.finished_runs import FIRST, SECOND, write_old_parts, write_parts
 from tests.support.rows import made_id, quarantined, screened
 from tests.support.s3server import S3Server
 
+THIRD = "20260703T010000-cccccc"
 FIRST_DAY, SECOND_DAY = date(2026, 7, 1), date(2026, 7, 2)
 
 
 def fill(output: OutputFolder) -> None:
-    """Two runs of two sites on two days, then one without folders."""
-    write_parts(output, [screened(0, 0.1, 0.9), quarantined(1)], FIRST, site="north", by_date=True)
-    write_parts(output, [screened(0, 0.5)], SECOND, site="007", by_date=True)
-    write_parts(output, [screened(0, 0.7)], "20260703T010000-cccccc")
+    """Two runs of two sites on two days, as earlier versions wrote them, then one as it is now."""
+    write_old_parts(output, [screened(0, 0.1, 0.9), quarantined(1)], FIRST, "north")
+    write_old_parts(output, [screened(0, 0.5)], SECOND, "007")
+    write_parts(output, [screened(0, 0.7)], THIRD)
 
 
 def ids(results: Results, query: str) -> list[tuple[object, ...]]:
@@ -41,14 +43,14 @@ def test_an_output_without_runs_has_empty_tables_of_the_schemas(tmp_path: Path) 
     assert results.sql("FROM objects").columns == OBJECTS.names
 
 
-def test_folders_of_date_and_site_are_columns(tmp_path: Path) -> None:
+def test_folders_of_earlier_versions_are_read_as_the_columns_of_this_one(tmp_path: Path) -> None:
     fill(LocalOutput(tmp_path))
     results = open_results(str(tmp_path))
     expected = [
         ("north", FIRST_DAY, 0.1),
         ("north", FIRST_DAY, 0.9),
         ("007", SECOND_DAY, 0.5),
-        (None, None, 0.7),
+        (None, date(2026, 7, 3), 0.7),
     ]
     rows = ids(
         results, "SELECT site, date, round(image_score::DOUBLE, 3) FROM slices ORDER BY run_id, image_score"
@@ -56,15 +58,39 @@ def test_folders_of_date_and_site_are_columns(tmp_path: Path) -> None:
     assert rows == expected
     table = results.slices().sort_by([("run_id", "ascending"), ("image_score", "ascending")])
     assert [(r["site"], r["date"], pytest.approx(r["image_score"])) for r in table.to_pylist()] == expected
-    assert results.sql("FROM slices").columns == [*SLICES.names, "date", "site"]
-    assert results.dataset().schema.names == [*SLICES.names, "date", "site"]
+    assert set(results.sql("FROM slices").columns) == set(SLICES.names)
+    assert results.dataset().schema.names == SLICES.names
     assert ids(results, "SELECT count(*) FROM objects WHERE site = '007' AND date = '2026-07-02'") == [(1,)]
 
 
-def test_an_output_without_folders_has_no_such_columns(tmp_path: Path) -> None:
-    write_parts(LocalOutput(tmp_path), [screened(0, 0.5)])
-    assert open_results(str(tmp_path)).sql("FROM objects").columns == OBJECTS.names
-    assert open_results(str(tmp_path)).dataset("objects").schema.names == OBJECTS.names
+@pytest.mark.parametrize("old", [True, False])
+def test_a_run_without_a_site_has_its_day(tmp_path: Path, old: bool) -> None:
+    output = LocalOutput(tmp_path)
+    if old:
+        write_old_parts(output, [screened(0, 0.5)], FIRST)
+    else:
+        write_parts(output, [screened(0, 0.5)], FIRST)
+    results = open_results(str(tmp_path))
+    assert results.sql("SELECT date, site FROM objects").fetchall() == [(FIRST_DAY, None)]
+    assert results.objects().select(["date", "site"]).to_pylist() == [{"date": FIRST_DAY, "site": None}]
+    assert set(results.sql("FROM objects").columns) == set(OBJECTS.names)
+
+
+def test_every_program_reads_all_parts_of_one_layout(tmp_path: Path) -> None:
+    """What DuckDB and pyarrow say by themselves, without this library."""
+    write_parts(LocalOutput(tmp_path), [screened(0, 0.1, 0.9)], FIRST, site="north")
+    write_parts(LocalOutput(tmp_path), [screened(0, 0.5)], SECOND)
+    expected = [(FIRST_DAY, "north", 2), (SECOND_DAY, None, 1)]
+    files = str(tmp_path / "slices/**/*.parquet")
+    query = (
+        "SELECT date, site, count(*) FROM read_parquet(?, hive_partitioning = true) "
+        "GROUP BY ALL ORDER BY date"
+    )
+    assert duckdb.execute(query, [files]).fetchall() == expected
+    table = pq.read_table(tmp_path / "slices")
+    assert sorted((row["date"], row["site"]) for row in table.to_pylist())[::2] == [
+        (FIRST_DAY, "north"), (SECOND_DAY, None)
+    ]  # fmt: skip
 
 
 def test_the_path_of_an_output_is_no_pattern_and_no_partition(tmp_path: Path) -> None:
@@ -73,7 +99,7 @@ def test_the_path_of_an_output_is_no_pattern_and_no_partition(tmp_path: Path) ->
     write_parts(LocalOutput(tmp_path / "site=outer" / "ab'"), [screened(1, 0.5)])
     results = open_results(str(root))
     assert ids(results, "SELECT object_id FROM slices") == [(made_id(FIRST, 0),)]
-    assert "site" not in results.sql("FROM slices").columns
+    assert ids(results, "SELECT site FROM slices") == [(None,)]
 
 
 def test_of_an_object_screened_again_the_newest_run_counts_in_every_reader(tmp_path: Path) -> None:
@@ -126,13 +152,18 @@ def test_files_of_an_earlier_version_lack_columns_that_are_then_null(tmp_path: P
 
 
 def test_a_page_of_results_reads_little_of_the_files(tmp_path: Path) -> None:
-    """What no query asks for may even be damaged: files are opened lazily."""
-    fill(LocalOutput(tmp_path))
-    damaged = tmp_path / f"slices/site=007/date=2026-07-02/{SECOND}-00000.parquet"
-    damaged.write_bytes(damaged.read_bytes()[:50])
+    """What no query asks for may even be damaged: files are opened lazily, and skipped by statistics."""
+    for run_id, site in ((FIRST, "north"), (SECOND, "007"), (THIRD, "")):
+        write_parts(LocalOutput(tmp_path), [screened(0, 0.1, 0.9)], run_id, site=site)
+    damaged = tmp_path / f"slices/{SECOND}-00000.parquet"
+    data = damaged.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    damaged.write_bytes(data[:4] + bytes(len(data) - 4 - footer) + data[-footer:])
     results = open_results(str(tmp_path))
     assert ids(results, "SELECT count(*) FROM slices WHERE site = 'north'") == [(2,)]
     assert results.dataset().filter(pa.compute.field("site") == "north").count_rows() == 2
+    with pytest.raises(duckdb.Error):
+        ids(results, "SELECT sum(image_score) FROM slices")
 
 
 def test_cursors_of_other_threads_see_the_same_views(tmp_path: Path) -> None:

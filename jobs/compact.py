@@ -1,0 +1,55 @@
+"""``s2sw compact``: merge small parts of an output into large ones."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
+from s2sw.jobs.reading import open_output, results_config
+
+if TYPE_CHECKING:
+    from s2sw.connectors.outputs.folder import OutputFolder
+
+RowsOption = Annotated[int, typer.Option(min=2, help="Slices, and objects, in a part at most.")]
+
+
+def command(
+    results: ResultsArgument,
+    rows: RowsOption = 20_000,
+    private_dir: PrivateOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Merge small parts into large ones, and rewrite parts that an earlier version put into folders.
+
+    Rows stay as they are; in a merged part they are sorted by day and score, so that readers skip what they
+    do not ask for. No run can work on the output meanwhile. After a crash s2sw still reads every row once;
+    the same command, or the next run, removes what others would see twice. The audit log gets an entry.
+
+    Exit codes: 0 done, 1 another run works on the output, 2 bad usage.
+
+    Examples:
+
+    `s2sw compact /results`
+
+    `s2sw compact nightly.yaml --rows 100000`
+    """
+    from s2sw.pipeline.privacy.environment import enter_reader
+    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.results.compacting import compact
+    from s2sw.pipeline.results.mode import results_are_private
+    from s2sw.pipeline.results.opening import readable
+
+    config = results_config(results, endpoint_url, private_dir)
+    folder = open_output(config)
+    key = Inside.of(config.private_dir).key()
+    with readable(folder):
+        private = results_are_private(folder)
+        enter_reader(private)
+        before, after = compact(folder, rows, private, key)
+    _say(folder, before, after)
+
+
+def _say(folder: "OutputFolder", before: int, after: int) -> None:
+    text = f"{before} parts merged into {after}" if before else "nothing to merge"
+    Console(highlight=False, soft_wrap=True).print(f"{text}: {folder.root}", markup=False)
