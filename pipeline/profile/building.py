@@ -33,10 +33,11 @@ LEAST_OWNERS = 3
 """Objects or cases of a group: fewer could not vouch for each other."""
 JUDGED = 96
 """Pictures of a bank at most that say what is usual in it."""
-UNLIKE = 2.0
+UNLIKE = 3.0
 """Resemblance from which pictures of a group do not tell of each other: rarity then counts nothing.
 
-Measured (docs/profile.md): where rarity helped 0.13 and 1.2, where it harmed 4.3 and 12."""
+Measured (docs/profile.md): where rarity helped 0.13, 1.2 and 2.1, where it harmed 4.3 and 12.
+"""
 
 
 @dataclass(frozen=True)
