@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-cluster test-clients lint types unit format fuzz clean
+.PHONY: demo test test-cluster test-clients lint types unit format fuzz audit clean
 
 demo: $(STAMP)
 	$(BIN)/s2sw demo
@@ -30,7 +30,7 @@ test-clients: $(STAMP)
 
 # two at a time: what starts Ray waits as much as it computes
 unit: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 10
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -41,6 +41,12 @@ N ?= 10000
 SEED ?= 1
 fuzz: $(STAMP)
 	nice $(BIN)/python -m tests.robustness.fuzz --inputs $(N) --seed $(SEED)
+
+# known vulnerabilities of the pinned versions; says so where the database cannot be reached
+audit: $(STAMP)
+	@test -x $(BIN)/pip-audit || $(BIN)/pip install --quiet pip-audit || { echo "make audit: no pip-audit here"; exit 1; }
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt || { \
+	  echo "make audit: see above; without a way to the database nothing was checked"; exit 1; }
 
 # constraints.txt pins every version that the tests passed with; pyproject.toml says which ranges may work
 $(STAMP): pyproject.toml constraints.txt

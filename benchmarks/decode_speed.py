@@ -48,7 +48,7 @@ def ct_j2k() -> bytes:
     import openjpeg
 
     values = (texture(512, 512, 2) * 3000).astype(np.uint16)
-    stream = openjpeg.encode(values, bits_stored=12)
+    stream = openjpeg.encode(values, bits_stored=12)  # type: ignore[attr-defined]
     module = image_module(512, 512, 16, stored=12) | HOUNSFIELD | window(40, 400)
     return dicom(module, encapsulated(bytes(stream)), J2K, CT)
 

@@ -27,7 +27,7 @@ from s2sw.model import build_bundle, load_detector
 from s2sw.model.detectors.embedded import Embedded
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.metrics import PixelMetrics, image_metrics
-from s2sw.model.towers.preprocess import squash
+from s2sw.model.towers.preprocess import resize_to_square
 from s2sw.model.towers.self_similarity import nearest_elsewhere
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.storage import StorageSettings
@@ -170,7 +170,8 @@ def few_shot(
         with tempfile.TemporaryDirectory() as folder:
             side = 350
             pictures = [
-                squash(torch.from_numpy(colour(samples[i].read()[0])[None].copy()), side)[0] for i in chosen
+                resize_to_square(torch.from_numpy(colour(samples[i].read()[0])[None].copy()), side)[0]
+                for i in chosen
             ]
             build_bundle(Path(folder) / "b", detector="embedded", references=torch.stack(pictures).numpy())
             detector = load_detector(Path(folder) / "b", precision=precision)  # type: ignore[arg-type]

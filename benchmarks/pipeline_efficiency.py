@@ -88,7 +88,11 @@ def picture(path: Path, side: int) -> NDArray[np.uint8]:
 def screen_seconds(kind: type[RayExecutor], folder: Path, count: int) -> float:
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
         config = ScreenConfig(
-            source=str(folder), output=f"{scratch}/out", private_dir=f"{scratch}/private", limit=count
+            profile="none",
+            source=str(folder),
+            output=f"{scratch}/out",
+            private_dir=f"{scratch}/private",
+            limit=count,
         )
         started = time.monotonic()
         job, resources = prepare(config), plan_resources(config.cluster, "cpu")

@@ -49,7 +49,9 @@ def measure(objects: int, slices: int, folder: Path) -> RunSummary:
     source = folder / "source"
     source.mkdir(parents=True)
     (source / "one").touch()
-    config = ScreenConfig(source=str(source), output=str(folder / "out"), private_dir=str(folder / "private"))
+    config = ScreenConfig(
+        source=str(source), output=str(folder / "out"), private_dir=str(folder / "private"), profile="none"
+    )
     job = replace(prepare(config), objects=lambda *_: listed(objects))
     resources = plan_resources(config.cluster, "cpu")
     executor = NullStages(config.cluster, resources, [])

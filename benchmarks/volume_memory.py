@@ -35,7 +35,9 @@ def main() -> None:
             source.mkdir()
             volume(source / "volume.nii.gz", slices)
             stored = (source / "volume.nii.gz").stat().st_size
-            config = ScreenConfig(source=str(source), output=f"{folder}/out", private_dir=f"{folder}/private")
+            config = ScreenConfig(
+                source=str(source), output=f"{folder}/out", private_dir=f"{folder}/private", profile="none"
+            )
             job, resources = prepare(config), plan_resources(config.cluster, "cpu")
             executor = NullDetect(config.cluster, resources, [])
             executor.grid = job.record.grid

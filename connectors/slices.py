@@ -26,6 +26,7 @@ class Slice:
     full_size: (rows, cols) of the object's own picture where it was decoded at a fraction of its size.
     uids: what names the object's study, series and instance (``UID_KINDS``), as SHA-256 digests; b"" where
         there is none.
+    patient: SHA-256 of what names the patient; b"" where nothing does.
     """
 
     pixels: NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Slice:
     applied: tuple[str, ...] = field(default=())
     full_size: tuple[int, int] | None = None
     uids: tuple[bytes, ...] = ()
+    patient: bytes = b""
 
 
 class Decoder(Protocol):

@@ -1,5 +1,6 @@
 """The ``s2sw`` command line. Heavy libraries are imported by the command that needs them."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from s2sw.jobs import (
     doctor,
     evaluate,
     export,
+    profile,
     report,
     review,
     screen,
@@ -54,6 +56,7 @@ HELP = {"train": train.HELP}
 for name, command in COMMANDS.items():
     app.command(name, help=HELP.get(name))(one_line_errors()(command))
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(profile.app, name="profile")
 app.add_typer(audit.app, name="audit")
 app.add_typer(boundary.app, name="boundary")
 
@@ -67,7 +70,10 @@ def _ready() -> None:
 def main() -> None:
     """Run the command line."""
     shield_streams()
-    app()
+    try:
+        app()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a late Ctrl-C must not change the exit code
 
 
 if __name__ == "__main__":

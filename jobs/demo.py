@@ -20,14 +20,14 @@ MARKER = ".s2sw-demo"
 
 QUERY = """
 SELECT s.*, o.uri, o.decoder FROM slices s JOIN objects o USING (object_id)
-ORDER BY image_score DESC, uri, slice_index LIMIT {limit}
+ORDER BY {rank} DESC, uri, slice_index LIMIT {limit}
 """
 
 COMMANDS = (
     "  {s2sw} review {output}",
     "  {s2sw} report {output}",
-    '  {python} -c \'import duckdb; duckdb.sql("""SELECT uri, max_score '
-    'FROM "{output}/objects/*.parquet" ORDER BY max_score DESC NULLS LAST LIMIT 10""").show()\'',
+    '  {python} -c \'import duckdb; duckdb.sql("""SELECT uri, max_rank_score, max_score '
+    'FROM "{output}/objects/*.parquet" ORDER BY max_rank_score DESC NULLS LAST LIMIT 10""").show()\'',
 )
 
 
@@ -51,6 +51,7 @@ def command(
     from s2sw.model.precision import multiplies_bf16
     from s2sw.pipeline.results.reading import open_results
     from s2sw.schemas.config import ScreenConfig
+    from s2sw.schemas.tables import RANK
 
     console = Console(highlight=False)
     _clear(folder)
@@ -58,16 +59,26 @@ def command(
     count = make_archive(archive)
     console.print(f"An archive of {count} files lies in {archive}; screening it into {output}")
     quick = "bf16" if multiplies_bf16(torch.device("cpu")) else "auto"
-    config = ScreenConfig(source=str(archive), output=str(output), mode="open", precision=quick)
+    config = ScreenConfig(
+        source=str(archive),
+        output=str(output),
+        private_dir=str(folder / "private"),
+        mode="open",
+        precision=quick,
+    )
     code = run(config)
     if code:
         raise typer.Exit(code)
     results = open_results(str(output))
-    top = results.sql(QUERY.format(limit=TOP)).to_arrow_table().to_pylist()
+    top = results.sql(QUERY.format(limit=TOP, rank=RANK)).to_arrow_table().to_pylist()
     _show(console, top, archive)
     _quarantine(console, results, archive)
     _write_overlays(top, folder / "overlays")
     console.print(f"Anomaly maps over these slices: {folder / 'overlays'}/*.png", soft_wrap=True)
+    _show_commands(console, output)
+
+
+def _show_commands(console: Console, output: Path) -> None:
     console.print("Look at the results yourself:", soft_wrap=True)
     for line in COMMANDS:
         text = line.format(s2sw=_command(), python=_shown(Path(sys.executable)), output=output)
@@ -101,13 +112,14 @@ def _clear(folder: Path) -> None:
 
 def _show(console: Console, rows: list[dict[str, Any]], archive: Path) -> None:
     table = Table(title="Most anomalous slices", title_justify="left")
-    for name in ("score", "map max", "file", "slice", "modality"):
+    for name in ("rank score", "image score", "map max", "file", "slice", "modality"):
         table.add_column(name)
     for row in rows:
         place = f"{row['slice_index'] + 1} of {row['n_slices']}"
         name = str(Path(row["uri"]).relative_to(archive.absolute()))
+        rank = "" if row["rank_score"] is None else f"{row['rank_score']:.4f}"
         score, peak = f"{row['image_score']:.4f}", f"{row['map_max']:.4f}"
-        table.add_row(score, peak, name, place, row["modality"] or row["decoder"])
+        table.add_row(rank, score, peak, name, place, row["modality"] or row["decoder"])
     console.print(table)
 
 
@@ -125,13 +137,14 @@ def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
     from s2sw.pipeline.imaging.overlays import overlay
     from s2sw.pipeline.results.reading import full_map, mask
     from s2sw.schemas.decoding import DecodeSettings
+    from s2sw.schemas.tables import rank_of
 
     folder.mkdir()
     for place, row in enumerate(rows, start=1):
         source = Path(row["uri"])
         _, slices = decode(source.read_bytes(), DecodeSettings())
         picture = next(s for i, s in enumerate(slices) if i == row["slice_index"])
-        caption = f"{source.name}, slice {row['slice_index'] + 1}: score {row['image_score']:.4f}"
+        caption = f"{source.name}, slice {row['slice_index'] + 1}: score {rank_of(row):.4f}"
         overlay(picture.pixels, full_map(row), mask(row), caption).save(
             folder / f"{place:02}-{source.stem}.png"
         )

@@ -29,10 +29,15 @@ class _ToStderr(logging.Handler):
         sys.stderr.flush()
 
 
+def printable(text: str) -> str:
+    """Return a text without what a terminal obeys: names of files and cells may be somebody else's."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 class _Text(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
-        text = " ".join(record.getMessage().splitlines())
+        text = printable(" ".join(record.getMessage().splitlines()))
         return text if record.levelno == logging.INFO else f"{OWN}: {text}"
 
 

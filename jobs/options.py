@@ -42,6 +42,13 @@ ClassNameOption = Annotated[
 TileOption = Annotated[
     int | None, typer.Option(help="Cut larger images into tiles of this side, in pixels.  [default: off]")
 ]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Archive profile to rank by: a folder, auto (kept for this archive, from 48 objects on) or none "
+        "(docs/profile.md).  [default: auto]"
+    ),
+]
 EndpointOption = Annotated[
     str | None, typer.Option("--endpoint-url", help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
 ]

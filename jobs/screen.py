@@ -1,8 +1,6 @@
 """``s2sw screen``: screen an archive into Parquet."""
 
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +29,7 @@ def command(
     precision: options.PrecisionOption = None,
     class_name: options.ClassNameOption = None,
     tile: options.TileOption = None,
+    profile: options.ProfileOption = None,
     endpoint_url: options.EndpointOption = None,
     address: options.AddressOption = None,
     private_dir: options.PrivateOption = None,
@@ -55,15 +54,12 @@ def command(
     `s2sw screen nightly.yaml`
     """
     given = {name: value for name, value in locals().items() if name in KEYS}
-    code = run(_configuration(source, given, flag), quiet, verbose, log_format)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run is over: its exit code stays
-    raise typer.Exit(code)
+    raise typer.Exit(run(_configuration(source, given, flag), quiet, verbose, log_format))
 
 
 KEYS = {
     "output": "output", "bundle": "bundle", "limit": "limit", "until": "until", "force": "force",
-    "threshold": "threshold", "precision": "precision", "private_dir": "private_dir",
+    "threshold": "threshold", "precision": "precision", "profile": "profile", "private_dir": "private_dir",
     "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
     "endpoint_url": "storage.endpoint_url", "address": "cluster.address", "workers": "cluster.workers",
 }  # fmt: skip

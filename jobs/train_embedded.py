@@ -6,24 +6,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
+from s2sw.jobs.errors import one_line_errors
 
-BUNDLE = "bundle"
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+        help="An embedded.safetensors to go on from, at a lower rate and full difficulty.",
+    ),
+]
 
 
 def command(
     folder: Annotated[Path, typer.Argument(help="Where state and results go.", show_default=False)],
     pictures: Annotated[int, typer.Option(min=512, help="Pictures to generate in all.")] = 6_000,
     passes: Annotated[float, typer.Option(min=0.1, help="How often each is drawn on average.")] = 3.0,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-            help="An embedded.safetensors to go on from, at a lower rate and full difficulty.",
-        ),
-    ] = None,
+    start: Start = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that generate pictures.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the training process.")] = 1,
@@ -38,27 +38,11 @@ def command(
 
     `s2sw train-embedded run --pictures 20000` then `s2sw screen SOURCE --bundle run/bundle --output OUT`
     """
-    import torch
-    from safetensors.torch import load_file
+    from s2sw.model.embedded_training.making import BUNDLE, make_embedded
+    from s2sw.model.embedded_training.recipe import Recipe
 
-    from s2sw.model.detectors.embedded import bundle_of
-    from s2sw.model.embedded_training.check import Check
-    from s2sw.model.embedded_training.export import add_few_shot
-    from s2sw.model.embedded_training.loop import Trainer
-    from s2sw.model.embedded_training.recipe import Recipe, going_on
-    from s2sw.model.weights.shipped import STEM
-
-    if (folder / BUNDLE).exists():
-        fail(f"{folder / BUNDLE}: this run is finished; name another folder", EXIT_USAGE)
-    console = Console(highlight=False)
-    torch.set_num_threads(threads)
+    console = Console(highlight=False, soft_wrap=True)
     with one_line_errors():
         recipe = Recipe(seed, pictures, passes)
-        recipe = going_on(recipe) if start else recipe
-        trainer = Trainer(
-            folder, recipe, workers, lambda line: console.print(line, soft_wrap=True), start=start
-        )
-        exported = trainer.run(Check(trainer.stem, seed, kept=folder / "check.pt"))
-        add_few_shot(STEM, exported, seed)
-        bundle_of(load_file(STEM), load_file(exported), folder / BUNDLE)
-    console.print(f"{exported} and {folder / BUNDLE} are written", soft_wrap=True)
+        exported = make_embedded(folder, recipe, start, workers, threads, console.print)
+    console.print(f"{exported} and {folder / BUNDLE} are written")

@@ -1,10 +1,12 @@
 """The configuration of a screening run: frozen, checked once at the door, saved beside the results."""
 
 import hashlib
+import hmac
 import json
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from s2sw.schemas.decoding import DECODE_VERSION, DecodeSettings
 from s2sw.schemas.marks import Address, LocalPath, Place, ShownText
@@ -13,6 +15,10 @@ from s2sw.schemas.strict import LARGEST, Count, Strict
 
 EMBEDDED = "embedded"
 """The bundle that comes with the package."""
+
+
+AUTO, NO_PROFILE = "auto", "none"
+"""Words in place of a profile's address: keep one for this archive, or use none."""
 
 
 class TileSettings(Strict):
@@ -88,19 +94,53 @@ class ClassSettings(Strict):
     name: ShownText | None = Field(None, description="class name of all other objects")
 
 
+class GroupSettings(Strict):
+    """Which objects a profile takes for pictures of one kind, and which of them are of one case."""
+
+    columns: tuple[Literal["modality", "body_part", "plane"], ...] = Field(
+        ("modality", "body_part", "plane"),
+        description="columns whose values make a group of slices that have a modality",
+    )
+    pattern: str | None = Field(
+        None,
+        description="regular expression over the address of other objects; its group (?P<group>...) names "
+        "their kind; default: their folder",
+    )
+    case: str | None = Field(
+        None,
+        description="regular expression over the address; its group (?P<case>...) names the patient, lot or "
+        "wafer, whose pictures do not vouch for each other; default: DICOM's patient",
+    )
+
+    @field_validator("pattern", "case")
+    @classmethod
+    def _names_its_group(cls, pattern: str | None, info: ValidationInfo) -> str | None:
+        name = {"pattern": "group"}.get(str(info.field_name), "case")
+        try:
+            known = re.compile(pattern or f"(?P<{name}>)").groupindex
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        if name not in known:
+            raise ValueError(f"has no group (?P<{name}>...)")
+        return pattern
+
+
 class FlagGroup(Strict):
     """A flagging threshold for some slices. site, modality: None for any."""
 
     site: ShownText | None = Field(None, description="a value of the column site")
     modality: ShownText | None = Field(None, description="a code of the column modality")
-    threshold: float = Field(ge=0, le=1, description="image score from which such a slice is flagged")
+    threshold: float = Field(ge=0, le=1, description="score from which such a slice is flagged")
 
 
 class FlagSettings(Strict):
     """Which slices are flagged for review: no part of a fingerprint, for it changes no row of the results."""
 
     threshold: float | None = Field(
-        None, ge=0, le=1, description="image score from which a slice is flagged; default: none is"
+        None,
+        ge=0,
+        le=1,
+        description="score (rank score, else image score) from which a slice is flagged; default: none is",
     )
     groups: tuple[FlagGroup, ...] = Field(
         (), description="thresholds of some sites and modalities; the first that fits a slice counts"
@@ -141,6 +181,9 @@ class ScreenConfig(ResultsConfig):
     batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
     limit: Count | None = Field(None, description="screen at most this many objects")
     until: ShownText | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
+    follow_links: bool = Field(
+        False, description="local sources: screen files, too, that links lead to outside of the source"
+    )
     force: bool = Field(False, description="screen again what is done under the same settings")
     max_quarantined: float = Field(
         1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
@@ -148,6 +191,11 @@ class ScreenConfig(ResultsConfig):
     metrics_file: LocalPath | None = Field(
         None, description="local file kept up to date with figures in Prometheus' text format"
     )
+    profile: Annotated[str, Place(remote=True, words=frozenset({AUTO, NO_PROFILE}))] = Field(
+        AUTO,
+        description="folder or s3://bucket/prefix of an archive profile, auto (from 48 objects on), or none",
+    )
+    groups: GroupSettings = GroupSettings()
     classes: ClassSettings = ClassSettings()
     flag: FlagSettings = FlagSettings()
     tiles: TileSettings = TileSettings()
@@ -168,13 +216,22 @@ class ScreenConfig(ResultsConfig):
         return path
 
 
-def config_hash(config: ScreenConfig) -> str:
-    """Return the SHA-256 of the whole configuration, defaults included, as 64 hex digits."""
-    return hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+def config_hash(config: ScreenConfig, key: bytes | None = None) -> str:
+    """Return a digest of the whole configuration, defaults included, as 64 hex digits.
+
+    key: the id key of private mode, for an HMAC-SHA256, since a plain SHA-256 lets the source be guessed.
+    """
+    text = json.dumps(config.model_dump(mode="json"), sort_keys=True).encode()
+    if key is None:
+        return hashlib.sha256(text).hexdigest()
+    own = hmac.digest(key, b"configuration", "sha256")  # a key of its own domain
+    return hmac.digest(own, text, "sha256").hex()
 
 
-def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: str) -> str:
-    """Return what results depend on, as 32 hex digits.
+def run_fingerprint(
+    config: ScreenConfig, bundle_fingerprint: str, precision: str, profile: str | None = None
+) -> str:
+    """Return what results depend on, as 32 hex digits. profile: the fingerprint of the profile in use.
 
     Two runs with the same fingerprint give the same rows for the same object, so the second may skip
     what the first has done.
@@ -190,4 +247,6 @@ def run_fingerprint(config: ScreenConfig, bundle_fingerprint: str, precision: st
     if config.classes != ClassSettings():
         # the order of the rules decides, so they are a list here
         parts["classes"] = config.classes.model_dump() | {"rules": list(config.classes.rules.items())}
+    if profile is not None:
+        parts["profile"] = profile
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

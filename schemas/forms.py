@@ -10,6 +10,8 @@ OBJECT_ID = re.compile(r"[a-z2-7]{26}")
 """HMAC-SHA256 or SHA-256, base32, 130 bits of it (``s2sw.pipeline.privacy.ids``)."""
 RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}", re.ASCII)
 """Second of the start, UTC, microsecond and a random digit."""
+PART = re.compile(r"[A-Za-z0-9_-]+/([A-Za-z0-9_.=-]+/)*[A-Za-z0-9_-]+\.parquet")
+"""The file of a part below an output; whatever else lies there is nobody's of ours."""
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 SITE = re.compile(r"[a-z0-9-]{1,100}")
 WORDS = re.compile(r"[A-Za-z0-9_/ .-]{0,200}")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from s2sw.schemas.forms import is_run_id
+from s2sw.schemas.forms import PART, is_run_id
 
 SLICES_FOLDER = "slices"
 OBJECTS_FOLDER = "objects"
@@ -22,6 +22,9 @@ DECISIONS_FOLDER = "decisions"
 MARKER = "_s2sw-output"
 """A file that says that its folder is an output: no listing of a source looks into it. Its name sorts before
 those of all folders of an output, and readers of Parquet folders skip names that begin so."""
+PROFILE_FILE = "profile.json"
+GROUPS_FOLDER, BANK = "groups", ".safetensors"
+"""What a profile's folder holds, which has the marker as well."""
 SET_ASIDE_FOLDER = "set-aside"
 """Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
 FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER)
@@ -37,6 +40,7 @@ _PARQUET = ".parquet"
 _RECORD = ".json"
 _ENTRY = ".jsonl"
 _SUFFIXES = frozenset({_PARQUET, _RECORD, _ENTRY, ".log"})
+_NUMBER = re.compile(r"[0-9]{8,20}")
 _MERGED = re.compile(r"m[0-9a-f]{10}")
 
 
@@ -62,7 +66,8 @@ def is_ours(name: str) -> bool:
     if name == MARKER:
         return True
     ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", ".tmp-"))
-    return path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours
+    profile = name == PROFILE_FILE or (path.parts[0] == GROUPS_FOLDER and path.suffix == BANK)
+    return profile or (path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours)
 
 
 def part_name(run_id: str, number: int) -> str:
@@ -105,7 +110,7 @@ def part_of(name: str) -> Part:
 
 def parts(names: Iterable[str]) -> list[str]:
     """Return those names that are parts."""
-    return [name for name in names if name.endswith(_PARQUET)]
+    return [name for name in names if PART.fullmatch(name)]
 
 
 def committed_and_orphans(
@@ -149,4 +154,4 @@ def entry_name(number: int) -> str:
 def entry_number(name: str) -> int:
     """Return the number of an entry of the audit log, -1 for a name that is none."""
     path = PurePosixPath(name)
-    return int(path.stem) if path.stem.isdecimal() and path.suffix == _ENTRY else -1
+    return int(path.stem) if _NUMBER.fullmatch(path.stem) and path.suffix == _ENTRY else -1

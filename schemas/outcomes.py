@@ -109,10 +109,10 @@ MEANINGS = {
 
 NO_PIXELS_REASONS = frozenset({Reason.NOT_AN_IMAGE, Reason.DERIVED_LABELS})
 
-PASSING_REASONS = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR})
+TRANSIENT_REASONS = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR})
 """Reasons that may be gone at the next try; the others are properties of the object."""
 
-STORAGE_REASONS = PASSING_REASONS | {Reason.DENIED, Reason.NOT_FOUND, Reason.CHANGED, Reason.UNAVAILABLE}
+STORAGE_REASONS = TRANSIENT_REASONS | {Reason.DENIED, Reason.NOT_FOUND, Reason.CHANGED, Reason.UNAVAILABLE}
 """Reasons that say nothing of the content: an outage, expired credentials. The next run asks again."""
 
 

@@ -1,6 +1,7 @@
 """What a run writes of itself, ``runs/RUN.json``: its summary, configuration and versions."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ class RunSummary:
     over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
     objects, slices) at growing intervals. max_quarantined is the configured share of listed objects. key_id
     names the key of the ids in private mode and reveals nothing of it. left_out counts files of ours in the
-    source, which are not listed.
+    source, which are not listed. profile: fingerprint and number of groups of the profile.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class RunSummary:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     timeline: list[tuple[float, int, int]] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -112,11 +114,26 @@ def parse_record(data: bytes) -> RunRecord:
         document = json.loads(data)
         if not isinstance(document, dict):
             raise ValueError("an object with keys is expected")
+        if not _is_printable(document):
+            raise ValueError("it holds characters that no run writes")
         return RunRecord.model_validate({**document, "summary": document})
     except ValidationError as error:
         raise ValueError(_first_problem(error).replace("summary.", "", 1)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+_OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, but for those that paths of an archive may have, and turns of the direction of text."""
+
+
+def _is_printable(value: object) -> bool:
+    """Tell whether texts hold nothing that a terminal would obey."""
+    if isinstance(value, str):
+        return _OBEYED.search(value) is None
+    if isinstance(value, dict):
+        return all(_is_printable(one) for pair in value.items() for one in pair)
+    return not isinstance(value, list) or all(map(_is_printable, value))
 
 
 def _section(key: str, model: type[Section], config: dict[str, Any]) -> Section:

@@ -20,3 +20,6 @@ class StorageSettings(Strict):
     tries: int = Field(4, ge=1, le=20, description="tries of one request that fails in passing")
     connect_timeout: float = Field(10, gt=0, description="seconds to wait for a connection")
     read_timeout: float = Field(60, gt=0, description="seconds to wait for the next bytes")
+    slowest: float = Field(
+        10_000, gt=0, description="bytes a second below which an object that takes over a minute is given up"
+    )

@@ -7,8 +7,10 @@ import pyarrow as pa
 Row = dict[str, Any]
 """One row of a table as Python values, by column."""
 
-TABLES_VERSION = 1
-"""Raised when a column changes its meaning or goes away; every Parquet file names it in its metadata."""
+TABLES_VERSION = 2
+"""Raised when a column changes its meaning or goes away; every Parquet file names it in its metadata.
+
+2: with a profile, token map, mask and what is measured of them are those of the combined map."""
 _METADATA = {"s2sw_tables_version": str(TABLES_VERSION)}
 
 MANIFEST = pa.schema(
@@ -49,6 +51,11 @@ SLICES = pa.schema(
         # the image score and all of its parts are probabilities in 0..1
         pa.field("image_score", pa.float32(), nullable=False),
         pa.field("family_scores", pa.list_(pa.float32()), nullable=False),
+        # null without a profile, or where it has no group for the slice: the name of the group, how rare the
+        # slice is among its like, in deviations of theirs, and both kinds of evidence in one number, 0..1
+        pa.field("group", pa.string()),
+        pa.field("rarity_score", pa.float32()),
+        pa.field("rank_score", pa.float32()),
         pa.field("map_max", pa.float32(), nullable=False),
         pa.field("map_mean", pa.float32(), nullable=False),
         pa.field("area_fraction", pa.float32(), nullable=False),
@@ -84,12 +91,24 @@ SLICES = pa.schema(
 )
 """One row a screened slice. A new column is declared here and filled by the stage that is named below."""
 
+RANK = "coalesce(rank_score, image_score)"
+"""SQL of what slices are sorted and flagged by: the rank score where there is one."""
+OBJECT_RANK = "coalesce(max_rank_score, max_score)"
+"""The same of objects."""
+
+
+def rank_of(row: Row) -> float:
+    """Return what a slice is sorted and flagged by."""
+    rank = row.get("rank_score")
+    return float(row["image_score"] if rank is None else rank)
+
+
 DECODE_COLUMNS = ("plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name")
 """Columns of SLICES that the decode stage fills."""
 
 DETECT_COLUMNS = (
     "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
-    "token_map", "grid", "side", "smooth", "map_layers",
+    "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score",
 )  # fmt: skip
 """Columns of SLICES that the detect stage fills; all others come from the writer."""
 
@@ -101,6 +120,9 @@ OBJECTS = pa.schema(
         pa.field("n_slices", pa.int32(), nullable=False),
         pa.field("max_score", pa.float32()),
         pa.field("max_slice", pa.int32()),
+        # highest of the slices' rank scores; null where none has one
+        pa.field("max_rank_score", pa.float32()),
+        pa.field("max_rank_slice", pa.int32()),
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("decoder", pa.string(), nullable=False),
         pa.field("attempts", pa.int16(), nullable=False),

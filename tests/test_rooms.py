@@ -10,10 +10,10 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 ROOMS = {
     "pipeline": (
         "doctor exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training",
-        "checks stages", "imaging listing pages", "privacy",
+        "checks stages", "profile", "imaging listing pages", "privacy",
     ),
     "model": (
-        "embedded_training", "training", "detectors", "heads prompts", "bundles weights", "towers",
+        "embedded_training", "training", "detectors", "heads prompts rarity", "bundles weights", "towers",
         "maps metrics precision synthetic", "errors",
     ),
     "connectors": (

@@ -22,6 +22,8 @@ CHUNK = 1 << 20
 _FILE_HEADER = b"PK\x01\x02"
 _END_RECORD = b"PK\x05\x06"
 _END_RECORD_BYTES = 22
+_LOCATOR = b"PK\x06\x07"
+_LOCATOR_BYTES = 20
 _LOCAL_HEADER_BYTES = 30
 
 
@@ -114,7 +116,9 @@ def _check_directory(data: bytes, limits: Limits) -> None:
     if end < 0 or len(data) < end + _END_RECORD_BYTES:
         raise ScreeningError(Reason.TRUNCATED, "zip without its directory")
     size = int.from_bytes(data[end + 12 : end + 16], "little")
-    start = max(0, end - size) if size != 0xFFFFFFFF else 0
+    # with a ZIP64 record zipfile goes by that one, whatever stands here
+    zip64 = data[max(0, end - _LOCATOR_BYTES) : end].startswith(_LOCATOR)
+    start = 0 if zip64 else max(0, end - size)
     if data.count(_FILE_HEADER, start, end) > limits.members:
         raise ScreeningError(Reason.TOO_LARGE, f"more than {limits.members} members")
 

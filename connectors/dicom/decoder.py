@@ -9,7 +9,15 @@ from pydicom.dataset import Dataset
 from s2sw.connectors.dicom.codecs import COMPRESSED_SYNTAXES
 from s2sw.connectors.dicom.frames import available_frames, frames
 from s2sw.connectors.dicom.functional_groups import frame_groups
-from s2sw.connectors.dicom.header import ImageHeader, image_header, numbers, read_header, text, uid_digests
+from s2sw.connectors.dicom.header import (
+    ImageHeader,
+    image_header,
+    numbers,
+    patient_digest,
+    read_header,
+    text,
+    uid_digests,
+)
 from s2sw.connectors.dicom.layout import UNDEFINED, Layout, scan
 from s2sw.connectors.dicom.palette import Palette, read_palette
 from s2sw.connectors.dicom.sop_classes import check_class, check_pixels, check_syntax
@@ -35,7 +43,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
     noted = _check_size(layout, header, dataset, settings.limits)
     grey = GreyPipeline(header, dataset, layout.little, settings)
     plane = "image" if header.frames == 1 else "frame"
-    uids = uid_digests(dataset)
+    uids, patient = uid_digests(dataset), patient_digest(dataset)
     shown, held = 0, None
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
@@ -55,6 +63,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
                 body_part=text(dataset, "BodyPartExamined"),
                 applied=(*noted, *applied),
                 uids=uids,
+                patient=patient,
             )
         shown += 1
     if shown < header.frames and layout.truncated:

@@ -95,6 +95,13 @@ def uid_digests(dataset: Dataset) -> tuple[bytes, ...]:
     return tuple(hashlib.sha256(uid.encode("utf-8", "replace")).digest() if uid else b"" for uid in uids)
 
 
+def patient_digest(dataset: Dataset) -> bytes:
+    """Return the SHA-256 of Patient ID and its issuer (PS3.3 C.7.1.1), b"" without an id; no more than it."""
+    patient = text(dataset, "PatientID")
+    issuer = text(dataset, "IssuerOfPatientID")
+    return hashlib.sha256(f"{issuer}\0{patient}".encode("utf-8", "replace")).digest() if patient else b""
+
+
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
     """Return the values of an attribute as numbers, none if it is absent or holds anything else."""
     value = _value(dataset, keyword)

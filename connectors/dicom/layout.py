@@ -21,6 +21,7 @@ EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 _GROUP_0028, _OVERLAYS = range(0x00280000, 0x00290000), range(0x60000000, 0x60200000)
 _WANTED = frozenset((
     0x00080016,  # SOP Class UID
+    0x00100020, 0x00100021,  # Patient ID and its issuer, for their digest alone
     0x0020000D, 0x0020000E, 0x00080018,  # Study, Series and SOP Instance UID, for their digests alone
     0x00080060,  # Modality
     0x00180015,  # Body Part Examined

@@ -1,6 +1,6 @@
 """Objects that lie in other objects: files in zip and tar archives, and the halves of NIfTI pairs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from s2sw.connectors.archives.members import Member, list_members, members
@@ -53,7 +53,15 @@ def refuse_archive(data: bytes, settings: DecodeSettings) -> ScreeningError:
 class MemberReader:
     """The files of one archive, asked for in the order of their places; the archive is read once."""
 
-    def __init__(self, stored: StoredObject, storage: StorageSettings, settings: DecodeSettings) -> None:
+    def __init__(
+        self,
+        stored: StoredObject,
+        storage: StorageSettings,
+        settings: DecodeSettings,
+        too_late: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """too_late: as of ``read_object``."""
+        self._too_late = too_late
         self.uri = stored.uri
         self._archive = replace(stored, member="", place=0, size=-1)
         self._storage, self._settings = storage, settings
@@ -75,4 +83,4 @@ class MemberReader:
         now = stat_object(self.uri, self._storage)
         if now.etag != self._archive.etag:
             raise ScreeningError(Reason.CHANGED, self.uri)
-        return read_object(now, self._storage, self._settings.limits.object_bytes)
+        return read_object(now, self._storage, self._settings.limits.object_bytes, self._too_late)

@@ -4,7 +4,7 @@ from s2sw.connectors.nifti.pairs import header_name, samples_name
 from s2sw.connectors.storage.objects import read_object, stat_object
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.schemas.decoding import DecodeSettings
-from s2sw.schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
+from s2sw.schemas.outcomes import TRANSIENT_REASONS, Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 
 
@@ -29,7 +29,7 @@ def is_second_half(stored: StoredObject, storage: StorageSettings) -> bool:
     try:
         stat_object(name, storage)
     except ScreeningError as error:
-        if error.reason in PASSING_REASONS:
+        if error.reason in TRANSIENT_REASONS:
             raise
         return False
     return True

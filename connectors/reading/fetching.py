@@ -30,7 +30,10 @@ Get = Callable[[], Payload]
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches objects in their order. too_late: no request is made any more once it returns True."""
+    """Fetches objects in their order.
+
+    too_late: once it returns True, no request is made any more and none is waited for.
+    """
 
     storage: StorageSettings
     decode: DecodeSettings
@@ -47,7 +50,7 @@ class Fetcher:
                 early, ahead[place] = ahead[place], None  # the bytes go when the caller is done with them
                 if stored.member:
                     if archive is None or archive.uri != stored.uri:
-                        archive = MemberReader(stored, self.storage, self.decode)
+                        archive = MemberReader(stored, self.storage, self.decode, self.too_late)
                     yield self._member_getter(archive, stored)
                 else:
                     archive = None
@@ -75,5 +78,5 @@ class Fetcher:
     def _read(self, stored: StoredObject) -> Payload:
         if is_second_half(stored, self.storage):
             raise ScreeningError(Reason.NOT_AN_IMAGE, "screened with its header")
-        data = read_object(stored, self.storage, self.decode.limits.object_bytes)
+        data = read_object(stored, self.storage, self.decode.limits.object_bytes, self.too_late)
         return Payload(data, read_companion(stored, self.storage, self.decode))

@@ -20,7 +20,8 @@ def list_local(root: Path, skip: Path | None) -> Iterator[StoredObject]:
 
     Whatever has a name there and is no folder is yielded; reading says what is wrong with a pipe or a link
     that leads nowhere. Folders are listed where they lie: a link to one inside is nothing new, and one that
-    leads out is yielded as what it is.
+    leads out is yielded as what it is. A folder below the root that cannot be listed is yielded too, so that
+    it has a row and the others go on. Raises ScreeningError for the root.
     """
     if root.is_file():
         yield local_object(root)
@@ -28,31 +29,48 @@ def list_local(root: Path, skip: Path | None) -> Iterator[StoredObject]:
     if not root.is_dir():
         raise ScreeningError(Reason.NOT_A_FILE if root.exists() else Reason.NOT_FOUND, str(root))
 
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):  # gone since the folder above was read: never listed
-            raise ScreeningError(reason_of(error), str(error)) from error
-
     root = root.resolve()
+    unlisted: list[Path] = []
+
+    def note(error: OSError) -> None:
+        if error.filename == str(root):
+            raise ScreeningError(reason_of(error), str(error)) from error
+        if not isinstance(error, FileNotFoundError):  # gone since the folder above was read: never listed
+            unlisted.append(Path(error.filename))
+
     # linked folders are not followed: they may form a circle
-    for folder, folders, names in os.walk(root, onerror=refuse):
+    for folder, folders, names in os.walk(root, onerror=note):
+        yield from _unlisted(unlisted)
         here = Path(folder)
         folders[:] = sorted(name for name in folders if here / name != skip)
         out = [name for name in folders if _leads_out(here / name, root)]
         for name in sorted([*names, *out]):
             with suppress(FileNotFoundError):  # gone since its folder was read: never listed
                 yield _listed(here / name)
+    yield from _unlisted(unlisted)
+
+
+def _unlisted(folders: list[Path]) -> Iterator[StoredObject]:
+    """Yield what stands for folders that cannot be listed, and forget them; reading one says why."""
+    while folders:
+        yield _listed(folders.pop())
 
 
 def _leads_out(path: Path, root: Path) -> bool:
     """Tell whether a folder is a link to one that is not below the source, so that nothing else lists it."""
-    return path.is_symlink() and not path.resolve().is_relative_to(root)
+    try:
+        return path.is_symlink() and not path.resolve().is_relative_to(root)
+    except OSError:  # too long a path: listing the folder will say so
+        return False
 
 
 def _listed(path: Path) -> StoredObject:
     """Return what listing says of a name; of a link that leads to no file, what it says itself."""
     try:
         status = path.lstat()
-    except PermissionError:  # its folder may be read and not entered: reading will say so
+    except FileNotFoundError:
+        raise
+    except OSError:  # a folder that may be read and not entered, a path too long: reading will say so
         return StoredObject(_local_uri(path), 0, "", 0.0)
     if stat.S_ISLNK(status.st_mode):
         with suppress(OSError):
@@ -97,7 +115,10 @@ def read_local(stored: StoredObject, settings: StorageSettings) -> bytes:
     Only a regular file is opened: opening a pipe waits for a writer, and opening a device may do anything.
     """
     path = local_path(stored.uri)
-    _check_regular(path.stat())
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode) and not path.is_symlink():
+        _check_unlisted(path)
+    _check_regular(status)
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         before = os.fstat(file.fileno())
         _check_regular(before)
@@ -107,6 +128,12 @@ def read_local(stored: StoredObject, settings: StorageSettings) -> bytes:
         if _local_etag(os.fstat(file.fileno())) != stored.etag:
             raise ScreeningError(Reason.CHANGED, stored.uri)
     return whole(data, stored)
+
+
+def _check_unlisted(folder: Path) -> None:
+    """Raise what listing a folder raised; CHANGED where it can be listed by now, as the next run will."""
+    with os.scandir(folder):
+        raise ScreeningError(Reason.CHANGED, f"{folder}: it can be listed now; the next run reads its files")
 
 
 def _check_regular(status: os.stat_result) -> None:

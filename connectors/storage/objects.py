@@ -4,7 +4,7 @@ Errors that may pass (throttling, time-outs, broken connections) are tried again
 denied and missing objects are not. Whatever remains is a ``ScreeningError`` with a reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from s2sw.connectors.storage.local import list_local, local_object, local_path, read_local
@@ -37,13 +37,19 @@ def stat_object(uri: str, settings: StorageSettings) -> StoredObject:
     return StoredObject(uri, head["ContentLength"], head["ETag"].strip('"'), modified)
 
 
-def read_object(stored: StoredObject, settings: StorageSettings, max_bytes: int) -> bytes:
-    """Return the bytes of a listed object.
+def read_object(
+    stored: StoredObject,
+    settings: StorageSettings,
+    max_bytes: int,
+    too_late: Callable[[], bool] = lambda: False,
+) -> bytes:
+    """Return the bytes of a listed object. too_late: asked again and again while a server answers.
 
     Raises ScreeningError: ``too_large`` above max_bytes, ``changed`` where size or ETag are no longer
-    the listed ones, and the reasons of storage.
+    the listed ones, ``time_window`` once it is too late, and the reasons of storage.
     """
     if stored.size > max_bytes:
         raise ScreeningError(Reason.TOO_LARGE, f"{stored.size} bytes, limit {max_bytes}")
-    read = read_s3 if is_s3(stored.uri) else read_local
-    return with_retries(lambda: read(stored, settings), settings.tries)
+    if is_s3(stored.uri):
+        return with_retries(lambda: read_s3(stored, settings, too_late), settings.tries)
+    return with_retries(lambda: read_local(stored, settings), settings.tries)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from s2sw.connectors.storage.answers import reason_of_answer
-from s2sw.schemas.outcomes import PASSING_REASONS, Reason, ScreeningError
+from s2sw.schemas.outcomes import TRANSIENT_REASONS, Reason, ScreeningError
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def with_retries(call: Callable[[], T], tries: int) -> T:
             raise
         except Exception as error:
             reason = reason_of(error)
-            if reason not in PASSING_REASONS or attempt == tries:
+            if reason not in TRANSIENT_REASONS or attempt == tries:
                 raise ScreeningError(reason, str(error)) from error
         # full jitter, so that many workers do not come back in step
         time.sleep(random.uniform(0, min(10.0, 0.2 * 2**attempt)))  # noqa: S311 (no secret)

@@ -1,8 +1,10 @@
 """Objects on S3: one client a process, one endpoint, no redirects."""
 
+import asyncio
 import functools
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fsspec.asyn import sync
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     import s3fs
 
 
+LOOK_SECONDS = 0.5  # between two looks whether a read has to end
+GRACE_SECONDS = 60.0  # of an object, however slow
+EMPTY_PAGES = 20  # of a listing, one after the other, that promise more
 S3_PAGE = 1000  # keys a listing request returns at most (S3 API, ListObjectsV2)
 
 
@@ -46,7 +51,7 @@ def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem"
     # here, not above: local archives need no client, and importing it takes half a second of every process
     import s3fs
 
-    from s2sw.connectors.storage.no_redirects import StayingSession
+    from s2sw.connectors.storage.bounded_session import BoundedSession
 
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
     return s3fs.S3FileSystem(
@@ -59,7 +64,7 @@ def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem"
             "retries": {"total_max_attempts": 1},
             # the one endpoint is known: no profile or service setting may name another
             "ignore_configured_endpoint_urls": True,
-            "http_session_cls": StayingSession,
+            "http_session_cls": BoundedSession,
         },
         skip_instance_cache=True,
         **options,
@@ -85,12 +90,19 @@ def list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
     bucket, prefix = split_s3(source)
     client = s3_filesystem(settings)
     token: dict[str, str] = {}
+    highest, empty = "", 0
     while True:
         request = functools.partial(
             client.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=S3_PAGE, **token
         )
         page = with_retries(request, settings.tries)
-        for entry in page.get("Contents", ()):
+        entries = page.get("Contents", ())
+        last = max((entry["Key"] for entry in entries), default="")
+        empty = 0 if entries else empty + 1
+        if (entries and last <= highest) or empty > EMPTY_PAGES or not _are_below(entries, prefix):
+            raise ScreeningError(Reason.IO_ERROR, "the listing of the S3 server comes to no end")
+        highest = max(highest, last)
+        for entry in entries:
             if entry["Size"] or not entry["Key"].endswith("/"):  # folder markers of consoles hold no bytes
                 yield StoredObject(
                     f"s3://{bucket}/{entry['Key']}",
@@ -103,11 +115,35 @@ def list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
         token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def read_s3(stored: StoredObject, settings: StorageSettings) -> bytes:
-    """Return the bytes of a listed object, in one try."""
+def _are_below(entries: Sequence[dict[str, Any]], prefix: str) -> bool:
+    return all(entry["Key"].startswith(prefix) for entry in entries)
+
+
+def read_s3(stored: StoredObject, settings: StorageSettings, too_late: Callable[[], bool]) -> bytes:
+    """Return the bytes of a listed object, in one try.
+
+    Raises ScreeningError where ``too_late()`` says that no time is left, TimeoutError where the object comes
+    slower than allowed.
+    """
     client = s3_filesystem(settings)
-    data: bytes = sync(client.loop, _get, client, stored)
+    data: bytes = sync(client.loop, _get_in_time, client, stored, settings, too_late)
     return whole(data, stored)
+
+
+async def _get_in_time(
+    client: "s3fs.S3FileSystem", stored: StoredObject, settings: StorageSettings, too_late: Callable[[], bool]
+) -> bytes:
+    reading = asyncio.ensure_future(_get(client, stored))
+    end = time.monotonic() + GRACE_SECONDS + stored.size / settings.slowest
+    try:
+        while not (await asyncio.wait({reading}, timeout=LOOK_SECONDS))[0]:
+            if too_late():
+                raise ScreeningError(Reason.TIME_WINDOW)
+            if time.monotonic() > end:
+                raise TimeoutError(f"less than {settings.slowest:g} bytes a second")
+        return reading.result()
+    finally:
+        reading.cancel()
 
 
 async def _get(client: "s3fs.S3FileSystem", stored: StoredObject) -> bytes:
@@ -117,5 +153,7 @@ async def _get(client: "s3fs.S3FileSystem", stored: StoredObject) -> bytes:
         # some S3 servers ignore If-Match on reads, so the answer's own ETag is compared
         if response["ETag"].strip('"') != stored.etag:
             raise ScreeningError(Reason.CHANGED, stored.uri)
-        data: bytes = await body.read()
-        return data
+        data = bytearray()
+        while len(data) <= stored.size and (chunk := await body.read(stored.size + 1 - len(data))):
+            data += chunk
+        return bytes(data)

@@ -16,7 +16,7 @@ from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.contract import Detection, Detector
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
-from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, squash
+from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, resize_to_square
 
 
 class Scores(NamedTuple):
@@ -99,6 +99,13 @@ class FaceDetector(Detector, ABC):
         classes: row in class_names of each picture's class, int64 (B,); 0 where the detector has none.
         """
 
+    def score_with_patches(self, x: Tensor, classes: Tensor) -> tuple[Scores, list[Tensor]]:
+        """Score pictures as ``score`` does, and return the taps of ``patch_features``, each (B, g * g, D).
+
+        Detectors whose scores are made of these override it: one pass gives both.
+        """
+        return self.score(x, classes), [patches for _, patches in self.patch_features(x)]
+
     @property
     @abstractmethod
     def tap_names(self) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ class FaceDetector(Detector, ABC):
         """Return normalised pictures (B, 3, S, S) on the device; of uint8 (B, H, W, 3), or as given."""
         if isinstance(images, Tensor) and images.is_floating_point():
             return self._checked(images.to(self.device, torch.float32))
-        batch = squash(as_batch(images), self.image_size)
+        batch = resize_to_square(as_batch(images), self.image_size)
         if self.device.type == "cuda" and batch.device.type == "cpu":  # else the copy holds up the host
             batch = batch.pin_memory()
         return normalize(batch.to(self.device, non_blocking=True), self._mean, self._std)
@@ -120,13 +127,27 @@ class FaceDetector(Detector, ABC):
     @override
     @torch.inference_mode()
     def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:
-        families, shape = len(self.family_names), maps.token_shape(self.map_layers)
         x = self._checked(x.to(self.device, torch.float32))
         classes = self._class_rows(class_names, len(x))
         batches = zip(self._batches(x), self._batches(classes), strict=True)
-        packed = [self._packed(some, rows) for some, rows in batches]
+        return self._detection([_packed(self.score(some, rows)) for some, rows in batches])
+
+    @override
+    @torch.inference_mode()
+    def detect_with_patches(
+        self, images: Pictures, class_names: Sequence[str] | None = None
+    ) -> tuple[Detection, list[Tensor]]:
+        x = self._checked(self.prepare(as_batch(images)))
+        classes = self._class_rows(class_names, len(x))
+        batches = zip(self._batches(x), self._batches(classes), strict=True)
+        seen = [self.score_with_patches(some, rows) for some, rows in batches]
+        taps = [torch.cat(tap) for tap in zip(*(patches for _, patches in seen), strict=True)]
+        return self._detection([_packed(scores) for scores, _ in seen]), taps
+
+    def _detection(self, packed: Sequence[Tensor]) -> Detection:
+        families, shape = len(self.family_names), maps.token_shape(self.map_layers)
         numbers = maps.token_count(self.map_layers)
-        rows = torch.cat(packed).cpu() if packed else torch.empty(0, 1 + families + numbers)
+        rows = torch.cat(list(packed)).cpu() if packed else torch.empty(0, 1 + families + numbers)
         score, scores, tokens = torch.split(rows, [1, families, numbers], dim=1)
         return Detection(score[:, 0].clone(), scores.clone(), tokens.reshape(-1, *shape).clone())
 
@@ -175,11 +196,6 @@ class FaceDetector(Detector, ABC):
         """Split for the device. One picture fills a CPU; so its rows equal a batch of one to the last bit."""
         return torch.split(x, 1 if self.device.type == "cpu" else len(x)) if len(x) else ()
 
-    def _packed(self, x: Tensor, classes: Tensor) -> Tensor:
-        """Return score, family scores and token map side by side, so that one copy leaves the device."""
-        image, families, tokens = self.score(x, classes)
-        return torch.cat([image[:, None], families, tokens.flatten(1)], dim=1)
-
     @overload
     def full_map(self, token_map: Tensor, size: tuple[int, int] | None = None) -> Tensor: ...
     @overload
@@ -196,6 +212,12 @@ class FaceDetector(Detector, ABC):
         down, across = (partial(_operators, length=length, device=token_map.device) for length in size)
         tokens = token_map.float().reshape(-1, maps.token_count(self.map_layers))
         return maps.assemble(tokens, self.map_layers, down, across, torch.sigmoid)  # type: ignore[no-any-return]
+
+
+def _packed(scores: Scores) -> Tensor:
+    """Return score, family scores and token map side by side, so that one copy leaves the device."""
+    image, families, tokens = scores
+    return torch.cat([image[:, None], families, tokens.flatten(1)], dim=1)
 
 
 @lru_cache(maxsize=64)

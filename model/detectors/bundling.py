@@ -13,7 +13,7 @@ from s2sw.model.detectors.registry import detector_kind, options_of
 from s2sw.model.errors import BundleError
 from s2sw.model.precision import Precision, usable
 from s2sw.model.weights.clip import ClipWeights
-from s2sw.model.weights.hints import known_activation
+from s2sw.model.weights.load_options import known_activation
 from s2sw.model.weights.openclip import read_named
 
 

@@ -72,6 +72,11 @@ class Detector(Protocol):
         Raises ValueError for any other dtype, shape or class name.
         """
 
+    def detect_with_patches(
+        self, images: Pictures, class_names: Sequence[str] | None = None
+    ) -> tuple[Detection, list[Tensor]]:
+        """Return what ``detect`` gives, and the taps of ``patch_features`` of the same pictures."""
+
     def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:
         """Score normalised pictures, float (B, 3, S, S); raises ValueError for other shapes or names."""
 

@@ -18,7 +18,7 @@ from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.base import Scores
 from s2sw.model.detectors.kinds import DetectorKind, Publication
 from s2sw.model.detectors.options import BuildOptions, References
-from s2sw.model.detectors.s2swclip import S2swClip, S2swClipOptions, settle
+from s2sw.model.detectors.s2swclip import S2swClip, S2swClipOptions, resolve_settings
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.fusion import FAMILIES
 from s2sw.model.heads.memory import inputs
@@ -83,7 +83,14 @@ class Embedded(S2swClip):
 
     @override
     def score(self, x: Tensor, classes: Tensor) -> Scores:
+        return self._scored(self.tower.stem.tapped(x), classes)
+
+    @override
+    def score_with_patches(self, x: Tensor, classes: Tensor) -> tuple[Scores, list[Tensor]]:
         taps = self.tower.stem.tapped(x)
+        return self._scored(taps, classes), [tap.float() for tap in taps[-COMPARED:]]
+
+    def _scored(self, taps: list[Tensor], classes: Tensor) -> Scores:
         found = self.heads(self._over(taps), classes)
         if self.memory is None:
             return found
@@ -134,7 +141,7 @@ def embedded_record(tensors: Mapping[str, Tensor]) -> BundleRecord:
         vision=vision,
         mean=MEAN,
         std=STD,
-        settings=asdict(settle(vision.layers, S2swClipOptions(two_stream_from=TWO_STREAM_FROM))),
+        settings=asdict(resolve_settings(vision.layers, S2swClipOptions(two_stream_from=TWO_STREAM_FROM))),
         family_names=EVIDENCE,
         weights_sha256="",
         clip=CLIP,

@@ -103,14 +103,14 @@ class S2swClipOptions(BuildOptions):
 
 def build(clip: ClipWeights, image_size: int, options: S2swClipOptions) -> Built:
     """Compute the class vectors (4, 2, C) and settle the tower's settings."""
-    settings = settle(clip.vision.layers, options)
+    settings = resolve_settings(clip.vision.layers, options)
     check_grid(image_size, clip.vision.patch)
     features, label = text_features(clip, options.prompts)
     vectors = class_vectors(features["state"], features["object"], features["defect"])
     return Built({"class_vectors": vectors}, asdict(settings), FAMILIES, label)
 
 
-def settle(layers: int, options: S2swClipOptions) -> Settings:
+def resolve_settings(layers: int, options: S2swClipOptions) -> Settings:
     """Fill in what the options leave open, by the depth; taps of 24 blocks are 6, 12, 18 and 24."""
     every = quarters(layers)
     start = options.two_stream_from or every[0]

@@ -68,6 +68,11 @@ class TwoStreamDetector(TowerDetector):
     def score(self, x: Tensor, classes: Tensor) -> Scores:
         return self.heads(self.streams(x), classes)
 
+    @override
+    def score_with_patches(self, x: Tensor, classes: Tensor) -> tuple[Scores, list[Tensor]]:
+        seen = self.streams(x)
+        return self.heads(seen, classes), [self.tower.project(y)[:, 1:].float() for y in seen.taps]
+
     @property
     def shares_streams(self) -> bool:
         """Whether the two-stream pass is all that scores depend on: ``heads`` then makes them of it."""

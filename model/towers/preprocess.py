@@ -24,7 +24,7 @@ def as_batch(images: Pictures) -> Tensor:
     return batch
 
 
-def squash(batch: Tensor, side: int) -> Tensor:
+def resize_to_square(batch: Tensor, side: int) -> Tensor:
     """Resize uint8 (B, H, W, 3) to (B, side, side, 3), aspect not kept, by Pillow's own BICUBIC.
 
     Always on the CPU: which of its two rounded passes goes first depends on Pillow's version and on the

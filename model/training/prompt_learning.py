@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from s2sw.model.detectors import anomalyclip
 from s2sw.model.detectors.options import read_options
-from s2sw.model.detectors.s2swclip import S2swClipOptions, check_grid, settle
+from s2sw.model.detectors.s2swclip import S2swClipOptions, check_grid, resolve_settings
 from s2sw.model.detectors.tower_detector import quarters
 from s2sw.model.heads.fusion import FAMILIES, class_vectors
 from s2sw.model.prompts.families import WORDS
@@ -87,7 +87,7 @@ def s2swclip_trainee(
     Raises BundleError for a bundle's size that the wavelets cannot take: before the work, not after it.
     """
     check_grid(recipe.screen_size, clip.vision.patch)
-    settings = settle(clip.vision.layers, read_options("s2swclip", S2swClipOptions, {"taps": taps}))
+    settings = resolve_settings(clip.vision.layers, read_options("s2swclip", S2swClipOptions, {"taps": taps}))
     use = Pass("bilinear", settings.two_stream_from, settings.tap_blocks)
     return S2swClipTrainee(Prompts(clip.text_tower(), tuple(WORDS), begun, how), use, recipe, taps)
 

@@ -16,13 +16,13 @@ from s2sw.model.towers.shapes import GELU_WIDTHS, TextShape, VisionShape, text_s
 from s2sw.model.towers.text import TextTower
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.checkpoints import is_torchscript
-from s2sw.model.weights.hints import Hints, hints_beside
 from s2sw.model.weights.huggingface import from_huggingface, is_huggingface
+from s2sw.model.weights.load_options import LoadOptions, options_beside
 from s2sw.model.weights.tensors import load_exactly, read_tensors
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = Hints()
+UNKNOWN = LoadOptions()
 TEXT_PREFIXES = (
     "transformer.",
     "token_embedding.",
@@ -86,30 +86,32 @@ def load_vision(shape: VisionShape, tensors: Mapping[str, Tensor], source: str) 
     return tower
 
 
-def read_clip(path: Path, hints: Hints = UNKNOWN) -> ClipWeights:
+def read_clip(path: Path, options: LoadOptions = UNKNOWN) -> ClipWeights:
     """Read a CLIP from OpenAI's .pt, an open_clip file or a Hugging Face (CLIPModel) safetensors file."""
     tensors = _unwrapped(read_tensors(path), str(path))
-    hints = hints.or_else(hints_beside(path))
+    options = options.or_else(options_beside(path))
     if is_torchscript(path):  # only OpenAI publishes these
-        hints = hints.or_else(Hints("quick_gelu"))
+        options = options.or_else(LoadOptions("quick_gelu"))
     if is_huggingface(tensors):
         tensors = from_huggingface(tensors, str(path))
-    return clip_from_tensors(tensors, str(path), hints)
+    return clip_from_tensors(tensors, str(path), options)
 
 
-def clip_from_tensors(tensors: Mapping[str, Tensor], source: str, hints: Hints = UNKNOWN) -> ClipWeights:
+def clip_from_tensors(
+    tensors: Mapping[str, Tensor], source: str, options: LoadOptions = UNKNOWN
+) -> ClipWeights:
     """Take a state dict in OpenAI's or open_clip's naming as a CLIP; source names it in errors."""
     plain = {n.removeprefix("text."): t.float() for n, t in tensors.items()}
     plain = {n: t for n, t in plain.items() if n not in IGNORED}
     stray = [n for n in plain if not n.startswith(("visual.", *TEXT_PREFIXES))]
     if stray:
         raise BundleError(f"{source}: tensor {stray[0]!r} belongs to no plain CLIP ViT; not supported")
-    activation = hints.activation or _assumed_activation(plain, source)
+    activation = options.activation or _assumed_activation(plain, source)
     return ClipWeights(
         plain,
-        vision_shape(plain, source, activation, hints.vision_heads),
-        text_shape(plain, source, activation, hints.text_heads),
-        hints.normalisation,
+        vision_shape(plain, source, activation, options.vision_heads),
+        text_shape(plain, source, activation, options.text_heads),
+        options.normalisation,
         source,
     )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from s2sw.model.towers.tokenizer import END
 from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 
 CONTEXT = 77
 
@@ -46,7 +46,7 @@ def untrained_clip(shape: Shape, seed: int) -> ClipWeights:
     draw.normal("text_projection", shape.text_width, shape.joint, std=shape.text_width**-0.5)
     draw.norm("ln_final", shape.text_width)
     draw.blocks("", shape.text_width, shape.text_layers)
-    return clip_from_tensors(draw.tensors, "untrained weights from a seed", Hints("quick_gelu"))
+    return clip_from_tensors(draw.tensors, "untrained weights from a seed", LoadOptions("quick_gelu"))
 
 
 class _Draw:

@@ -9,7 +9,7 @@ from s2sw.model import load_detector
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.precision import Precision
 from s2sw.pipeline.evaluation.disagreement import disputed
-from s2sw.pipeline.evaluation.figures import Evaluation, Judge, Kept
+from s2sw.pipeline.evaluation.figures import CandidateFacts, Evaluation, Kept
 from s2sw.pipeline.evaluation.measuring import Measuring, measure
 from s2sw.pipeline.evaluation.page import Dispute, Gallery, Shown, evaluation_page
 from s2sw.pipeline.evaluation.pictures import drawn, plain
@@ -18,7 +18,7 @@ DISPUTES = 8
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A bundle to evaluate, and what the tables call it."""
 
     label: str
@@ -40,16 +40,16 @@ class Comparison:
         return evaluation_page(self.evaluations, self.galleries, disputes)
 
 
-def labelled(names: Iterable[str], folders: Iterable[Path]) -> list[Contender]:
+def labelled(names: Iterable[str], folders: Iterable[Path]) -> list[Candidate]:
     """Name bundles as they were asked for, by the last part of the path where that tells them apart."""
     pairs = list(zip(names, folders, strict=True))
     short = [Path(name).name or name for name, _ in pairs]
     full = [name if short.count(last) > 1 else last for (name, _), last in zip(pairs, short, strict=True)]
-    return [Contender(label, folder) for label, (_, folder) in zip(full, pairs, strict=True)]
+    return [Candidate(label, folder) for label, (_, folder) in zip(full, pairs, strict=True)]
 
 
 def compare(
-    contenders: list[Contender],
+    contenders: list[Candidate],
     data: DataSet,
     how: Measuring,
     *,
@@ -70,7 +70,7 @@ def compare(
 
 
 def _evaluated(
-    contender: Contender, data: DataSet, how: Measuring, device: str, precision: Precision, pictures: bool
+    contender: Candidate, data: DataSet, how: Measuring, device: str, precision: Precision, pictures: bool
 ) -> tuple[Evaluation, Gallery]:
     """Evaluate one contender; its detector is let go at the end, before another is loaded."""
     detector = load_detector(contender.folder, device, precision)
@@ -78,9 +78,9 @@ def _evaluated(
     return evaluation, _gallery(detector, evaluation, data, how) if pictures else Gallery()
 
 
-def judge_of(label: str, detector: Detector) -> Judge:
+def judge_of(label: str, detector: Detector) -> CandidateFacts:
     """Return how tables and files speak of a detector."""
-    return Judge(label, detector.name, detector.fingerprint, detector.prompts, detector.trained)
+    return CandidateFacts(label, detector.name, detector.fingerprint, detector.prompts, detector.trained)
 
 
 def _gallery(detector: Detector, evaluation: Evaluation, data: DataSet, how: Measuring) -> Gallery:

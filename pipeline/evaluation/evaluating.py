@@ -14,7 +14,7 @@ from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.model.precision import Precision
 from s2sw.pipeline.evaluation import suites
-from s2sw.pipeline.evaluation.comparing import Comparison, Contender, compare, labelled
+from s2sw.pipeline.evaluation.comparing import Candidate, Comparison, compare, labelled
 from s2sw.pipeline.evaluation.figures import Evaluation, json_record
 from s2sw.pipeline.evaluation.measuring import Measuring
 from s2sw.pipeline.evaluation.reviewed import evaluate_decisions
@@ -37,7 +37,7 @@ class Way:
     device: str = "cpu"
     precision: Precision = "fp32"
 
-    def compare(self, contenders: list[Contender], data: DataSet, *, pictures: bool) -> Comparison:
+    def compare(self, contenders: list[Candidate], data: DataSet, *, pictures: bool) -> Comparison:
         """Evaluate contenders on one data set; pictures: draw the worst ones."""
         with self.follow(data.name, len(data.samples) * len(contenders)) as step:
             how = replace(self.how, step=step)
@@ -111,7 +111,7 @@ def evaluate_output(output: str) -> Findings:
     return Findings(evaluations, json_record(evaluations), show)
 
 
-def contenders(names: Sequence[str]) -> list[Contender]:
+def contenders(names: Sequence[str]) -> list[Candidate]:
     """Return bundles by name, each looked at before hours of work with the first one. Raises BundleError."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

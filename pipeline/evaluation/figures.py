@@ -25,7 +25,7 @@ Figures = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class Judge:
+class CandidateFacts:
     """What is evaluated: a detector's bundle, or the stored scores of one fingerprint."""
 
     label: str
@@ -83,7 +83,7 @@ class Evaluation:
     seconds: median time of the detector for a picture; None for stored scores.
     """
 
-    judge: Judge
+    judge: CandidateFacts
     dataset: str
     classes: dict[str, ClassResult]
     scored: list[Scored]

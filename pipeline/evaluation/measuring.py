@@ -21,7 +21,7 @@ from s2sw.connectors.datasets import DataSet, DataSetError, Sample
 from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.metrics import PixelMetrics, image_metrics
-from s2sw.pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Kept, Scored
+from s2sw.pipeline.evaluation.figures import CandidateFacts, ClassResult, Evaluation, Kept, Scored
 from s2sw.pipeline.imaging.tiles import views
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.storage import StorageSettings
@@ -94,7 +94,7 @@ class _Worst:
         return [kept for _, _, kept in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]
 
 
-def measure(detector: Detector, judge: Judge, data: DataSet, how: Measuring) -> Evaluation:
+def measure(detector: Detector, judge: CandidateFacts, data: DataSet, how: Measuring) -> Evaluation:
     """Return the detector's figures on a data set. Raises DataSetError that names the file."""
     places = {sample: place for place, sample in enumerate(data.samples)}
     alarms, misses = _Worst(how.shown), _Worst(how.shown)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from s2sw.model.metrics import image_metrics
-from s2sw.pipeline.evaluation.figures import ClassResult, Evaluation, Judge, Scored
+from s2sw.pipeline.evaluation.figures import CandidateFacts, ClassResult, Evaluation, Scored
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.tables import RANK
 
 _LABELLED = f"""
 WITH newest AS (
@@ -22,7 +23,7 @@ WITH newest AS (
         count(*) FILTER (decision = '{DecisionKind.REJECT.value}') AS rejected
     FROM newest GROUP BY object_id, slice_index
 )
-SELECT s.fingerprint, s.bundle, s.object_id, s.slice_index, s.modality, s.image_score,
+SELECT s.fingerprint, s.bundle, s.object_id, s.slice_index, s.modality, {RANK} AS score,
     accepted > rejected AS anomalous
 FROM slices s JOIN votes USING (object_id, slice_index)
 WHERE accepted <> rejected
@@ -59,7 +60,7 @@ def _evaluation(name: str, fingerprint: str, bundle: str, rows: list[dict[str, A
             row["modality"] or "all",
             f"{row['object_id']}, slice {row['slice_index'] + 1}",
             bool(row["anomalous"]),
-            float(row["image_score"]),
+            float(row["score"]),
         )
         for place, row in enumerate(rows)
     ]
@@ -68,5 +69,5 @@ def _evaluation(name: str, fingerprint: str, bundle: str, rows: list[dict[str, A
         own = [one for one in scored if one.group == group]
         scores = np.array([one.score for one in own], np.float32)
         classes[group] = ClassResult(image_metrics(scores, np.array([one.anomalous for one in own])), None)
-    judge = Judge(f"scores {fingerprint[:12]}", "stored scores", bundle, "", trained=True)
+    judge = CandidateFacts(f"scores {fingerprint[:12]}", "stored scores", bundle, "", trained=True)
     return Evaluation(judge, name, classes, scored)

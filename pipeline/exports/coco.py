@@ -76,7 +76,16 @@ def _name(finding: Finding, case: Case, options: Options) -> str:
 
 def _image(number: int, finding: Finding, file: str) -> Json:
     row = finding.row
-    kept = ("object_id", "slice_index", "n_slices", "image_score", "modality", "body_part", "plane")
+    kept = (
+        "object_id",
+        "slice_index",
+        "n_slices",
+        "image_score",
+        "rank_score",
+        "modality",
+        "body_part",
+        "plane",
+    )
     return {
         "id": number,
         "file_name": file,

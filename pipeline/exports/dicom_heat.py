@@ -25,6 +25,7 @@ from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.imaging.overlays import laid_over
+from s2sw.schemas.tables import rank_of
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
@@ -71,7 +72,7 @@ def capture_of(
     # of type 2C (PS3.3 C.7.6.1.1.1): empty where the source does not say
     capture.add_new("PatientOrientation", "CS", source.get("PatientOrientation"))
     capture.SeriesDescription = "Anomaly heat map (s2sw), not for diagnosis"
-    capture.ImageComments = f"score {finding.row['image_score']:.4f}, {options.detector}"[:10240]
+    capture.ImageComments = f"score {rank_of(finding.row):.4f}, {options.detector}"[:10240]
     # of type 2C (PS3.3 C.7.3.1): whether what is shown is one of a pair is known to nobody here
     capture.Laterality = source.get("Laterality", "")
     for keyword, value in place.items():

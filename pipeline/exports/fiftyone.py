@@ -21,7 +21,7 @@ from s2sw.pipeline.imaging.encoding import png_bytes
 Json = dict[str, Any]
 
 INSIDE = 255  # value of a mask's pixels, so that they show in any viewer
-_KEPT = ("object_id", "slice_index", "image_score", "map_max", "modality", "body_part", "plane")
+_KEPT = ("object_id", "slice_index", "image_score", "rank_score", "map_max", "modality", "body_part", "plane")
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:

@@ -21,6 +21,7 @@ from s2sw.pipeline.imaging.encoding import jpeg_bytes, png_bytes
 from s2sw.pipeline.imaging.overlays import layer
 from s2sw.pipeline.pages.rendering import template
 from s2sw.pipeline.reports.summary_text import UNTRAINED
+from s2sw.schemas.tables import rank_of
 
 SIDE = 560
 """Pixels of the longer side of a picture on the page."""
@@ -85,7 +86,7 @@ def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Opti
             ("rank", str(finding.rank)),
             ("object", name),
             ("slice", f"{place} ({row['plane']}, {row['rows']} x {row['cols']} pixels)"),
-            ("score", f"{row['image_score']:.4f}"),
+            ("score", f"{rank_of(row):.4f}"),
             ("map", f"at most {row['map_max']:.4f}, {mask.mean():.2%} above {finding.cut:g}"),
             ("modality", row["modality"] or case.decoder),
         ],

@@ -19,6 +19,7 @@ from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.imaging.encoding import png_bytes
+from s2sw.schemas.tables import rank_of
 
 Json = dict[str, Any]
 
@@ -66,11 +67,12 @@ def _task(finding: Finding, case: Case, options: Options) -> Json:
         "slice_index": row["slice_index"],
         "modality": row["modality"],
         "image_score": row["image_score"],
+        "rank_score": row["rank_score"],
         **({"address": case.uri} if Reveal.NAMES in options.reveals and case.uri else {}),
     }
     prediction = {
         "model_version": f"{options.detector} {options.fingerprint[:8]}",
-        "score": row["image_score"],
+        "score": rank_of(row),
         "result": [_brush(finding, mask)] if mask.any() else [],
     }
     return {"data": data, "predictions": [prediction]}

@@ -12,6 +12,7 @@ from s2sw.pipeline.exports.options import Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.imaging.encoding import png_bytes
 from s2sw.pipeline.imaging.overlays import overlay
+from s2sw.schemas.tables import rank_of
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
@@ -28,5 +29,5 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
 def _file(finding: Finding, pixels: NDArray[np.uint8], name: str) -> tuple[str, bytes]:
     row = finding.row
     place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
-    caption = f"{name}, {place}: score {row['image_score']:.4f}"
+    caption = f"{name}, {place}: score {rank_of(row):.4f}"
     return finding.stem, png_bytes(overlay(pixels, *finding.drawn(), caption))

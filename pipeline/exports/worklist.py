@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,14 @@ from s2sw.pipeline.exports.revealing import Reveal
 
 FILE = "worklist.csv"
 COLUMNS = (
-    "rank", "object_id", "slice_index", "n_slices", "image_score", "map_max", "area_fraction", "threshold",
+    "rank", "object_id", "slice_index", "n_slices", "rank_score", "image_score", "rarity_score", "group",
+    "map_max", "area_fraction", "threshold",
     "modality", "body_part", "plane", "rows", "cols", "date", "site", "fingerprint", "run_id", "decision",
     "note",
 )  # fmt: skip
 """decision and note are left empty for a person to fill in."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=[\s\"']*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
+"""Where a cell begins, whatever a spreadsheet takes for a separator, with what starts a formula."""
 """What makes spreadsheets take a cell for a formula (OWASP, CSV Injection)."""
 
 
@@ -52,6 +55,6 @@ def _line(finding: Finding, case: Case) -> dict[str, Any]:
 
 def _harmless(value: object) -> object:
     """Return text that no spreadsheet runs: a quote before what would start a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return _FORMULA.sub(r"\1'", value)
     return round(value, 6) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Samples of image scores from results and decisions, and the thresholds that they propose."""
+"""Samples of scores from results and decisions, and the thresholds that they propose."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from s2sw.pipeline.flagging.rule import has_site
 from s2sw.pipeline.flagging.thresholds import Proposal, TooFewError
 from s2sw.schemas.config import FlagGroup, FlagSettings
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.tables import RANK
 
 COLUMNS = ("site", "modality")
 """What thresholds may differ by."""
@@ -79,7 +80,7 @@ def _samples(
     columns = "".join(f"coalesce({name}, '') AS {name}, " for name in by)
     order = f"ORDER BY {', '.join(by)}" if by else ""
     query = (
-        f"SELECT {columns} list(image_score::DOUBLE) AS scores, list(anomalous) AS anomalous "  # noqa: S608
+        f"SELECT {columns} list(({RANK})::DOUBLE) AS scores, list(anomalous) AS anomalous "  # noqa: S608
         f"FROM ({SAMPLES[source]}) WHERE fingerprint = ? GROUP BY ALL {order}"
     )
     table = connection.sql(query, params=[fingerprint]).to_arrow_table()

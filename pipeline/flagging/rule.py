@@ -1,4 +1,6 @@
-"""Which slices are flagged: those whose image score reaches the threshold of their site and modality.
+"""Which slices are flagged: those whose score reaches the threshold of their site and modality.
+
+The score is the rank score where a profile gave one, else the image score.
 
 The thresholds are those of the newest run's configuration (``flag``). They change no row, so another one
 needs no second screening: the next run, even one with nothing left to do, puts it in force.
@@ -9,6 +11,7 @@ import duckdb
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.run_records import read_run, run_ids
 from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.tables import RANK
 
 
 def flag_settings(output: OutputFolder) -> FlagSettings:
@@ -24,7 +27,7 @@ def create_flagged(connection: duckdb.DuckDBPyConnection, flag: FlagSettings) ->
     threshold = threshold_sql(flag)
     connection.execute(
         f"CREATE VIEW flagged AS SELECT *, {threshold} AS flag_threshold FROM slices "  # noqa: S608
-        f"WHERE image_score >= {threshold}"
+        f"WHERE {RANK} >= {threshold}"
     )
 
 
@@ -51,7 +54,7 @@ def would_flag(
     """Return how many slices of a fingerprint reach these thresholds, and how many there are."""
     threshold = threshold_sql(flag)
     query = (
-        f"SELECT count(*) FILTER (image_score >= {threshold}), count(*) FROM slices "  # noqa: S608
+        f"SELECT count(*) FILTER ({RANK} >= {threshold}), count(*) FROM slices "  # noqa: S608
         "WHERE fingerprint = ?"
     )
     flagged, total = connection.execute(query, [fingerprint]).fetchall()[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, binom
+from scipy.stats import binom, binomtest
 
 CONFIDENCE = 0.95
 FEWEST_DECISIONS = 20
@@ -76,10 +76,8 @@ def for_rate(scores: NDArray[np.float64], target: float) -> Proposal:
 
 def clopper_pearson(successes: int, trials: int) -> Interval:
     """Return the exact interval of a share."""
-    tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, successes, trials - successes + 1)) if successes else 0.0
-    high = float(beta.ppf(1 - tail, successes + 1, trials - successes)) if successes < trials else 1.0
-    return low, high
+    found = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="exact")
+    return float(found.low), float(found.high)
 
 
 def quantile_interval(scores: NDArray[np.float64], share: float) -> Interval:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from s2sw.model.maps import MapLayer, assemble, axis_operators, sigmoid
-from s2sw.pipeline.imaging.run_lengths import decode_runs
+from s2sw.pipeline.imaging.run_lengths import checked_runs, decode_runs
 from s2sw.pipeline.imaging.tiles import Box
 
 COCO_RLE = "coco_rle"
@@ -261,6 +261,14 @@ def decode_mask(data: bytes, encoding: str, rows: int, cols: int) -> NDArray[np.
     width = -(-cols // 8)
     packed = unpacked_mask(data, encoding, rows, cols).reshape(rows, width)
     return np.unpackbits(packed, axis=1, count=cols).astype(np.bool_)
+
+
+def check_mask(data: bytes, encoding: str, rows: int, cols: int) -> None:
+    """Raise ValueError as ``decode_mask``, without making the mask."""
+    if encoding == COCO_RLE:
+        checked_runs(data, rows, cols)
+    else:
+        unpacked_mask(data, encoding, rows, cols)
 
 
 def unpacked_mask(data: bytes, encoding: str, rows: int, cols: int) -> NDArray[np.uint8]:

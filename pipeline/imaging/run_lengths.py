@@ -19,12 +19,18 @@ def decode_runs(data: bytes, rows: int, cols: int) -> NDArray[np.bool_]:
 
     Raises ValueError, before anything of its size is allocated, unless the runs make up exactly its pixels.
     """
-    runs = _few(data) if len(data) <= FEW_BYTES else _many(data)
-    if not len(runs) or runs.min() < 0 or runs.max() > rows * cols or runs.sum() != rows * cols:
-        raise ValueError(f"the mask's runs do not make up {rows} x {cols} pixels")
+    runs = checked_runs(data, rows, cols)
     values = np.zeros(len(runs), np.bool_)
     values[1::2] = True
     return np.repeat(values, runs).reshape(cols, rows).T
+
+
+def checked_runs(data: bytes, rows: int, cols: int) -> NDArray[np.int64]:
+    """Return the lengths of runs, zeros first. Raises ValueError unless they make up exactly the pixels."""
+    runs = _few(data) if len(data) <= FEW_BYTES else _many(data)
+    if not len(runs) or runs.min() < 0 or runs.max() > rows * cols or runs.sum() != rows * cols:
+        raise ValueError(f"the mask's runs do not make up {rows} x {cols} pixels")
+    return runs
 
 
 def _few(data: bytes) -> NDArray[np.int64]:

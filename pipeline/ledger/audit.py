@@ -167,13 +167,16 @@ def who() -> Entry:
     return {"user": user, "uid": os.getuid(), "host": socket.gethostname(), "pid": os.getpid()}
 
 
-def start_facts(config: ScreenConfig, bundle: str, fingerprint: str) -> Entry:
-    """Return what is known of a run when it starts. bundle, fingerprint: as in the tables of results."""
+def start_facts(config: ScreenConfig, bundle: str, fingerprint: str, key: bytes | None) -> Entry:
+    """Return what is known of a run when it starts.
+
+    bundle, fingerprint: as in the tables of results. key: the id key of private mode.
+    """
     return {
         **who(),
         "version": versions()["s2sw"],
         "mode": config.mode,
-        "config_sha256": config_hash(config),
+        "config_hmac" if key else "config_sha256": config_hash(config, key),
         "bundle": bundle,
         "fingerprint": fingerprint,
     }

@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.imaging.masks import decode_mask
+from s2sw.pipeline.imaging.masks import check_mask
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.run_records import ReportError, read_run, run_ids
+from s2sw.schemas import forms
 from s2sw.schemas.layout import (
     DECISIONS_FOLDER,
     DEFERRED_FILE,
@@ -137,7 +138,10 @@ def _bad_mask(slices: pa.Table) -> str:
 
 def _decodes(row: Row) -> bool:
     try:
-        decode_mask(row["mask"], row["mask_encoding"], row["rows"], row["cols"])
+        rows, cols = row["rows"], row["cols"]
+        if not (1 <= rows <= forms.SIDE and 1 <= cols <= forms.SIDE and rows * cols <= forms.PIXELS):
+            return False
+        check_mask(row["mask"], row["mask_encoding"], rows, cols)
     except Exception:  # noqa: BLE001 - codecs raise whatever they like on bytes that are none of theirs
         return False
     return True

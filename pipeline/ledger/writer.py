@@ -88,6 +88,8 @@ class Writer:
 
     def _object_row(self, finished: FinishedObject, object_id: str, stored: StoredObject) -> Row:
         best = max(finished.slices, key=lambda row: row["image_score"], default=None)
+        having = (row for row in finished.slices if row.get("rank_score") is not None)
+        ranked = max(having, key=lambda row: row["rank_score"], default=None)
         return {
             "object_id": object_id,
             "status": finished.status,
@@ -95,6 +97,8 @@ class Writer:
             "n_slices": len(finished.slices),
             "max_score": best["image_score"] if best else None,
             "max_slice": best["slice_index"] if best else None,
+            "max_rank_score": ranked["rank_score"] if ranked else None,
+            "max_rank_slice": ranked["slice_index"] if ranked else None,
             "bytes": stored.size,
             "decoder": finished.decoder,
             "attempts": finished.attempts,

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from s2sw.connectors.reading.archives import expand_archives
+from s2sw.connectors.storage.local import local_path
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.connectors.storage.stored import StoredObject
@@ -15,6 +16,7 @@ from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.layout import MARKER, is_ours
 
 OWN_OUTPUT, OTHER_OUTPUT, PRIVATE = "own output", "other output", "private folder"
+LINK_OUT = "links out of the source"
 
 
 def listing(config: ScreenConfig, left_out: Counter[str] | None = None) -> Iterator[StoredObject]:
@@ -23,17 +25,36 @@ def listing(config: ScreenConfig, left_out: Counter[str] | None = None) -> Itera
     left_out: counts the files that are passed over, by what they belong to.
     """
     counts: Counter[str] = Counter() if left_out is None else left_out
-    belongs = _belongs(config)
+    belongs, leads_out = _belongs(config), _leads_out(config)
 
     def kept() -> Iterator[StoredObject]:
         for stored in list_objects(config.source, config.storage):
-            kind = belongs(stored.uri)
+            kind = belongs(stored.uri) or (LINK_OUT if leads_out(stored.uri) else None)
             if kind is None:
                 yield stored
             else:
                 counts[kind] += 1
 
     return itertools.islice(expand_archives(kept(), config.storage, config.decode), config.limit)
+
+
+def _leads_out(config: ScreenConfig) -> Callable[[str], bool]:
+    """Return the function that tells whether a file is a link to one that does not lie below the source.
+
+    Whoever may write to the source could have any file screened that this account can read.
+    """
+    source = Path(config.source).resolve()
+    if is_s3(config.source) or config.follow_links or not source.is_dir():
+        return lambda _: False
+
+    def leads_out(uri: str) -> bool:
+        path = local_path(uri)
+        try:  # what leads to no file has a row of its own
+            return path.is_symlink() and path.is_file() and not path.resolve().is_relative_to(source)
+        except OSError:  # too long a path: reading will say so
+            return False
+
+    return leads_out
 
 
 def _belongs(config: ScreenConfig) -> Callable[[str], str | None]:

@@ -70,6 +70,10 @@ class Todo:
         first = group * self.group_size
         return [(first + i, _stored(row)) for i, row in enumerate(self.read(group).to_pylist())]
 
+    def ids_of(self, group: int) -> list[str]:
+        """Return the ids of the objects of one group."""
+        return [str(name) for name in self.read(group).column("object_id").to_pylist()]
+
 
 def group_size(objects: int, size: int, cores: int) -> int:
     """Return how many objects a task decodes: of ``objects`` of ``size`` bytes together, on some cores."""

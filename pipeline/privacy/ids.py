@@ -16,6 +16,7 @@ ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32
 KEY_ENV = "S2SW_ID_KEY"
 KEY_FILE = "id.key"
+LONGEST_KEY_FILE = 4096
 
 
 class KeyFileError(UserError):
@@ -49,6 +50,16 @@ def uid_ids(key: bytes | None) -> Callable[[Sequence[bytes]], dict[str, str]]:
     return ids
 
 
+def derived_key(key: bytes | None, domain: bytes) -> bytes | None:
+    """Return a key of its own for one purpose, from which the id key cannot be found; None in open mode."""
+    return hmac.digest(key, domain, "sha256") if key else None
+
+
+def keyed_name(key: bytes | None, domain: bytes, *parts: bytes) -> str:
+    """Return a keyed name of parts, 26 characters a-z2-7; one of another domain tells nothing of it."""
+    return _id(key, domain, *parts)
+
+
 def _id(key: bytes | None, domain: bytes, *parts: bytes) -> str:
     message = b"\0".join((domain, *parts))
     digest = hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()
@@ -70,7 +81,8 @@ def load_or_create_key(private_dir: Path) -> bytes:
     if key is None:
         _create_key(private_dir / KEY_FILE)
         key = existing_key(private_dir)
-        assert key is not None
+    if key is None:
+        raise KeyFileError(f"{private_dir / KEY_FILE} was removed while it was made")
     return key
 
 
@@ -78,12 +90,46 @@ def existing_key(private_dir: Path) -> bytes | None:
     """Return the id key if there is one. Raises KeyFileError as ``load_or_create_key`` does."""
     if KEY_ENV in os.environ:
         return _parse_key(os.environ[KEY_ENV], f"environment variable {KEY_ENV}")
+    check_private_folder(private_dir)
     path = private_dir / KEY_FILE
-    if not path.exists():
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # links are followed: secrets are mounted so
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise KeyFileError(f"{path} leads nowhere: restore the key, or remove the link") from None
         return None
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileError(f"{path} can be read by others: chmod 600 {path}")
-    return _parse_key(path.read_text(), str(path))
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read ({error.strerror})") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError(f"{path} is no file")
+        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyFileError(f"{path} can be read by others: chmod 600 {path}")
+        if status.st_uid not in (os.getuid(), 0):
+            raise KeyFileError(f"{path} belongs to another account: take a copy of your own")
+        return _parse_key(file.read(LONGEST_KEY_FILE).decode("ascii", "replace"), str(path))
+
+
+def check_private_folder(folder: Path) -> None:
+    """Raise KeyFileError for a private folder that another account owns or may write to.
+
+    It could put a key or a crosswalk of its own there. One that does not exist yet is made when needed.
+    """
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        if folder.is_symlink():
+            raise KeyFileError(f"private_dir: {folder} leads nowhere") from None
+        return
+    except OSError as error:
+        raise KeyFileError(f"private_dir: {folder} cannot be used ({error.strerror})") from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise KeyFileError(f"private_dir: {folder} is no folder")
+    if status.st_uid not in (os.getuid(), 0):
+        raise KeyFileError(f"private_dir: {folder} belongs to another account; name one of your own")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise KeyFileError(f"private_dir: others may write to {folder}: chmod 700 {folder}")
 
 
 def _create_key(path: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from s2sw.connectors.storage.s3 import is_s3
-from s2sw.pipeline.privacy.ids import existing_key, load_or_create_key
+from s2sw.pipeline.privacy.ids import check_private_folder, existing_key, load_or_create_key
 from s2sw.schemas.forms import is_run_id
 
 
@@ -75,8 +75,9 @@ class Inside:
         return load_or_create_key(self.folder)
 
     def open_state(self, output: str, run_id: str) -> RunState:
-        """Make the folder (owner only) for runs into this output."""
+        """Make the folder (owner only) for runs into this output. Raises KeyFileError."""
         address = output.rstrip("/") if is_s3(output) else str(Path(output).absolute())
+        check_private_folder(self.folder)
         folder = self.folder / hashlib.sha256(os.fsencode(address)).hexdigest()[:16]
         state = RunState(folder, run_id)
         for path in (self.folder, folder, state.work):
@@ -91,6 +92,7 @@ class Inside:
         """
         if not is_run_id(run_id):
             return []
+        check_private_folder(self.folder)
         return sorted(self.folder.glob(f"*/crosswalk/{run_id}/*.parquet"))
 
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
-from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KeyFileError
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.ray_ports import LOCAL_PORTS, Answer, ask_without_token, can_be_asked
 from s2sw.pipeline.privacy.temporary import temporary_root
-from s2sw.schemas.config import ScreenConfig, config_hash
+from s2sw.schemas.config import AUTO, NO_PROFILE, ScreenConfig, config_hash
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import AUDIT_FOLDER, DEFERRED_FILE
 from s2sw.schemas.outcomes import Reason, Status
@@ -29,6 +29,8 @@ NOT_PROTECTED = (
     "must be asked for by name in private mode, and is then in the files of the export",
     "What results say by themselves: scores, sizes, number of slices, modality and body part; somebody who "
     "has the archive too can match objects by their size in bytes",
+    "The archive's profile: features from which somebody may tell what kind of pictures it was made of; it "
+    "lies in the private folder unless another place is named",
     "Masks and token maps: coarse outlines of what looked unusual, no picture, but not nothing",
     "Memory and swap space of this machine, its administrator, and whoever can act as this user",
     "What other programs do with the archive, the private folder or the results",
@@ -46,7 +48,7 @@ class Section:
 def describe_boundary(config: ScreenConfig) -> list[Section]:
     """Return the page: what is read, written and connected to, what files hold, what is not protected."""
     return [
-        Section("Run", [f"{config.mode} mode, configuration {config_hash(config)} (as in the audit log)"]),
+        Section("Run", [f"{config.mode} mode, configuration {_digest(config)}"]),
         Section("Reads", _reads(config)),
         Section("Writes", _writes(config)),
         Section("Files of the results hold these columns and no others", _columns(config)),
@@ -54,6 +56,17 @@ def describe_boundary(config: ScreenConfig) -> list[Section]:
         Section("Listens, while it runs", _ports(config)),
         Section("Not protected", list(NOT_PROTECTED)),
     ]
+
+
+def _digest(config: ScreenConfig) -> str:
+    """Return the configuration's digest as the audit log will have it, if the key that it needs is there."""
+    try:
+        key = Inside.of(config.private_dir).key() if config.private else None
+    except UserError:  # a warning says what is wrong with it
+        key = None
+    if config.private and key is None:
+        return "without a digest: the first run makes the key for it"
+    return f"{config_hash(config, key)} (as in the audit log)"
 
 
 def warnings_of(config: ScreenConfig) -> list[str]:
@@ -100,6 +113,13 @@ def _writes(config: ScreenConfig) -> list[str]:
         f"{private}: what must stay here, for this user alone: crosswalk and listing (columns "
         f"{_names(MANIFEST)})",
     ]
+    if config.profile != NO_PROFILE:
+        place = f"{private / 'profiles'}/*" if config.profile == AUTO else config.profile
+        verb = "made from 48 objects on" if config.profile == AUTO else "read"
+        lines.append(
+            f"{place}: the archive's profile, {verb}: features of its pictures under keyed names, no "
+            "picture; private data as well"
+        )
     if config.private:
         key = f"the environment variable {KEY_ENV}" if KEY_ENV in os.environ else f"{private / KEY_FILE}"
         lines.append(f"{key}: the id key" + ("" if KEY_ENV in os.environ else ", made on first use"))
@@ -124,6 +144,7 @@ def _columns(config: ScreenConfig) -> list[str]:
         f"object_id: {kind} of address and version; uri: {uri}",
         f"status: {statuses}; reason: {reasons}",
         "modality, body_part: a code of DICOM's lists, else `other`",
+        "group: codes, or a keyed name of a folder; rarity_score, rank_score: by the archive's profile",
         "class_name: one of the names that the detector's bundle lists",
         "plane, applied, decoder, mask_encoding: words of the program",
         "runs/*.json: counts, times, versions and the configuration"
@@ -167,7 +188,7 @@ def _exposed(config: ScreenConfig) -> list[str]:
     if config.private:
         try:
             inside.key()
-        except KeyFileError as error:
+        except UserError as error:
             found.append(str(error))
         if lie_in_each_other(private, config.output):
             found.append(

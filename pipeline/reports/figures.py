@@ -1,5 +1,6 @@
 """The figures of a run's report, gathered part by part from an output folder."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,13 @@ from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.ledger.run_records import run_ids
 from s2sw.pipeline.reports.histogram import ScoreHistogram
 from s2sw.pipeline.results import sql_views as views
+from s2sw.pipeline.results.checking import sound_table
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunRecord
+
+log = logging.getLogger(__name__)
 
 THREADS = 8  # parts read at once: on S3 a part is a few small requests
 PARTS_AHEAD = 16
@@ -36,7 +40,8 @@ class RunReport:
     """What a report shows: the run's own rows, and all rows made under the same settings.
 
     unfinished: runs with committed results but no run file; they were killed, or still work. flagged: slices
-    under the same settings that reach the flagging thresholds of this run; None if it has none.
+    under the same settings that reach the flagging thresholds of this run; None if it has none. bad_rows: are
+    left out, since no run wrote them.
     """
 
     run: RunRecord
@@ -44,6 +49,7 @@ class RunReport:
     same_settings: Figures = field(default_factory=Figures)
     unfinished: list[str] = field(default_factory=list)
     flagged: int | None = None
+    bad_rows: int = 0
 
 
 def gather(output: OutputFolder, run: RunRecord) -> RunReport:
@@ -52,9 +58,11 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
     parts = committed_parts(output)
     committed, slices = ([part.name for part in parts[table]] for table in (OBJECTS_FOLDER, SLICES_FOLDER))
     for table in _tables(output, committed, ["status", "reason"], run.summary.fingerprint):
-        _add_reasons(report, table)
+        _add_reasons(report, _sound(report, table))
     for table in _tables(output, slices, ["image_score"], run.summary.fingerprint):
-        _add_scores(report, table)
+        _add_scores(report, _sound(report, table))
+    if report.bad_rows:
+        log.warning("%s", f"{report.bad_rows} rows that no run wrote are left out")
     known = set(run_ids(output))
     report.flagged = _flagged(output, run)
     report.unfinished = sorted({part.run for part in parts[OBJECTS_FOLDER]} - known)
@@ -79,6 +87,12 @@ def _tables(
     with ThreadPoolExecutor(THREADS, thread_name_prefix="report") as pool:
         for start in range(0, len(names), PARTS_AHEAD):
             yield from pool.map(read, names[start : start + PARTS_AHEAD])
+
+
+def _sound(report: RunReport, table: pa.Table) -> pa.Table:
+    kept, bad = sound_table(table)
+    report.bad_rows += bad
+    return kept
 
 
 def _add_reasons(report: RunReport, table: pa.Table) -> None:

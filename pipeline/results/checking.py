@@ -152,6 +152,10 @@ def _share(value: object) -> bool:
     return type(value) is float and 0 <= value <= 1
 
 
+def _finite(value: object) -> bool:
+    return type(value) is float and math.isfinite(value)
+
+
 def _optional(check: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or check(value)
 
@@ -225,14 +229,16 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "map_layers": _optional(lambda value: type(value) is list and 0 < len(value) <= forms.LAYERS),
     "status": _one_of(*Status),
     "reason": _optional(_one_of(*Reason)),
-    "max_score": _optional(_share),
-    "max_slice": _optional(_COUNT),
+    **dict.fromkeys(("max_score", "rank_score", "max_rank_score", "score"), _optional(_share)),
+    **dict.fromkeys(("max_slice", "max_rank_slice"), _optional(_COUNT)),
+    "group": _optional(_shaped(forms.WORDS)),
+    "rarity_score": _optional(_finite),
     "bytes": _COUNT,
     "attempts": _COUNT,
     "uri": _optional(lambda value: isinstance(value, str) and 0 < len(value) <= forms.URI_CHARACTERS),
     "site": _optional(_shaped(forms.SITE)),
     "date": _optional(lambda value: type(value) is datetime.date),
-    "flag_threshold": _optional(lambda value: type(value) is float and math.isfinite(value)),
+    "flag_threshold": _optional(_finite),
 }
 """Of each column whether a value is one that a run writes."""
 _COLUMN_RULES: dict[str, pc.Expression] = {

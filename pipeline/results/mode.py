@@ -19,14 +19,13 @@ class UnverifiedError(FailedError):
 def results_are_private(output: OutputFolder, connection: duckdb.DuckDBPyConnection | None = None) -> bool:
     """Tell whether any trace says so, and also where there is none.
 
-    connection: to the results, without which their addresses are not looked at. Raises ReportError for a
-    damaged record of the newest run.
+    A damaged record or log says so, too. connection: to the results, without which their addresses are not
+    looked at.
     """
     runs = run_ids(output)
-    if not runs or read_run(output, runs[-1]).private:
-        return True
     return (
-        any(_says_private(output, run_id) for run_id in runs[-2::-1])
+        not runs
+        or any(_says_private(output, run_id) for run_id in reversed(runs))
         or _log_says_private(output)
         or (connection is not None and _has_objects_without_address(connection))
     )

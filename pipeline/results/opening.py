@@ -45,7 +45,7 @@ def readable(output: OutputFolder) -> Iterator[None]:
             Reason.TIMEOUT: "the storage does not answer; check the endpoint",
         }
         raise ReportError(f"cannot read {output.root}: {advice.get(error.reason, error.detail)}") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
         text = " ".join(str(error).split())
         raise ReportError(f"cannot read {output.root}: {text}") from error
 

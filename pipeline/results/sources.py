@@ -59,7 +59,7 @@ class Crosswalk:
             return {}
         query = "SELECT * FROM read_parquet(?) WHERE list_contains(?, object_id)"
         try:
-            with duckdb.connect(config={"threads": 1}) as connection:
+            with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": "false"}) as connection:
                 rows = connection.sql(query, params=[files, ids]).to_arrow_table().select(MANIFEST.names)
         except (duckdb.Error, KeyError):
             log.warning("%s", f"the crosswalk of run {run_id} in the private folder is damaged")

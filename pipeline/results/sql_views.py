@@ -103,7 +103,7 @@ def _reading(
     empty = connection.from_arrow(schema.empty_table())
     types = {name: str(kind) for name, kind in zip(empty.columns, empty.types, strict=True)}
     if not parts:
-        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in types.items())
+        nulls = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in types.items())
         return f"SELECT {nulls} WHERE false"
     # the files of a run have the same columns, and columns are only ever added
     runs = {part.run: part for part in parts}
@@ -111,7 +111,7 @@ def _reading(
     mixed = first != last or len({part.merged for part in parts}) > 1
     own = {"date": _DAY, "site": _site_of(output, parts)}
     lacking = [
-        f"CAST({own.get(name, 'NULL')} AS {kind}) AS {name}"
+        f'CAST({own.get(name, "NULL")} AS {kind}) AS "{name}"'
         for name, kind in types.items()
         if name not in {*first, *last}
     ]

@@ -16,7 +16,7 @@ from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.pipeline.review.worklist import COLUMNS
-from s2sw.schemas.tables import Row
+from s2sw.schemas.tables import RANK, Row
 
 MEMORY = "200MB"
 THREADS = 2
@@ -54,7 +54,9 @@ class Archive:
             connection = Results(self._output, EVERY).connect()
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
             threshold = threshold_sql(flag)
-            connection.execute(f"CREATE VIEW ranked AS SELECT *, {threshold} AS flag_threshold FROM slices")  # noqa: S608
+            connection.execute(
+                f"CREATE VIEW ranked AS SELECT *, {RANK} AS score, {threshold} AS flag_threshold FROM slices"  # noqa: S608
+            )
             self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
             self.settings = _settings(connection)
             self.has_site = has_site(connection)
@@ -62,7 +64,8 @@ class Archive:
     def cursor(self, decisions: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
         """Return a cursor with the views of the results, and these decisions as ``said``.
 
-        Of the views, ``ranked`` is ``slices`` with the score from which each is flagged, ``flag_threshold``.
+        Of the views, ``ranked`` is ``slices`` with what it is ranked by, ``score`` (the rank
+        score, or else the image score), and from which score it is flagged, ``flag_threshold``.
         """
         cursor = self._connection.cursor()
         if decisions is not None:
@@ -96,9 +99,9 @@ class Archive:
         return found[0] if found else None
 
     def stack(self, object_id: str, fingerprint: str) -> list[Row]:
-        """Return slice_index, image_score and plane of all slices of an object, in order."""
+        """Return slice_index, score and plane of all slices of an object, in order."""
         query = (
-            "SELECT slice_index, image_score, plane FROM slices "
+            f"SELECT slice_index, {RANK} AS score, plane FROM slices "  # noqa: S608 (a constant)
             "WHERE object_id = ? AND fingerprint = ? ORDER BY slice_index LIMIT ?"
         )
         return sound(rows_of(self.cursor(), query, [object_id, fingerprint, LARGEST_STACK]))[0]

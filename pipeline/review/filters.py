@@ -12,10 +12,10 @@ from s2sw.schemas.decisions import DecisionKind
 T = TypeVar("T")
 
 ORDERS = {
-    "score": ("image_score", "highest score first"),
+    "score": ("score", "highest score first"),
     "peak": ("map_max", "highest point of the map first"),
     "area": ("area_fraction", "largest area first"),
-    "low": ("-image_score", "lowest score first"),
+    "low": ("-score", "lowest score first"),
 }
 """Orders of the worklist: what is sorted by, the largest first, and how the page calls it."""
 
@@ -32,7 +32,10 @@ DECIDED = {
 
 _SLICE = "(s.object_id, s.slice_index)"
 _SAID = "SELECT object_id, slice_index FROM said"
-_HIGHEST = "SELECT object_id, max_slice FROM objects WHERE n_slices > 1 AND fingerprint = ?"
+_HIGHEST = (
+    "SELECT object_id, coalesce(max_rank_slice, max_slice) FROM objects "
+    "WHERE n_slices > 1 AND fingerprint = ?"
+)
 
 
 class FilterError(ValueError):
@@ -51,7 +54,7 @@ class Condition:
 class Filters:
     """Which slices, in which order. Texts are empty and the others None where nothing was asked for.
 
-    settings: the fingerprint that scores were made under. low, high: image score, 0..1. first, last: days
+    settings: the fingerprint that scores were made under. low, high: score, 0..1. first, last: days
     (UTC) on which the run began. highest: of each volume its highest slice only. flagged: only those
     that reach the threshold in force. stay: do not go on to the next slice after a decision.
     """
@@ -102,9 +105,9 @@ class Filters:
         """Return what the slices have to meet. scores: with the bounds of the score."""
         found = [Condition("s.fingerprint = ?", (self.settings,))]
         if scores and self.low is not None:
-            found.append(Condition("s.image_score >= CAST(? AS FLOAT)", (self.low,)))
+            found.append(Condition("s.score >= CAST(? AS FLOAT)", (self.low,)))
         if scores and self.high is not None:
-            found.append(Condition("s.image_score <= CAST(? AS FLOAT)", (self.high,)))
+            found.append(Condition("s.score <= CAST(? AS FLOAT)", (self.high,)))
         found += _days(self.first, self.last)
         if self.site:
             found.append(Condition("s.site = ?", (self.site,)))
@@ -113,7 +116,7 @@ class Filters:
         if self.highest:
             found.append(Condition(f"s.n_slices = 1 OR {_SLICE} IN ({_HIGHEST})", (self.settings,)))
         if self.flagged:
-            found.append(Condition("s.image_score >= s.flag_threshold"))
+            found.append(Condition("s.score >= s.flag_threshold"))
         return [*found, *self._decided(reviewer)]
 
     def _decided(self, reviewer: str) -> list[Condition]:

@@ -95,7 +95,7 @@ class Pages:
             total=total,
             previous=slice_address(self.root, before, filters.query()) if before else None,
             next=slice_address(self.root, behind, filters.query()) if behind else None,
-            stack=stack_chart([one["image_score"] for one in stack], row["slice_index"]) if stack else None,
+            stack=stack_chart([one["score"] for one in stack], row["slice_index"]) if stack else None,
             stack_base=f"{self.root}/slice/{quote(row['object_id'], safe='')}/",
             said=self._book.said(key),
             mine=self._book.mine(key),

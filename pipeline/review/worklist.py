@@ -17,8 +17,9 @@ NEAR = 4  # rows looked at for a neighbour: more than one, since some may be lef
 BINS = 10_000  # fine bins of scores over 0..1
 
 COLUMNS = (
-    "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.image_score, s.map_max, "
-    "s.area_fraction, s.threshold, s.modality, s.body_part, s.fingerprint, s.run_id, s.flag_threshold"
+    "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.score, s.image_score, s.rank_score, "
+    's.rarity_score, s."group", s.map_max, s.area_fraction, s.threshold, s.modality, s.body_part, '
+    "s.fingerprint, s.run_id, s.flag_threshold"
 )
 
 
@@ -125,10 +126,10 @@ class Worklist:
         return int(self._cursor.execute(query, values).fetchall()[0][0])
 
     def score_counts(self) -> dict[int, int]:
-        """Return the number of slices by fine bin of the image score (1 / BINS), whatever its bounds."""
+        """Return the number of slices by fine bin of the score (1 / BINS), whatever its bounds."""
         where, values = _where(self._filters.conditions(self._reviewer, scores=False))
         query = (
-            f"SELECT least(TRY_CAST(floor(s.image_score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
+            f"SELECT least(TRY_CAST(floor(s.score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
             f"FROM ranked s WHERE {where} GROUP BY bin HAVING bin >= 0"
         )
         return dict(self._cursor.execute(query, values).fetchall())

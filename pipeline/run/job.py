@@ -18,6 +18,9 @@ from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.redaction import describe
+from s2sw.pipeline.profile.folder import ProfileFolder
+from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.run.profiles import existing_profile
 from s2sw.pipeline.run.window import parse_until
 from s2sw.pipeline.stages.classes import ClassRule, class_rule
 from s2sw.schemas.config import ScreenConfig
@@ -30,7 +33,7 @@ class Job:
     """A screening that can start.
 
     deadline: seconds since the epoch, None without a time window. classes: None where the bundle has no class
-    names. objects: lists the source.
+    names. profile: the one that there is already. objects: lists the source.
     """
 
     config: ScreenConfig
@@ -40,6 +43,7 @@ class Job:
     inside: Inside
     deadline: float | None
     classes: ClassRule | None = None
+    profile: ProfilePlace | None = None
     objects: Callable[[ScreenConfig, Counter[str]], Iterator[StoredObject]] = listing
 
 
@@ -49,15 +53,7 @@ def prepare(config: ScreenConfig) -> Job:
     Raises UserError, KeyFileError for an id key that cannot be used.
     """
     _check_source(config)
-    try:
-        bundle = resolve_bundle(config.bundle)
-        record = read_record(bundle)
-    except BundleError as error:
-        raise UserError(f"bundle: {error}") from error
-    try:
-        classes = class_rule(config.classes, record.class_names, config.bundle)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    bundle, record, classes = _detector(config)
     output = open_output(config.output, config.storage)
     try:
         deadline = parse_until(config.until, datetime.now()) if config.until is not None else None
@@ -74,7 +70,37 @@ def prepare(config: ScreenConfig) -> Job:
         refuse_other_key(output, config.private, inside.key() if config.private else None)
     except AuditError as error:
         raise UserError(f"output: {config.output}: {error}") from error
-    return Job(config, bundle, record, output, inside, deadline, classes)
+    profile = existing_profile(config, record, inside, inside.key() if config.private else None)
+    return Job(config, bundle, record, output, inside, deadline, classes, profile)
+
+
+def prepare_building(config: ScreenConfig, address: str) -> Job:
+    """Check what building a profile at an address needs, without writing anything. Raises UserError."""
+    _check_source(config)
+    bundle, record, classes = _detector(config)
+    output = open_output(address, config.storage)
+    try:
+        output.check_writable()
+    except ScreeningError as error:
+        raise UserError(f"profile: cannot write to {address} ({_storage_problem(error, config)})") from error
+    inside = Inside.of(config.private_dir)
+    key = inside.key() if config.private else None
+    there = ProfileFolder(address, config.storage).exists()
+    named = config.model_copy(update={"profile": address})
+    profile = existing_profile(named, record, inside, key) if there else None
+    return Job(config, bundle, record, output, inside, None, classes, profile)
+
+
+def _detector(config: ScreenConfig) -> tuple[Path, BundleRecord, ClassRule | None]:
+    try:
+        bundle = resolve_bundle(config.bundle)
+        record = read_record(bundle)
+    except BundleError as error:
+        raise UserError(f"bundle: {error}") from error
+    try:
+        return bundle, record, class_rule(config.classes, record.class_names, config.bundle)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _inside(config: ScreenConfig) -> Inside:

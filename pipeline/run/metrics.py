@@ -6,11 +6,16 @@ Collectors such as node_exporter's textfile collector read it. It holds counts, 
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.run.progress import Tally
@@ -21,33 +26,25 @@ SECONDS = 15.0  # while screening, the file is written that often
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Family:
-    """One metric with its samples by label. kind: ``counter`` or ``gauge``."""
-
-    name: str
-    kind: str
-    help: str
-    samples: list[tuple[dict[str, str], float]]
-
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of the text format."""
-        yield f"# HELP {self.name} {self.help}"
-        yield f"# TYPE {self.name} {self.kind}"
-        for labels, value in self.samples:
-            inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-            # plus turns a truth value into a number
-            yield f"{self.name}{{{inner}}} {+value}" if inner else f"{self.name} {+value}"
-
-
 def metrics_text(summary: RunSummary) -> str:
     """Return a run's figures in the text format; what is known only at the end is there only then."""
-    families = [*_identity(summary), *_counts(summary), *_seconds(summary)]
-    if summary.by_status:
-        families += _account(summary)
-    if summary.outcome != "running":
-        families += _end(summary)
-    return "".join(f"{line}\n" for family in families for line in family.lines())
+    return generate_latest(_Run(summary)).decode()
+
+
+class _Run(Collector):
+    """A run's figures, as the client library takes them."""
+
+    def __init__(self, summary: RunSummary) -> None:
+        self._summary = summary
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        summary = self._summary
+        yield from (*_identity(summary), *_counts(summary), *_seconds(summary))
+        if summary.by_status:
+            yield from _account(summary)
+        if summary.outcome != "running":
+            yield from _end(summary)
 
 
 class MetricsFile:
@@ -101,7 +98,7 @@ def _with_tally(summary: RunSummary, tally: Tally) -> RunSummary:
     )
 
 
-def _identity(summary: RunSummary) -> list[Family]:
+def _identity(summary: RunSummary) -> list[Metric]:
     labels = {
         "run_id": summary.run_id,
         "fingerprint": summary.fingerprint,
@@ -109,72 +106,87 @@ def _identity(summary: RunSummary) -> list[Family]:
         "trained": "true" if summary.bundle.get("trained") else "false",
         "version": _own_version(),
     }
+    info = GaugeMetricFamily(
+        "s2sw_run_info", "The latest run: its id, settings, detector and program.", labels=[*labels]
+    )
+    info.add_metric([*labels.values()], 1)
     running, started = summary.outcome == "running", _timestamp(summary.started)
     return [
-        _gauge("s2sw_run_info", "The latest run: its id, settings, detector and program.", (labels, 1)),
-        _gauge("s2sw_run_in_progress", "1 while the run works, 0 after its end.", running),
-        _gauge("s2sw_run_started_timestamp_seconds", "Unix time of the run's start.", started),
+        info,
+        GaugeMetricFamily("s2sw_run_in_progress", "1 while the run works, 0 after its end.", running),
+        GaugeMetricFamily("s2sw_run_started_timestamp_seconds", "Unix time of the run's start.", started),
     ]
 
 
-def _counts(summary: RunSummary) -> list[Family]:
+def _counts(summary: RunSummary) -> list[Metric]:
     quarantine = [reason for reason in Reason if status_of(reason) is Status.QUARANTINED]
     return [
-        Family(
-            "s2sw_objects_total",
-            "counter",
-            "Objects that the run brought to this status.",
-            _by("status", {status.value: summary.new.get(status, 0) for status in Status}),
+        _by(
+            CounterMetricFamily(
+                "s2sw_objects", "Objects that the run brought to this status.", labels=["status"]
+            ),
+            {status.value: summary.new.get(status, 0) for status in Status},
         ),
-        Family(
-            "s2sw_quarantined_total",
-            "counter",
-            "Objects that the run quarantined for this reason.",
-            _by("reason", {reason.value: summary.reasons.get(reason, 0) for reason in quarantine}),
+        _by(
+            CounterMetricFamily(
+                "s2sw_quarantined", "Objects that the run quarantined for this reason.", labels=["reason"]
+            ),
+            {reason.value: summary.reasons.get(reason, 0) for reason in quarantine},
         ),
-        Family("s2sw_slices_total", "counter", "Slices that the run scored.", [({}, summary.slices)]),
-        Family("s2sw_views_total", "counter", "Slices and tiles that the run scored.", [({}, summary.views)]),
+        CounterMetricFamily("s2sw_slices", "Slices that the run scored.", summary.slices),
+        CounterMetricFamily("s2sw_views", "Slices and tiles that the run scored.", summary.views),
     ]
 
 
-def _seconds(summary: RunSummary) -> list[Family]:
+def _seconds(summary: RunSummary) -> list[Metric]:
     return [
-        Family("s2sw_run_seconds", "gauge", "Wall time of a finished phase.", _by("phase", summary.seconds)),
-        Family(
-            "s2sw_stage_seconds_total",
-            "counter",
-            "Time spent in a stage, added up over processes; known when a pass is over.",
-            _by("stage", summary.stage_seconds),
+        _by(
+            GaugeMetricFamily("s2sw_run_seconds", "Wall time of a finished phase.", labels=["phase"]),
+            summary.seconds,
+        ),
+        _by(
+            CounterMetricFamily(
+                "s2sw_stage_seconds",
+                "Time spent in a stage, added up over processes; known when a pass is over.",
+                labels=["stage"],
+            ),
+            summary.stage_seconds,
         ),
     ]
 
 
-def _account(summary: RunSummary) -> list[Family]:
+def _account(summary: RunSummary) -> list[Metric]:
     """Figures of the whole listing; known once the run has compared ids."""
-    by_status = _by("status", {status.value: summary.by_status.get(status, 0) for status in Status})
     return [
-        _gauge("s2sw_listed_objects", "Objects in the listing.", summary.listed),
-        Family("s2sw_listed_objects_by_status", "gauge", "The listing's objects by status.", by_status),
-        _gauge("s2sw_missing_objects", "Listed objects without a status: 0 if sound.", summary.missing),
-        _gauge("s2sw_duplicate_objects", "Rows beyond an object's first: 0 if sound.", summary.duplicates),
+        GaugeMetricFamily("s2sw_listed_objects", "Objects in the listing.", summary.listed),
+        _by(
+            GaugeMetricFamily(
+                "s2sw_listed_objects_by_status", "The listing's objects by status.", labels=["status"]
+            ),
+            {status.value: summary.by_status.get(status, 0) for status in Status},
+        ),
+        GaugeMetricFamily(
+            "s2sw_missing_objects", "Listed objects without a status: 0 if sound.", summary.missing
+        ),
+        GaugeMetricFamily(
+            "s2sw_duplicate_objects", "Rows beyond an object's first: 0 if sound.", summary.duplicates
+        ),
     ]
 
 
-def _end(summary: RunSummary) -> list[Family]:
+def _end(summary: RunSummary) -> list[Metric]:
     finished = _timestamp(summary.finished)
     return [
-        _gauge("s2sw_run_exit_code", "Exit code of s2sw screen.", summary.exit_code),
-        _gauge("s2sw_last_run_timestamp_seconds", "Unix time of the latest run's end.", finished),
+        GaugeMetricFamily("s2sw_run_exit_code", "Exit code of s2sw screen.", summary.exit_code),
+        GaugeMetricFamily("s2sw_last_run_timestamp_seconds", "Unix time of the latest run's end.", finished),
     ]
 
 
-def _gauge(name: str, text: str, value: float | tuple[dict[str, str], float]) -> Family:
-    sample = value if isinstance(value, tuple) else ({}, value)
-    return Family(name, "gauge", text, [sample])
-
-
-def _by(label: str, values: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
-    return [({label: key}, value) for key, value in values.items()]
+def _by(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, float]) -> Metric:
+    """Give a family of one label its samples."""
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family
 
 
 def _timestamp(moment: str) -> int:
@@ -187,8 +199,3 @@ def _own_version() -> str:
         return version("s2sw")
     except PackageNotFoundError:  # run from a source tree
         return "unknown"
-
-
-def _escaped(text: str) -> str:
-    """Escape a label's value: backslash, double quote and line feed."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -19,7 +19,7 @@ from s2sw.pipeline.listing.sweeps import sweep_sizes
 from s2sw.pipeline.listing.todo import Todo, TodoReader
 from s2sw.pipeline.run.executor import LostGroup, RunFailedError
 from s2sw.pipeline.stages.collecting import Collector, FinishedObject
-from s2sw.schemas.outcomes import PASSING_REASONS, Reason, Status
+from s2sw.schemas.outcomes import TRANSIENT_REASONS, Reason, Status
 from s2sw.schemas.tables import MANIFEST
 
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
@@ -134,7 +134,7 @@ class Passes:
             deferred_only = True
             for finished in collector.add(table):
                 deferred_only &= finished.status is Status.DEFERRED
-                if finished.reason in PASSING_REASONS and not last:
+                if finished.reason in TRANSIENT_REASONS and not last:
                     collector.put_back(finished.number)
                 else:
                     self._take(replace(finished, attempts=number + 1), reader)

@@ -36,7 +36,7 @@ class ProcessExecutor(Executor):
     def __init__(self, cluster: ClusterSettings, resources: Resources) -> None:
         self._cluster, self._resources = cluster, resources
         self._stack = contextlib.ExitStack()
-        self._detector: Future[Detect] | None = None
+        self._detector: tuple[bool, Future[Detect]] | None = None
 
     def __enter__(self) -> "ProcessExecutor":
         folder = self._stack.enter_context(session_folder(self._cluster))
@@ -51,19 +51,21 @@ class ProcessExecutor(Executor):
     def run_pass(
         self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
     ) -> Iterator[pa.Table]:
-        if self._detector is None:
-            self._detector = self._loader.submit(_load, detect)
+        if self._detector is None or self._detector[0] != detect.sampling:
+            self._detector = detect.sampling, self._loader.submit(_load, detect)
         resources = self._resources
         # a GPU computes for one caller while another one copies; without one, each thread is an actor
         callers = resources.calls_per_actor if resources.device == "cuda" else resources.actors
-        running = _Pass(decode, self._detector, detect.batch_size, lost)
+        running = _Pass(decode, self._detector[1], detect.batch_size, lost)
         return running.run(resources.decode_tasks or 1, callers)
 
 
 def _load(settings: DetectSettings) -> Detect:
-    from s2sw.pipeline.stages.detecting import DetectStage  # here: it imports torch, which takes seconds
+    # here: they import torch, which takes seconds
+    from s2sw.pipeline.stages.detecting import DetectStage
+    from s2sw.pipeline.stages.sampling import SampleStage
 
-    return DetectStage(settings)
+    return SampleStage(settings) if settings.sampling else DetectStage(settings)
 
 
 class _Pass:

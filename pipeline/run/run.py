@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from s2sw.model.bundles.record import WEIGHTS
-from s2sw.model.precision import Precision
 from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from s2sw.pipeline.ledger.done import deferred_objects, done_objects
@@ -26,18 +25,20 @@ from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
 from s2sw.pipeline.privacy.ids import key_id, object_ids, uid_ids
 from s2sw.pipeline.privacy.private_dir import new_run_id
+from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.metrics import MetricsFile
 from s2sw.pipeline.run.passes import Passes
+from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
 from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
 from s2sw.pipeline.run.run_log import RunLog
 from s2sw.pipeline.run.session_folder import wipe_abandoned
+from s2sw.pipeline.run.stage_settings import decode_stage, detect_settings, executor_for, precision_of
+from s2sw.pipeline.run.window import in_window
 from s2sw.pipeline.stages.collecting import FinishedObject
-from s2sw.pipeline.stages.decoding import DecodeStage
-from s2sw.pipeline.stages.detect_settings import DetectSettings, load
 from s2sw.schemas.config import run_fingerprint
 from s2sw.schemas.layout import DEFERRED_FILE, MARKER, log_name, record_name
 from s2sw.schemas.outcomes import Status
@@ -95,10 +96,10 @@ class ScreeningRun:
         self._sets = IdSets(self._state.manifest, self._state.work)
         self._key = job.inside.make_key() if job.config.private else None
         self._audit = AuditLog(job.output, self._key)
-        precision = self._precision()
+        precision = precision_of(job.config, resources)
         self.summary = RunSummary(
             run_id=self._state.run_id,
-            fingerprint=run_fingerprint(job.config, job.record.fingerprint, precision),
+            fingerprint="",
             bundle=describe_bundle(job.record),
             started=_now(),
             key_id=key_id(self._key) if self._key else "",
@@ -107,6 +108,21 @@ class ScreeningRun:
         )
         self._metrics = MetricsFile(job.config.metrics_file, self.summary, self._tally)
         self._lease = Lease(job.output, self._state.run_id)
+        self._adopt(job.profile)
+
+    def _adopt(self, profile: ProfilePlace | None) -> None:
+        """Rank by a profile, which is part of the fingerprint of all rows."""
+        job, record = self._job, profile.record if profile else None
+        self._profile = profile
+        self.summary.profile = (
+            {"fingerprint": record.fingerprint, "groups": len(record.groups)} if record else {}
+        )
+        self.summary.fingerprint = run_fingerprint(
+            job.config,
+            job.record.fingerprint,
+            precision_of(job.config, self._resources),
+            record.fingerprint if record else None,
+        )
         self._writer = Writer(
             job.output,
             job.config.parts,
@@ -143,7 +159,7 @@ class ScreeningRun:
         """Leave a run file and an entry in the audit log behind, however the run ends."""
         run_id, output = self.summary.run_id, self._job.output
         bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
-        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint))
+        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint, self._key))
         run_log = RunLog()
         try:
             self._job.output.create(MARKER, b"results of s2sw; no source is looked for here\n")
@@ -163,23 +179,24 @@ class ScreeningRun:
             output.write(log_name(run_id), run_log.document())
             self._audit.append(self.summary.outcome, run_id, end_facts(self.summary, document))
 
-    def _precision(self) -> Precision:
-        if self._config.precision != "auto":
-            return self._config.precision
-        return "bf16" if self._resources.device == "cuda" else "fp32"
-
     def _list(self) -> Todo:
         """Freeze the listing, and write the list of what is not done."""
         self._display.phase("listing")
         self._state.clear_abandoned()
         ids, left_out = object_ids(self._key), Counter[str]()
         with self._timed("list"):
-            self.summary.listed = freeze(self._job.objects(self._config, left_out), ids, self._state.manifest)
+            objects = in_window(self._job.objects(self._config, left_out), self.too_late)
+            self.summary.listed = freeze(objects, ids, self._state.manifest)
         self.summary.left_out = dict(left_out)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
             warn_of_old_parts(self._job.output)
             self._load_done()
+        to_do, _ = self._sets.measure_open()
+        if not self.too_late() and needs_building(self._config, self._profile, self.summary.listed, to_do):
+            with self._timed("profile"):
+                self._build_profile()
+        with self._timed("subtract"):
             self._sets.load("deferred", deferred_objects(self._job.output))
             count, size = self._sets.measure_open()
             self._open_bytes = size
@@ -187,10 +204,35 @@ class ScreeningRun:
             each = group_size(count, size, self._resources.cores)
             return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
 
+    def _build_profile(self) -> None:
+        from s2sw.pipeline.run.profile_command import builder_of  # here: it imports torch
+
+        job, key = self._job, self._key
+        before = self._profile.record if self._profile else None
+        record = before or new_record(job.config, job.record, key, str(self.summary.resources["precision"]))
+        address = own_address(job.config, job.record, job.inside, key)
+        builder = builder_of(
+            job, self._resources, key, address, self._building_executor, self._state.work, self
+        )
+        listed = record.model_copy(update={"listed": self.summary.listed})
+        built = builder.build(self._state.manifest, listed)
+        if built is not None:
+            self._adopt(ProfilePlace(address, job.config.storage, built))
+            self._load_done()
+
+    @contextlib.contextmanager
+    def _building_executor(self, todo: Todo) -> Iterator[Executor]:
+        """Enter what builds a profile: processes of this machine, or the cluster."""
+        executor = self._executor(todo, small=True)
+        with contextlib.ExitStack() as stack:
+            with self._interruption.held():
+                stack.enter_context(executor)
+            yield executor
+
     def _screen(self, todo: Todo) -> None:
         """Give each object of the list an outcome, and commit."""
         self._tally.total = todo.objects
-        if not todo.objects or self._too_late():
+        if not todo.objects or self.too_late():
             return
         executor = self._executor(todo)
         self.summary.resources["executor"] = executor.name
@@ -211,7 +253,7 @@ class ScreeningRun:
             functools.partial(self._results, executor),
             self,
             self._state.crosswalk,
-            self._too_late,
+            self.too_late,
             self._config.cluster.give_up_after,
         )
         try:
@@ -221,42 +263,16 @@ class ScreeningRun:
                 self._writer.commit()
             self._add_seconds(passes.stage_seconds)
 
-    def _executor(self, todo: Todo) -> Executor:
-        """Return Ray, or for few objects a few processes: starting Ray takes longer than screening them."""
-        cluster, resources = self._fitted.cluster, self._resources
+    def _executor(self, todo: Todo, small: bool = False) -> Executor:
         if self._make_executor is not None:
             return self._make_executor(todo)
-        small = todo.objects < cluster.ray_from and self._open_bytes <= SMALL_BYTES
-        if cluster.address is None and (small or self._fitted.small_only):
-            from s2sw.pipeline.run.process_executor import ProcessExecutor
-
-            return ProcessExecutor(cluster, resources)
-        from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
-
-        return RayExecutor(cluster, resources, [self._job.bundle, self._state.crosswalk(0)])
+        few = todo.objects < self._fitted.cluster.ray_from and self._open_bytes <= SMALL_BYTES
+        return executor_for(self._job, self._fitted, self._resources, todo, small or few)
 
     def _results(self, executor: Executor, todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
-        config, resources = self._config, self._resources
-        side, deadline = self._job.record.image_size, self._job.deadline
-        decode = DecodeStage(
-            todo,
-            side,
-            config.tiles,
-            config.decode,
-            config.storage,
-            deadline,
-            config.private,
-            self._job.classes,
-        )
-        detect = DetectSettings(
-            load=functools.partial(load, self._job.bundle, resources.device, self._precision()),
-            threshold=config.threshold,
-            batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
-            threads=resources.threads,
-            mask_threads=resources.mask_threads,
-            deadline=deadline,
-            private=config.private,
-        )
+        groups = self._profile.record.settings if self._profile else None
+        decode = decode_stage(self._job, todo, groups, self._key)
+        detect = detect_settings(self._job, self._resources, self._profile)
         return executor.run_pass(decode, detect, number, lost)
 
     def finish(self, finished: FinishedObject, reader: TodoReader) -> None:
@@ -287,7 +303,7 @@ class ScreeningRun:
         output.write(DEFERRED_FILE, table_bytes(left))
         unfinished = self._tally.total - (self._tally.objects - self._tally.statuses[Status.DEFERRED])
         # a worker's clock may be ahead of this one: what it deferred shows that the window is over
-        stopped = self._too_late() or summary.interrupted or bool(self._tally.statuses[Status.DEFERRED])
+        stopped = self.too_late() or summary.interrupted or bool(self._tally.statuses[Status.DEFERRED])
         summary.missing = len(left) - (unfinished if stopped else 0)
         summary.duplicates = self._sets.duplicates()
         summary.by_status = {status.value: 0 for status in Status} | self._sets.statuses()
@@ -302,7 +318,8 @@ class ScreeningRun:
         fingerprint, run_id = self.summary.fingerprint, self.summary.run_id
         self._sets.load("done", done_objects(self._job.output, fingerprint, run_id, self._config.force))
 
-    def _too_late(self) -> bool:
+    def too_late(self) -> bool:
+        """Tell whether the time window is over."""
         return self._job.deadline is not None and time.time() >= self._job.deadline
 
     @contextlib.contextmanager

@@ -30,7 +30,11 @@ from s2sw.pipeline.run.session_folder import session_folder, temporary_in
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import FailedError, UserError
 
+log = logging.getLogger(__name__)
+
 ANSWER_SECONDS = 10.0
+TOO_LATE = "timed out during startup"
+"""What Ray says where its own processes did not answer for half a minute."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -40,13 +44,24 @@ def started(settings: ClusterSettings, private: bool = True) -> Iterator[None]:
     check_variables()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(ray_session(settings, private))
+            _enter(stack, settings, private)
         except (UserError, FailedError):
             raise
         except Exception as error:
             where = f"the cluster at {settings.address}" if settings.address else "Ray on this machine"
             raise RunFailedError(f"{where} cannot be used: {_cause(error)}") from error
         yield
+
+
+def _enter(stack: contextlib.ExitStack, settings: ClusterSettings, private: bool) -> None:
+    """Start or connect; once more where a Ray of ours was too late: the machine may have slept meanwhile."""
+    try:
+        stack.enter_context(ray_session(settings, private))
+    except Exception as error:
+        if settings.address or TOO_LATE not in str(error):
+            raise
+        log.warning("Ray did not start in time; starting it again")
+        stack.enter_context(ray_session(settings, private))
 
 
 def _cause(error: Exception) -> str:

@@ -2,8 +2,15 @@
 
 import contextlib
 import re
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
+from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.run.executor import RunFailedError
+
+LISTING_SECONDS = 600.0
+"""What a listing may take, whenever the window ends."""
 _DURATION = re.compile(r"(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
@@ -23,3 +30,15 @@ def parse_until(text: str, now: datetime) -> float:
         with contextlib.suppress(OverflowError):  # beyond the year 9999
             return (now + timedelta(hours=hours, minutes=minutes, seconds=seconds)).timestamp()
     raise ValueError(f"until: {text!r} is neither a time like 06:00 nor a duration like 90m or 1h30m")
+
+
+def in_window(objects: Iterable[StoredObject], too_late: Callable[[], bool]) -> Iterator[StoredObject]:
+    """Yield what is listed. Raises RunFailedError for a listing that does not end, once the window is over.
+
+    Short ones may outlast it, so that all is accounted for.
+    """
+    patience = time.monotonic() + LISTING_SECONDS
+    for stored in objects:
+        if too_late() and time.monotonic() > patience:
+            raise RunFailedError("the window ended while the source was still being listed")
+        yield stored

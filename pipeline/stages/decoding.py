@@ -18,6 +18,7 @@ from s2sw.pipeline.imaging.tiles import shrunk, tile_boxes
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.environment import enter_worker
 from s2sw.pipeline.privacy.redaction import withheld
+from s2sw.pipeline.profile.grouping import Grouping
 from s2sw.pipeline.stages.classes import ClassRule
 from s2sw.pipeline.stages.time_limit import ended_after
 from s2sw.pipeline.stages.wire import END, decoded_table
@@ -37,7 +38,8 @@ class DecodeStage:
 
     It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
     epoch after which objects are deferred instead of read. private: nothing but reasons gets out. classes:
-    gives each object the class name that it is judged by; None where the detector asks for none.
+    gives each object the class name that it is judged by; None where the detector asks for none. grouping:
+    names each slice's groups; None without a profile.
     """
 
     todo: Todo
@@ -48,6 +50,7 @@ class DecodeStage:
     deadline: float | None = None
     private: bool = False
     classes: ClassRule | None = None
+    grouping: Grouping | None = None
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         """Decode every object of the groups."""
@@ -59,7 +62,7 @@ class DecodeStage:
         pending: list[Row] = []
         size = 0
         for group in groups.column("id").to_pylist():
-            for row in self._rows(self.todo.objects_of(group)):
+            for row in self._rows(group):
                 pending.append(row)
                 size += row["pixels"].size if "pixels" in row else 0
                 if size >= BLOCK_BYTES:
@@ -68,12 +71,14 @@ class DecodeStage:
         if pending:
             yield decoded_table(pending)
 
-    def _rows(self, group: list[tuple[int, StoredObject]]) -> Iterator[Row]:
+    def _rows(self, group: int) -> Iterator[Row]:
+        objects = self.todo.objects_of(group)
+        owners = self.todo.ids_of(group) if self.grouping else [None] * len(objects)
         fetcher = Fetcher(self.storage, self.decode, self._too_late)
-        payloads = fetcher.payloads([stored for _, stored in group])
-        for (number, stored), get in zip(group, payloads, strict=True):
+        payloads = fetcher.payloads([stored for _, stored in objects])
+        for (number, stored), owner, get in zip(objects, owners, payloads, strict=True):
             for row in self._object_rows(stored, get):
-                yield {"object": number, **row}
+                yield {"object": number, "owner": owner, **row}
 
     def _too_late(self) -> bool:
         return self.deadline is not None and time.time() >= self.deadline
@@ -90,9 +95,9 @@ class DecodeStage:
                 raise refuse_archive(payload.data, self.decode)
             target = self.side if self.decode.scaled and not self.tiles.size else None
             decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
-            for count, picture in enumerate(self._guarded(slices), start=1):
-                uids = picture.uids
-                yield {**self._slice_row(count - 1, picture), "class_name": class_name}
+            for row in self._kept(self._slice_rows(slices, stored), stored):
+                count, uids = count + 1, row.pop("uids")
+                yield {**row, "class_name": class_name}
             if count == 0:
                 reason = Reason.MALFORMED
         except GeneratorExit:
@@ -129,6 +134,18 @@ class DecodeStage:
                 return
             yield picture
 
+    def _kept(self, rows: Iterator[Row], stored: StoredObject) -> Iterator[Row]:
+        """Return those rows of an object's slices that go on."""
+        return rows
+
+    def _slice_rows(self, slices: Iterator[Slice], stored: StoredObject) -> Iterator[Row]:
+        for index, picture in enumerate(self._guarded(slices)):
+            row = self._slice_row(index, picture)
+            if self.grouping:
+                row["groups"] = self.grouping.groups(stored.address, picture)
+                row["case"] = self.grouping.case(stored.address, picture)
+            yield row
+
     def _slice_row(self, index: int, picture: Slice) -> Row:
         rows, cols = picture.full_size or picture.pixels.shape[:2]
         boxes = tile_boxes(rows, cols, self.tiles)
@@ -141,5 +158,6 @@ class DecodeStage:
             "modality": allowed(picture.modality, MODALITIES),
             "body_part": allowed(picture.body_part, BODY_PARTS),
             "applied": " ".join(picture.applied),
+            "uids": picture.uids,
             "pixels": np.stack(list(shrunk(picture.pixels, self.side, boxes))),
         }

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2sw.pipeline.profile.place import ProfilePlace
+
 if TYPE_CHECKING:  # they import torch
     from s2sw.model.detectors.contract import Detector
     from s2sw.model.precision import Precision
@@ -24,7 +26,8 @@ class DetectSettings:
     load: makes the detector, in the actor. batch_size counts views: whole slices and tiles alike. threads:
     torch threads on a CPU; None leaves torch's own choice. mask_threads: masks made at once. deadline:
     seconds since the epoch after which slices are deferred instead of scored: minutes of work may lie decoded
-    before a slow detector. private: no text of an error gets out.
+    before a slow detector. private: no text of an error gets out. profile: what slices are ranked by.
+    sampling: give what a profile is built from (schema SAMPLED) instead of results.
     """
 
     load: Callable[[], "Detector"]
@@ -34,3 +37,5 @@ class DetectSettings:
     mask_threads: int = 1
     deadline: float | None = None
     private: bool = False
+    profile: ProfilePlace | None = None
+    sampling: bool = False

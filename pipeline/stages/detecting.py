@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +13,14 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from s2sw.model.maps import is_ordinary
+from s2sw.model.maps import MapLayer, is_ordinary
+from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.privacy.environment import enter_worker
 from s2sw.pipeline.privacy.redaction import describe, withheld
+from s2sw.pipeline.profile.place import Subject
+from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, zero_shot_tokens
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
 from s2sw.schemas.outcomes import Reason
@@ -25,13 +29,14 @@ from s2sw.schemas.tables import Row
 
 
 class Views(NamedTuple):
-    """What the detector sees of a slice, and the class it is judged by.
+    """What the detector sees of a slice, the class it is judged by, and what it is for a profile.
 
     pixels: uint8 (1 + tiles, side, side), or (1 + tiles, side, side, 3) of a coloured one.
     """
 
     pixels: NDArray[np.uint8]
     class_name: str | None
+    subject: Subject | None = None
 
 
 class DetectStage:
@@ -39,6 +44,8 @@ class DetectStage:
 
     Threads may call it at once. On a GPU each has a stream of its own.
     """
+
+    _out = DETECTED
 
     def __init__(self, settings: DetectSettings) -> None:
         self._thread = threading.local()
@@ -53,6 +60,8 @@ class DetectStage:
         # NumPy lets other threads run while it computes; a GPU must not wait for the masks of large pictures
         self._masks = ThreadPoolExecutor(settings.mask_threads) if settings.mask_threads > 1 else None
         self._detector = settings.load()
+        device = str(getattr(self._detector, "device", "cpu"))
+        self._profile = ProfileRanking(settings.profile, device) if settings.profile else None
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
         self._detector.detect(np.zeros((1, side, side, 3), np.uint8), self._detector.class_names[:1] or None)
@@ -74,11 +83,15 @@ class DetectStage:
         pixels = table.column("pixels").combine_chunks()
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
-        scored = self._score([Views(self._views(pixels[i], rows[i]), rows[i]["class_name"]) for i in slices])
+        scored = self._score([self._seen(pixels[i], rows[i]) for i in slices])
         run = self._masks.map if self._masks else map
         for i, finished in zip(slices, run(self._finish, [rows[i] for i in slices], scored), strict=True):
             rows[i].update(finished)
-        return table_of(rows, DETECTED)
+        return table_of(rows, self._out)
+
+    def _seen(self, value: pa.LargeBinaryScalar, row: Row) -> Views:
+        subject = Subject(row["owner"], row["case"], tuple(row["groups"])) if row["groups"] else None
+        return Views(self._views(value, row), row["class_name"], subject)
 
     def _views(self, value: pa.LargeBinaryScalar, row: Row) -> NDArray[np.uint8]:
         side, count = self._detector.image_size, 1 + len(boxes_of(row["tiles"]))
@@ -120,6 +133,8 @@ class DetectStage:
 
     def _detect(self, slices: list[Views]) -> list[Row]:
         """Score all views of all slices in batches and put each slice's views together again."""
+        if self._profile:
+            return [self._detect_ranked(one, self._profile) for one in slices]
         stack = in_colour([one.pixels for one in slices])
         names = [one.class_name for one in slices for _ in one.pixels if one.class_name is not None]
         outs = [
@@ -133,8 +148,26 @@ class DetectStage:
         parts = [slice(end - len(one.pixels), end) for end, one in zip(ends, slices, strict=True)]
         return [self._merge(score[p], families[p], maps[p]) for p in parts]
 
+    def _detect_ranked(self, one: Views, profile: ProfileRanking) -> Row:
+        """Score one slice, which has no tiles, and rank it by the profile."""
+        found, features = self._with_features(one)
+        row = self._merge(*(part.float().cpu().numpy() for part in found))
+        if one.subject is None or not np.isfinite(row["maps"]).all():
+            return row
+        patches = len(features.patches[0])
+        tokens = zero_shot_tokens(row["maps"][0], self._detector.map_layers, patches)
+        ranked = profile.rank(one.subject, features, row["image_score"], tokens)
+        return row if ranked is None else {**row, **_ranks(ranked)}
+
+    def _with_features(self, one: Views) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], Features]:
+        """Return score, family scores and token map of a slice, (1, ...) each, and what it is compared by."""
+        names = [one.class_name] if one.class_name is not None else None
+        found, taps = self._detector.detect_with_patches(in_colour([one.pixels]), names)
+        (features,) = features_of(compared_taps(taps))
+        return (found.score, found.family_scores, found.token_map), features
+
     def _merge(
-        self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.float16]
+        self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.floating]
     ) -> Row:
         """Take the scores of the most anomalous view: a small defect shows in one tile only."""
         best = int(score.argmax())
@@ -143,10 +176,10 @@ class DetectStage:
     def _finish(self, row: Row, scores: Row) -> Row:
         if "reason" in scores:
             return scores
-        token_maps: NDArray[np.float16] = scores.pop("maps")
+        token_maps: NDArray[np.float16] = scores.pop("maps").astype(np.float16)
         if not (np.isfinite(scores["image_score"]) and np.isfinite(token_maps).all()):
             return {"reason": Reason.NOT_FINITE_SCORE}
-        layers = self._detector.map_layers
+        layers = self._layers(scores, token_maps)
         maps = SliceMaps(token_maps, layers, row["rows"], row["cols"], boxes_of(row["tiles"]))
         mask = measure(maps, self._settings.threshold)
         return {
@@ -162,6 +195,22 @@ class DetectStage:
             "smooth": layers[0].smooth,
             "map_layers": None if is_ordinary(layers) else [asdict(layer) for layer in layers],
         }
+
+    def _layers(self, scores: Row, token_maps: NDArray[np.float16]) -> tuple[MapLayer, ...]:
+        """Return how the full map is made: one grid, smoothed, of what a profile combined."""
+        if "group" not in scores:
+            return self._detector.map_layers
+        return (MapLayer(token_maps.shape[-1], self._detector.image_size),)
+
+
+def _ranks(ranked: Ranked) -> Row:
+    side = isqrt(len(ranked.tokens))
+    return {
+        "group": ranked.group,
+        "rarity_score": ranked.rarity,
+        "rank_score": ranked.rank,
+        "maps": ranked.tokens.numpy().reshape(1, side, side),
+    }
 
 
 class DetectActor(DetectStage):

@@ -30,12 +30,32 @@ _SCORES = [
     pa.field("failure", pa.string()),  # why the detector failed on a slice, in our own words
 ]
 
+# for a profile: the id of the slice's object, the keyed name of its case, and the names of its groups
+_SUBJECT = [
+    pa.field("owner", pa.string()),
+    pa.field("case", pa.string()),
+    pa.field("groups", pa.list_(pa.string())),
+]
+_SEED = [pa.field("seed_size", pa.float32()), pa.field("seed_contrast", pa.float32())]
+
 # the views of a slice, the whole and then its tiles: uint8 (1 + tiles, side, side), (..., 3) where coloured
-DECODED = pa.schema([*_OBJECT, *_SLICE, *_END, pa.field("pixels", pa.large_binary())])
+DECODED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SUBJECT, *_SEED, pa.field("pixels", pa.large_binary())])
 """Out of the decode stage: rows of slices with pixels, and one END row an object without."""
 
 DETECTED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SCORES])
 """Out of the detect stage: no pixels any more; END rows pass through, slices that fail carry a reason."""
+
+SAMPLED = pa.schema(
+    [
+        *_OBJECT, *_END, *_SUBJECT, *_SEED,
+        pa.field("image_score", pa.float32()),
+        pa.field("tokens", pa.binary()),  # the zero-shot map at the patches, float32
+        pa.field("features", pa.large_binary()),  # s2sw.pipeline.stages.sampling.pack
+        pa.field("detect_seconds", pa.float32()),
+        pa.field("failure", pa.string()),
+    ]
+)  # fmt: skip
+"""Out of the detect stage where a profile is built: what a bank keeps of a slice."""
 
 
 def decoded_table(rows: list[Row]) -> pa.Table:

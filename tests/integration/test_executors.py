@@ -9,12 +9,11 @@ from tests.integration.conftest import Archive
 from tests.robustness import accounts
 from tests.support.archives import encoded, texture
 from tests.support.commands import RAY, Run, screen
+from tests.support.shadows import shadows
 
 pytestmark = pytest.mark.integration
 
 OF_THE_RUN = ("run_id", "part", "attempts")
-SHADOWS = ("schemas", "connectors", "model", "pipeline", "jobs", "random", "numpy", "s2sw", "ray")
-"""Names of modules of a user's that must not be taken for others."""
 
 
 def rows_of(run: Run) -> list[dict[str, object]]:
@@ -27,12 +26,10 @@ def rows_of(run: Run) -> list[dict[str, object]]:
 
 def test_ray_gives_the_same_rows(private_run: Run, archive: Archive, tmp_path: Path) -> None:
     shutil.copytree(private_run.private, tmp_path / "private")  # the same key, so the same ids
-    shadow = tmp_path / "shadow"
-    shadow.mkdir()
-    for name in SHADOWS:
-        (shadow / f"{name}.py").write_text("raise ImportError('a file of the user, not of s2sw')\n")
     cluster = RAY | {"workers": 1}
-    run = screen(tmp_path, archive.folder, str(tmp_path / "results"), cluster=cluster, cwd=shadow)
+    run = screen(
+        tmp_path, archive.folder, str(tmp_path / "results"), cluster=cluster, cwd=shadows(tmp_path / "shadow")
+    )
     assert run.code == 0, run.stderr
     assert accounts.last_run(run.output)["resources"]["executor"] == "ray"
     assert accounts.last_run(private_run.output)["resources"]["executor"] == "processes"

@@ -10,6 +10,7 @@ import torch
 
 from s2sw.connectors.decode import decode
 from s2sw.model import load_detector
+from s2sw.model.detectors.embedded import EVIDENCE
 from s2sw.pipeline.imaging.tiles import views
 from s2sw.pipeline.results.reading import full_map, mask, slice_maps
 from s2sw.schemas.decoding import DecodeSettings
@@ -57,7 +58,7 @@ def test_scores_are_finite_and_in_range(private_run: Run) -> None:
     for row in private_run.slices():
         figures = ("image_score", "map_max", "map_mean", "area_fraction")
         numbers = np.array([*(row[name] for name in figures), *row["family_scores"]])
-        assert len(row["family_scores"]) == 4
+        assert len(row["family_scores"]) == len(EVIDENCE)
         assert np.isfinite(numbers).all()
         assert numbers.min() >= 0
         assert numbers.max() <= 1

@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
-from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.pipeline.ledger.audit import start_facts
+from s2sw.pipeline.privacy.ids import KEY_ENV, load_or_create_key
 from s2sw.schemas.config import ScreenConfig, config_hash
 from s2sw.schemas.tables import OBJECTS, SLICES
 
@@ -22,13 +23,22 @@ def job(tmp_path: Path) -> Path:
     return path
 
 
+def test_the_digest_is_the_one_of_the_audit_log_and_needs_the_key(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir(mode=0o700)
+    key = load_or_create_key(tmp_path / "private")
+    config = ScreenConfig(source=f"{tmp_path}/a", output=f"{tmp_path}/out", private_dir=f"{tmp_path}/private")
+    text = check(job).stdout
+    assert config_hash(config, key) in text
+    assert config_hash(config) not in text, "whoever reads it could try sources"
+    assert start_facts(config, "b", "f", key)["config_hmac"] in text
+
+
 def test_a_local_private_run_has_nothing_to_object_to(job: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     result = check(job)
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     assert sorted(tmp_path.rglob("*")) == before
-    config = ScreenConfig(source=f"{tmp_path}/a", output=f"{tmp_path}/out", private_dir=f"{tmp_path}/private")
-    assert config_hash(config) in result.stdout
+    assert "the first run makes the key" in result.stdout
     for text in (*OBJECTS.names, *SLICES.names, "uri: always empty", f"{tmp_path}/private/id.key", "burned"):
         assert text in result.stdout
     connects = result.stdout.partition("Connects to\n")[2].partition("Listens")[0].split("\n")

@@ -9,7 +9,7 @@ from s2sw.jobs.bundle import app
 from s2sw.model import load_detector
 from s2sw.model.detectors.registry import SYSTEMS, detector_kind
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import checkpoints, small_clip
 from tests.support.archives import encoded, texture
 
@@ -97,7 +97,7 @@ def family_options(weights, of):
 
 @pytest.mark.parametrize("system", ["adaptclip", "af_clip", "aa_clip", "mvfa"])
 def test_systems_with_checkpoints_of_their_own(weights, normals, system):
-    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    of = clip_from_tensors(small_clip.state_dict(), "small", LoadOptions("quick_gelu"))
     options = family_options(weights, of)[system]
     few = [] if system == "aa_clip" else ["--references", str(normals)]
     command = [
@@ -122,7 +122,7 @@ def test_systems_with_checkpoints_of_their_own(weights, normals, system):
 
 
 def test_references_of_several_kinds_need_no_other_class_names(weights, normals):
-    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    of = clip_from_tensors(small_clip.state_dict(), "small", LoadOptions("quick_gelu"))
     command = [
         "build",
         "af_clip",
@@ -147,7 +147,7 @@ def file_of(folder, text):
 
 def test_a_file_is_the_command_line(weights, normals):
     """Lists, mappings and switches; what stands behind the file on the command line counts."""
-    of = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    of = clip_from_tensors(small_clip.state_dict(), "small", LoadOptions("quick_gelu"))
     image = checkpoints.saved(checkpoints.aa_clip_image(of), weights / "i.pth")
     text = f"""
         detector: aa_clip

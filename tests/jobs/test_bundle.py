@@ -42,7 +42,7 @@ def test_build_show_verify(weights):
     assert done.exit_code == 0, done.output
     shown = runner.invoke(app, ["show", str(weights / "out")])
     assert shown.exit_code == 0
-    assert shown.output == done.output
+    assert shown.stdout == done.stdout
     assert "[0.5, 0.5]" in shown.output
     assert "learned prompts.pth" in shown.output
     verified = runner.invoke(app, ["verify", str(weights / "out")])

@@ -104,7 +104,7 @@ def test_a_run_takes_what_was_written(results: Path, tmp_path: Path) -> None:
     [
         ("threshold: 0.5", "the one key 'flag' is expected, as `s2sw threshold` writes it"),
         ("flag: {threshold: 2}", "'flag.threshold': Input should be less than or equal to 1"),
-        ("flag: {groups: [{site: a}]}", "'flag.groups.0.threshold' is missing: image score from which"),
+        ("flag: {groups: [{site: a}]}", "'flag.groups.0.threshold' is missing: score from which"),
         (
             "flag: {groups: [{sites: a, threshold: 1}]}",
             "unknown key 'flag.groups.0.sites'; known there: site",

@@ -82,6 +82,7 @@ def job(archive: Archive, bundle: Path, ray_temp: Path, tmp_path: Path) -> Path:
         private_dir=str(tmp_path / "private"),
         mode="open",
         batch_size=4,
+        profile="none",
         parts={"seconds": 0.5},
         cluster=RAY | {"workers": 2, "temp_dir": str(ray_temp)},
     )

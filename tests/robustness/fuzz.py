@@ -169,8 +169,8 @@ def main() -> int:
     parser.add_argument("--work", nargs=4, metavar=("FIRST", "LAST", "SEED", "KINDS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        *numbers, kinds = options.work
-        work(*map(int, numbers), kinds)
+        first, last, seed, kinds = options.work
+        work(int(first), int(last), int(seed), kinds)
         return 0
     started = time.monotonic()
     found = campaign(options.inputs, options.seed, options.first, kinds=options.kinds)

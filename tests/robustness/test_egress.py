@@ -17,6 +17,7 @@ from s2sw.connectors.storage.objects import list_objects, read_object
 from s2sw.connectors.storage.s3 import s3_filesystem
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.results.reading import open_results
+from s2sw.schemas.layout import MARKER
 from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.storage import StorageSettings
 from tests.robustness.canaries import plant, search
@@ -113,7 +114,8 @@ def everything(s3: S3Server, bucket: str, folder: Path) -> bytes:
     """Return all that lies in the results on S3, names and values."""
     s3.client().get(f"{bucket}/results/", f"{folder}/results/", recursive=True)
     files = [path for path in (folder / "results").rglob("*") if path.is_file()]
-    assert {path.parent.name for path in files} == {"slices", "objects", "runs", "audit"}
+    inside = {path.relative_to(folder / "results").parts[0] for path in files}
+    assert inside == {"slices", "objects", "runs", "audit", MARKER}
     return b"".join(str(path.relative_to(folder)).encode() + contents(path) for path in files)
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -130,6 +131,7 @@ class Schedule(Executor):
 
     def __init__(self, plan: dict[str, Planned], schedule: random.Random, incarnation: Incarnation) -> None:
         self.plan, self.schedule, self.incarnation = plan, schedule, incarnation
+        self.run: Any = None
 
     @override
     def __enter__(self) -> "Schedule":
@@ -172,6 +174,7 @@ def run(
 ) -> RunSummary:
     """Make one run over the archive below ``root``. Raises Killed."""
     config = ScreenConfig(
+        profile="none",
         source=str(root / "archive"), output=str(root / "out"), mode="open",
         parts={"rows": schedule.randint(1, 8), "seconds": 3600},
         cluster={"give_up_after": 0},  # archives in which everything crashes are among the plans

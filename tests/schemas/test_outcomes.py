@@ -7,7 +7,7 @@ import pytest
 from s2sw.schemas.outcomes import (
     MEANINGS,
     NO_PIXELS_REASONS,
-    PASSING_REASONS,
+    TRANSIENT_REASONS,
     Reason,
     ScreeningError,
     Status,
@@ -23,7 +23,7 @@ def test_every_reason_has_one_status_that_is_not_screened(reason: Reason) -> Non
 
 
 def test_only_the_way_to_the_content_may_pass() -> None:
-    assert {Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR} == PASSING_REASONS
+    assert {Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR} == TRANSIENT_REASONS
 
 
 def test_an_error_survives_the_way_between_processes() -> None:

@@ -13,13 +13,15 @@ from tests.support.rows import slice_row
 ALLOWED = {
     "slices": (
         SLICES,
-        "object_id slice_index n_slices plane rows cols image_score family_scores map_max map_mean "
+        "object_id slice_index n_slices plane rows cols image_score family_scores group rarity_score "
+        "rank_score map_max map_mean "
         "area_fraction threshold mask mask_encoding token_map grid side smooth map_layers class_name "
         "tiles modality body_part applied bundle fingerprint run_id date site",
     ),
     "objects": (
         OBJECTS,
-        "object_id status reason n_slices max_score max_slice bytes decoder attempts part fingerprint "
+        "object_id status reason n_slices max_score max_slice max_rank_score max_rank_slice bytes decoder "
+        "attempts part fingerprint "
         "run_id date site uri study_id series_id instance_id",
     ),
     "deferred": (DEFERRED, "object_id since"),

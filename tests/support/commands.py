@@ -65,6 +65,7 @@ def screen(
         "output": output,
         "private_dir": str(private),
         "batch_size": 4,
+        "profile": "none",  # tests of profiles ask for one
         "cluster": {"workers": 1},
     }
     path = folder / "job.yaml"

@@ -9,7 +9,7 @@ from s2sw.model import build_bundle
 from s2sw.model.heads.april_linear import LinearLayers
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import checkpoints, small_clip
 from tests.support.tiny_dinov2 import tiny_dinov2
 
@@ -18,7 +18,7 @@ CLASSES = ("bolt", "nut")
 
 
 def clip(seed: int = 5) -> ClipWeights:
-    return clip_from_tensors(small_clip.state_dict(seed, text_layers=1), "small", Hints("quick_gelu"))
+    return clip_from_tensors(small_clip.state_dict(seed, text_layers=1), "small", LoadOptions("quick_gelu"))
 
 
 def two_widths(seed: int = 5, width: int = 128) -> ClipWeights:
@@ -26,7 +26,7 @@ def two_widths(seed: int = 5, width: int = 128) -> ClipWeights:
     tensors = small_clip.state_dict(seed, text_layers=1)
     wide = small_clip.state_dict(seed + 1, width=width, vision_layers=6, text_layers=1)
     visual = {name: tensor for name, tensor in wide.items() if name.startswith("visual.")}
-    return clip_from_tensors(tensors | visual, "two widths", Hints("quick_gelu"))
+    return clip_from_tensors(tensors | visual, "two widths", LoadOptions("quick_gelu"))
 
 
 def random(*shape: int, seed: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support.tiny_clip import tiny_clip_state_dict, tiny_images
 
 DATA = Path(__file__).parents[1] / "data"
@@ -43,7 +43,7 @@ class Golden:
 
     @property
     def clip(self) -> ClipWeights:
-        return clip_from_tensors(self.state_dict, "tiny", Hints("quick_gelu"))
+        return clip_from_tensors(self.state_dict, "tiny", LoadOptions("quick_gelu"))
 
 
 @lru_cache(maxsize=2)

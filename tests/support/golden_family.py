@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support.golden import DATA, SHARED
 from tests.support.tiny_clip import tiny_clip_state_dict, tiny_images
 
@@ -26,7 +26,7 @@ class Case:
         given = {key: self.meta[key] for key in SHAPE if key in self.meta}
         state = {n: torch.tensor(a) for n, a in tiny_clip_state_dict(self.meta["seed"], **given).items()}
         activation = "quick_gelu" if self.meta.get("quick_gelu", True) else "gelu"
-        self.clip = clip_from_tensors(state, "tiny", Hints(activation))
+        self.clip = clip_from_tensors(state, "tiny", LoadOptions(activation))
         self.size = self.meta["size"]
         self.images = torch.from_numpy(tiny_images(self.meta["seed"] + 2, self.meta["batch"], self.size))
 

@@ -138,7 +138,7 @@ def _run(
         }
     )
     audit, summary = AuditLog(output, key), summarise(finished, run_id)
-    audit.append(STARTED, run_id, start_facts(config, "b", SETTINGS))
+    audit.append(STARTED, run_id, start_facts(config, "b", SETTINGS, key))
     audit.append(summary.outcome, run_id, end_facts(summary, write_run(output, summary, config)))
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from s2sw.connectors.datasets import DataSet, open_dataset
 from s2sw.model.training.recipes import Recipe
 from s2sw.model.weights.clip import ClipWeights, clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from s2sw.pipeline.training.job import TrainSettings, Watching
 from tests.support import small_clip
 
@@ -41,7 +41,7 @@ def data_set(root: Path, **options: object) -> DataSet:
 
 
 def clip() -> ClipWeights:
-    return clip_from_tensors(small_clip.state_dict(), "small.pt", Hints("quick_gelu"))
+    return clip_from_tensors(small_clip.state_dict(), "small.pt", LoadOptions("quick_gelu"))
 
 
 def settings(detector: str = "s2swclip", **values: object) -> TrainSettings:

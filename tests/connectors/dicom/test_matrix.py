@@ -13,7 +13,7 @@ import pytest
 import SimpleITK
 from PIL import Image
 from pydicom import dcmread, dcmwrite
-from pydicom.pixels import compress
+from pydicom.pixels import compress  # type: ignore[attr-defined]
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,

@@ -61,8 +61,9 @@ def test_planes_are_those_of_nibabel(name: str, axis: int) -> None:
     wanted = canonical_planes(to_grey(values, image.header, (0.5, 99.5)), axis)
     found = slices((FOLDER / name).read_bytes(), nifti_axis=AXES[axis])
     # slices come as they are stored, which may be from head to foot
-    stored_axis = [int(a) for a in nibabel.io_orientation(image.affine)[:, 0]].index(axis)
-    if nibabel.io_orientation(image.affine)[stored_axis, 1] < 0:
+    orientation = nibabel.io_orientation(image.affine)  # type: ignore[attr-defined]
+    stored_axis = [int(a) for a in orientation[:, 0]].index(axis)
+    if orientation[stored_axis, 1] < 0:
         wanted = wanted[::-1]
     assert len(found) == len(wanted)
     assert {s.plane for s in found} == {AXES[axis]}

@@ -1,5 +1,6 @@
 """What is no plain file in a local source: links, pipes, devices, twins, sparse files, files in motion."""
 
+import errno
 import os
 import socket
 import unicodedata
@@ -175,3 +176,51 @@ def test_a_source_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScreeningError) as caught:
         list(list_objects(str(tmp_path / "pipe"), SETTINGS))
     assert caught.value.reason is Reason.NOT_A_FILE
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a folder be refused to whoever lists it, the superuser too."""
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path) == str(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_a_folder_that_cannot_be_listed_has_a_row_and_the_rest_is_listed(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("closed", "open"):
+        (source / name).mkdir()
+        (source / name / "inside.png").write_bytes(b"inside")
+    with monkeypatch.context() as patch:
+        refusing(patch, source.resolve() / "closed")
+        found = listed(source)
+        assert {name: end(stored) for name, stored in found.items()} == {
+            "plain.png": b"plain", "open/inside.png": b"inside", "closed": Reason.DENIED,
+        }  # fmt: skip
+    assert end(found["closed"]) is Reason.CHANGED  # mended: the next run lists what is in it
+    assert set(listed(source)) == {"plain.png", "open/inside.png", "closed/inside.png"}
+
+
+def test_a_root_that_cannot_be_listed_is_named(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(monkeypatch, source.resolve())
+    with pytest.raises(ScreeningError, match="source") as caught:
+        listed(source)
+    assert caught.value.reason is Reason.DENIED
+
+
+def test_a_path_longer_than_the_system_takes_has_a_row(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(source)
+    for _ in range(20):
+        Path("d" * 250).mkdir()
+        os.chdir("d" * 250)
+        Path("deep.png").write_bytes(b"deep")
+    found = listed(source)
+    ends = [end(stored) for stored in found.values()]
+    assert Reason.IO_ERROR in ends
+    assert set(ends) == {b"plain", b"deep", Reason.IO_ERROR}
+    assert max(map(len, found)) < os.pathconf(source, "PC_PATH_MAX") + 250

@@ -13,7 +13,7 @@ from s2sw.model.bundles.record import read_record
 from s2sw.model.errors import BundleError
 from s2sw.model.prompts.learned import LearnedPrompts, read_prompts
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import small_clip
 from tests.support.golden import DATA, golden
 
@@ -22,7 +22,7 @@ SIDE = small_clip.PATCH * 5
 
 @pytest.fixture(scope="module")
 def clip():
-    return clip_from_tensors(small_clip.state_dict(), "folder/small.pt", Hints("quick_gelu"))
+    return clip_from_tensors(small_clip.state_dict(), "folder/small.pt", LoadOptions("quick_gelu"))
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_per_layer_taps_scale_with_the_depth(clip, learned, tmp_path):
 
 def test_input_normalisation_is_the_weights_own(clip, learned, tmp_path):
     half = (0.5, 0.5, 0.5)
-    other = clip_from_tensors(clip.tensors, "other", Hints("quick_gelu", mean=half, std=half))
+    other = clip_from_tensors(clip.tensors, "other", LoadOptions("quick_gelu", mean=half, std=half))
     detector = load_detector(build_bundle(tmp_path / "b", other, prompts=learned, image_size=SIDE))
     images = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
     x = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1

@@ -44,6 +44,18 @@ def test_patch_features(detector):
         detector.patch_features(x[..., :8])
 
 
+def test_scores_and_patches_of_one_pass_are_those_of_two(detector):
+    side = detector.image_size
+    pictures = np.random.default_rng(6).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
+    names = names_of(detector, 3)
+    found, taps = detector.detect_with_patches(pictures, names)
+    expected = detector.detect(pictures, names)
+    for part in ("score", "family_scores", "token_map"):
+        torch.testing.assert_close(getattr(found, part), getattr(expected, part), atol=1e-6, rtol=1e-5)
+    patches = [tap for _, tap in detector.patch_features(detector.prepare(pictures))]
+    torch.testing.assert_close(taps, patches, atol=1e-5, rtol=1e-4)
+
+
 def test_raw_is_the_published_range(detector):
     """Scores and maps at S x S; those that no published sum or scale touches are the face's own."""
     side = detector.image_size

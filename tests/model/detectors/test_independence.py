@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from s2sw.model import build_bundle, load_detector
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import small_clip
 
 POOL = 5
@@ -19,7 +19,7 @@ SIZES = [(SIDE, SIDE), (64, 90), (33, 20)]
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
 def detector(request, tmp_path_factory):
-    clip = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    clip = clip_from_tensors(small_clip.state_dict(), "small", LoadOptions("quick_gelu"))
     vectors = torch.randn(2, 3, small_clip.WIDTH, generator=torch.Generator().manual_seed(3))
     out = tmp_path_factory.mktemp("independence") / "bundle"
     build_bundle(out, clip, prompts=LearnedPrompts(vectors[0], vectors[1], ()), image_size=SIDE)

@@ -11,7 +11,7 @@ from s2sw.model.bundles.record import read_record
 from s2sw.model.heads.spatial import hierarchical_fusion
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import small_clip
 
 
@@ -20,7 +20,7 @@ from tests.support import small_clip
 @pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
 def test_same_results(taps, grid, activation, tmp_path):
     """A grid of 21 has more tokens than the 384 that are pooled to, a grid of 1 only two."""
-    clip = clip_from_tensors(small_clip.state_dict(), "small", Hints("quick_gelu"))
+    clip = clip_from_tensors(small_clip.state_dict(), "small", LoadOptions("quick_gelu"))
     vectors = torch.randn(2, 3, small_clip.WIDTH, generator=torch.Generator().manual_seed(3))
     side = grid * small_clip.PATCH + 3  # the last pixels of a side fill no patch
     folder = build_bundle(

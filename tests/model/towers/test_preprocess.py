@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional
 
-from s2sw.model.towers.preprocess import MEAN, STD, as_batch, normalize, squash
+from s2sw.model.towers.preprocess import MEAN, STD, as_batch, normalize, resize_to_square
 
 SIDES = st.integers(1, 120)
 
@@ -20,7 +20,7 @@ def test_squash_equals_pillow(rows, cols, side, seed):
     rng = np.random.default_rng(seed)
     images = rng.choice(np.array([0, 255], np.uint8), (2, rows, cols, 3))
     expected = [np.asarray(Image.fromarray(i).resize((side, side), Image.Resampling.BICUBIC)) for i in images]
-    np.testing.assert_array_equal(squash(as_batch(images), side), np.stack(expected))
+    np.testing.assert_array_equal(resize_to_square(as_batch(images), side), np.stack(expected))
 
 
 def test_normalize():

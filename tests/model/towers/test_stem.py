@@ -14,7 +14,7 @@ from s2sw.model.towers.shapes import VisionShape, vision_shape
 from s2sw.model.towers.stem import DISTANCE_SCALE, Stem, StemShape, describe, relative, stem_shape
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import small_clip
 
 SMALL = StemShape(Dinov2Shape(64, 3, 1, 4, 6, 1), (1, 2, 3), 5)
@@ -97,6 +97,6 @@ def test_a_lowered_tower_keeps_components_and_distances_in_float32(small):
 
 
 def test_plain_bundles_are_written_as_before(tmp_path):
-    clip = clip_from_tensors(small_clip.state_dict(), "small.pt", Hints("quick_gelu"))
+    clip = clip_from_tensors(small_clip.state_dict(), "small.pt", LoadOptions("quick_gelu"))
     out = build_bundle(tmp_path / "b", clip, image_size=small_clip.PATCH * 5)
     assert "stem" not in json.loads((out / "bundle.json").read_text())["vision"]

@@ -17,7 +17,7 @@ from s2sw.model.training.store import FeatureStore
 from s2sw.model.training.trainees import Batch, How
 from s2sw.model.training.visual import FrozenTower
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from tests.support import small_clip
 
 SIDE = small_clip.PATCH * 5
@@ -34,7 +34,7 @@ def pictures() -> torch.Tensor:
 def test_maps_of_the_loss(
     detector: str, pictures: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip = clip_from_tensors(small_clip.state_dict(), "small.pt", Hints("quick_gelu"))
+    clip = clip_from_tensors(small_clip.state_dict(), "small.pt", LoadOptions("quick_gelu"))
     trainee = make_trainee(detector, clip, RECIPE, How(CPU), names=["bolt"], seed=1)
     tower = FrozenTower(clip, SIDE, trainee.use)
     store = FeatureStore(tmp_path)
@@ -60,7 +60,7 @@ def test_maps_of_the_loss(
 
 def test_features_are_the_detectors_own(pictures: torch.Tensor, tmp_path: Path) -> None:
     """What the pass keeps is what the detector's encode_image gives, picture by picture."""
-    clip = clip_from_tensors(small_clip.state_dict(), "small.pt", Hints("quick_gelu"))
+    clip = clip_from_tensors(small_clip.state_dict(), "small.pt", LoadOptions("quick_gelu"))
     for detector in ("s2swclip", "april_gan"):
         trainee = make_trainee(detector, clip, RECIPE, How(CPU), names=["bolt"], seed=1)
         kept = FrozenTower(clip, SIDE, trainee.use).encode(pictures)

@@ -13,7 +13,7 @@ from s2sw.model.errors import BundleError
 from s2sw.model.towers.patches import resize_positions
 from s2sw.model.towers.tokenizer import tokens
 from s2sw.model.weights.clip import clip_from_tensors, read_clip
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from s2sw.model.weights.openclip import find_clip
 from tests.support import small_clip
 
@@ -69,7 +69,7 @@ FORMS = ["torchscript", "plain", "checkpoint", "open_clip", "custom_text", "hugg
 @pytest.mark.parametrize("form", FORMS)
 def test_every_format_gives_the_same_features(form, tensors, images, tmp_path):
     found = features(read_clip(save(form, tensors, tmp_path)), images)
-    expected = features(clip_from_tensors(tensors, "memory", Hints("quick_gelu")), images)
+    expected = features(clip_from_tensors(tensors, "memory", LoadOptions("quick_gelu")), images)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
@@ -95,7 +95,7 @@ def test_features_equal_open_clip(quick, grid, patch, layers):
             theirs.encode_image(x),
             theirs.encode_text(open_clip.tokenize(["a cat", "a damaged bottle."])),
         )
-    clip = clip_from_tensors(state, "memory", Hints("quick_gelu" if quick else "gelu"))
+    clip = clip_from_tensors(state, "memory", LoadOptions("quick_gelu" if quick else "gelu"))
     for one, other in zip(features(clip, x), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -135,7 +135,7 @@ def test_activation_of_each_source(tensors, tmp_path):
         json.dumps({"vision_config": vision, "text_config": {"num_attention_heads": 1}})
     )
     assert read_clip(path).vision.activation == "gelu"
-    assert read_clip(path, Hints("quick_gelu")).vision.activation == "quick_gelu"
+    assert read_clip(path, LoadOptions("quick_gelu")).vision.activation == "quick_gelu"
 
 
 def test_laion_widths_are_gelu():
@@ -146,7 +146,7 @@ def test_laion_widths_are_gelu():
 
 
 def both_towers(tensors):
-    clip = clip_from_tensors(tensors, "clip.pt", Hints("quick_gelu"))
+    clip = clip_from_tensors(tensors, "clip.pt", LoadOptions("quick_gelu"))
     return clip.vision_tower(), clip.text_tower()
 
 
@@ -212,24 +212,24 @@ def test_other_content(value, tmp_path):
 
 def test_names():
     with pytest.raises(BundleError, match="is no file"):
-        find_clip("nowhere/clip.pt", Hints())
+        find_clip("nowhere/clip.pt", LoadOptions())
     with pytest.raises(BundleError, match="open_clip knows no ViT-L-14/nobody; tags of ViT-L-14: openai"):
-        find_clip("ViT-L-14/nobody", Hints())
+        find_clip("ViT-L-14/nobody", LoadOptions())
     with pytest.raises(BundleError, match="no plain ViT"):
-        find_clip("RN50/openai", Hints())
+        find_clip("RN50/openai", LoadOptions())
 
 
 def test_name_not_cached_and_offline(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BundleError, match="not in open_clip's cache and cannot be downloaded"):
-        find_clip("ViT-B-32/openai", Hints())
+        find_clip("ViT-B-32/openai", LoadOptions())
 
 
 def test_name_in_the_cache(tensors, tmp_path, monkeypatch):
     """The activation comes from open_clip's entry for the tag, not from the file."""
     path = save("open_clip", tensors, tmp_path)
     monkeypatch.setattr("open_clip.download_pretrained", lambda *_: str(path))
-    assert find_clip("ViT-B-32/openai", Hints()).vision.activation == "quick_gelu"
-    laion = find_clip("ViT-B-32/laion2b_s34b_b79k", Hints())
+    assert find_clip("ViT-B-32/openai", LoadOptions()).vision.activation == "quick_gelu"
+    laion = find_clip("ViT-B-32/laion2b_s34b_b79k", LoadOptions())
     assert laion.vision.activation == "gelu"
     assert laion.vision.heads == 12

@@ -15,7 +15,7 @@ from s2sw.model import build_bundle, load_detector
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.heads.april_linear import LinearLayers
 from s2sw.model.weights.clip import clip_from_tensors
-from s2sw.model.weights.hints import Hints
+from s2sw.model.weights.load_options import LoadOptions
 from s2sw.pipeline.evaluation.comparing import judge_of
 from s2sw.pipeline.evaluation.figures import Evaluation
 from s2sw.pipeline.evaluation.measuring import Measuring, measure
@@ -114,7 +114,7 @@ def test_scores_that_are_not_finite(bundles: list[Path], data: DataSet) -> None:
 
 def test_classes_take_their_own_names(data: DataSet, tmp_path: Path) -> None:
     """A detector with vectors for several class names is asked for each picture's own."""
-    weights = clip_from_tensors(small_clip.state_dict(), "small.pt", Hints("quick_gelu"))
+    weights = clip_from_tensors(small_clip.state_dict(), "small.pt", LoadOptions("quick_gelu"))
     draw = torch.Generator().manual_seed(0)
     linear = LinearLayers(
         torch.randn(4, small_clip.JOINT, small_clip.WIDTH, generator=draw), torch.zeros(4, small_clip.JOINT)

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
+from s2sw.pipeline.privacy.ids import KEY_FILE
 from tests.pipeline.exports.exported import rows_of
 from tests.support.s3server import S3Server
 from tests.support.screened import Screened
@@ -101,6 +102,11 @@ def test_a_source_that_cannot_be_read_is_counted_and_the_others_follow(
 
 def test_without_the_crosswalk_nothing_can_be_shown(private_archive: Screened, tmp_path: Path) -> None:
     arguments = ["-f", "png", "--to", tmp_path / "out", "--reveal", "pixels", "--private-dir", tmp_path]
+    done = export(private_archive, *arguments)
+    assert done.exit_code == 1
+    assert "cannot be checked without its id key" in done.stderr
+    assert not (tmp_path / "out").exists()
+    shutil.copy(private_archive.private / KEY_FILE, tmp_path)
     done = export(private_archive, *arguments)
     assert done.exit_code == 1
     assert "0 slices written" in done.stdout

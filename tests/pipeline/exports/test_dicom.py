@@ -1,5 +1,7 @@
 """DICOM Segmentations and captures, read again by highdicom and pydicom."""
 
+# mypy: disable-error-code="attr-defined"
+
 import shutil
 import subprocess
 from collections import Counter

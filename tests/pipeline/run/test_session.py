@@ -18,6 +18,7 @@ import ray
 import torch
 
 from s2sw.pipeline.ledger.process_mark import process_mark
+from s2sw.pipeline.run import session
 from s2sw.pipeline.run.executor import RunFailedError
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.resources import plan_resources
@@ -187,3 +188,23 @@ def test_an_address_where_nobody_listens_is_refused_soon() -> None:
     settings = ClusterSettings(address=f"127.0.0.1:{port}")
     with pytest.raises(RunFailedError, match=f"nobody answers at 127.0.0.1:{port}"), started(settings):
         pass
+
+
+@pytest.mark.parametrize(("failures", "ends_well"), [(1, True), (2, False)])
+def test_a_start_during_which_the_machine_slept_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch, failures: int, ends_well: bool
+) -> None:
+    starts: list[None] = []
+
+    @contextlib.contextmanager
+    def late(settings: ClusterSettings, private: bool) -> Iterator[None]:
+        starts.append(None)
+        if len(starts) <= failures:
+            raise RuntimeError("The current node timed out during startup. See the logs of the raylet.")
+        yield
+
+    monkeypatch.setattr(session, "ray_session", late)
+    ends = contextlib.nullcontext() if ends_well else pytest.raises(RunFailedError, match="timed out")
+    with ends, started(ClusterSettings()):
+        pass
+    assert len(starts) == 2

@@ -18,10 +18,9 @@ from s2sw.model import build_bundle, load_detector
 from s2sw.model.detectors.contract import Detection, Detector
 from s2sw.model.maps import MapLayer
 from s2sw.pipeline.imaging.tiles import shrunk, views
-from s2sw.pipeline.stages.decoding import decoded_table
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.detecting import DetectStage
-from s2sw.pipeline.stages.wire import DETECTED, END
+from s2sw.pipeline.stages.wire import DETECTED, END, decoded_table
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.tables import Row
 from tests.support.archives import texture

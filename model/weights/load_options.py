@@ -11,7 +11,7 @@ from s2sw.model.towers.preprocess import MEAN, STD, Colour
 
 
 @dataclass(frozen=True, slots=True)
-class Hints:
+class LoadOptions:
     """Activation, heads of both towers, and the input normalisation; None where it is not known."""
 
     activation: Activation | None = None
@@ -20,9 +20,9 @@ class Hints:
     mean: Colour | None = None
     std: Colour | None = None
 
-    def or_else(self, other: "Hints") -> "Hints":
-        """Return these hints, with what they leave open taken from other."""
-        return Hints(*(getattr(self, f.name) or getattr(other, f.name) for f in fields(self)))
+    def or_else(self, other: "LoadOptions") -> "LoadOptions":
+        """Return these options, with what they leave open taken from other."""
+        return LoadOptions(*(getattr(self, f.name) or getattr(other, f.name) for f in fields(self)))
 
     @property
     def normalisation(self) -> tuple[Colour, Colour]:
@@ -30,7 +30,7 @@ class Hints:
         return self.mean or MEAN, self.std or STD
 
 
-def hints_beside(weights: Path) -> Hints:
+def options_beside(weights: Path) -> LoadOptions:
     """Read ``open_clip_config.json`` or Hugging Face's ``config.json`` from the folder of a weights file."""
     for name, read in (("open_clip_config.json", _open_clip), ("config.json", _huggingface)):
         path = weights.parent / name
@@ -40,21 +40,21 @@ def hints_beside(weights: Path) -> Hints:
                 return read(found)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise BundleError(f"{path}: not a CLIP configuration ({error}); mend or remove it") from error
-    return Hints()
+    return LoadOptions()
 
 
-def _open_clip(config: dict[str, Any]) -> Hints:
+def _open_clip(config: dict[str, Any]) -> LoadOptions:
     preprocess = config.get("preprocess_cfg", {})
     return from_open_clip(
         config["model_cfg"], preprocess, quick_gelu=bool(config["model_cfg"].get("quick_gelu"))
     )
 
 
-def from_open_clip(model: dict[str, Any], preprocess: dict[str, Any], *, quick_gelu: bool) -> Hints:
-    """Return the hints of an open_clip model configuration and its preprocessing entry."""
+def from_open_clip(model: dict[str, Any], preprocess: dict[str, Any], *, quick_gelu: bool) -> LoadOptions:
+    """Return the options of an open_clip model configuration and its preprocessing entry."""
     vision, text = model["vision_cfg"], model["text_cfg"]
     mean, std = preprocess.get("mean"), preprocess.get("std")
-    return Hints(
+    return LoadOptions(
         "quick_gelu" if quick_gelu else "gelu",
         int(vision["width"]) // int(vision.get("head_width", 64)),
         int(text["heads"]) if "heads" in text else None,
@@ -63,15 +63,15 @@ def from_open_clip(model: dict[str, Any], preprocess: dict[str, Any], *, quick_g
     )
 
 
-def _huggingface(config: dict[str, Any]) -> Hints:
+def _huggingface(config: dict[str, Any]) -> LoadOptions:
     """Read a CLIPModel's config.json; its defaults for absent entries are those of ViT-B/32."""
     if "vision_config" not in config:
-        return Hints()
+        return LoadOptions()
     vision, text = config["vision_config"], config.get("text_config", {})
     activation = vision.get("hidden_act", "quick_gelu")
     if activation not in ("quick_gelu", "gelu"):
         raise ValueError(f"hidden_act is {activation!r}, where quick_gelu or gelu is supported")
-    return Hints(activation, vision.get("num_attention_heads", 12), text.get("num_attention_heads", 8))
+    return LoadOptions(activation, vision.get("num_attention_heads", 12), text.get("num_attention_heads", 8))
 
 
 def known_activation(name: str | None) -> Activation | None:

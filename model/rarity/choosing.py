@@ -1,0 +1,81 @@
+"""How much rarity counts in a group, decided without labels: by seeded defects, and drawn towards a constant.
+
+The one-standard-error rule (Breiman et al., "Classification and regression trees", 1984): of the weights that
+the defects cannot tell from the best one, the nearest to the constant.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from s2sw.model.rarity.combination import Evidence, picture_sum
+from s2sw.model.towers.self_similarity import nearest_elsewhere
+
+CONSTANT = 0.7
+"""Weight of rarity where nothing speaks for another one."""
+WEIGHTS = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+LEAST_SEEDS = 12
+"""Seeded defects without which the constant stays."""
+BUDGET = 0.05
+"""Share of the bank's own pictures that may be flagged where detection limits are measured."""
+SIZE_EDGES = (0.002, 0.01)
+"""Bounds between small, middle and large seeded defects: shares of the picture's area."""
+CONTRAST_EDGES = (0.06, 0.15)
+"""Bounds between faint, middle and plain ones: mean change, of 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many seeded defects up to a size and contrast, and above the bounds before, were found."""
+
+    size: float
+    contrast: float
+    seeds: int
+    found: int
+
+
+def choose_weight(siblings: Evidence, spoilt: Evidence) -> float:
+    """Return the weight of rarity. siblings: evidence on unspoilt pictures (n,); spoilt: on others (m,)."""
+    if len(spoilt.score) < LEAST_SEEDS:
+        return CONSTANT
+    placed = torch.stack([placements(picture_sum(siblings, w), picture_sum(spoilt, w)) for w in WEIGHTS])
+    best = int(placed.mean(dim=1).argmax())
+    behind = placed[best] - placed
+    error = behind.std(dim=1) / len(spoilt.score) ** 0.5
+    equal = [w for w, gap, e in zip(WEIGHTS, behind.mean(dim=1), error, strict=True) if gap <= e]
+    return min(equal, key=lambda w: abs(w - CONSTANT))
+
+
+def placements(siblings: Tensor, spoilt: Tensor) -> Tensor:
+    """Return the share of siblings below each spoilt picture, ties half: (m,); their mean is the AUROC."""
+    above = (spoilt[:, None] > siblings).double() + 0.5 * (spoilt[:, None] == siblings).double()
+    return above.mean(dim=1)
+
+
+def resemblance(between: Tensor, patches: Sequence[Tensor]) -> float:
+    """Return how near a picture's patches are to other pictures', over how near to its own other patches.
+
+    between: distances (taps, N) to the bank's pictures; patches: of each tap (N, width). Below 1 other
+    pictures tell more of it than it does itself.
+    """
+    within = torch.stack([nearest_elsewhere(tap[None])[0, :, 0] for tap in patches])
+    return float(between.median() / within.median().clamp(min=1e-6))
+
+
+def detection_limits(siblings: Tensor, spoilt: Tensor, sizes: Tensor, contrasts: Tensor) -> list[Limit]:
+    """Return what was found of seeded defects at BUDGET, by size and contrast.
+
+    siblings, spoilt: combined scores (n,), (m,). sizes, contrasts: of the defects, (m,).
+    """
+    cut = siblings.quantile(1 - BUDGET)
+    size_band = torch.bucketize(sizes, torch.tensor(SIZE_EDGES))
+    contrast_band = torch.bucketize(contrasts, torch.tensor(CONTRAST_EDGES))
+    found = []
+    for row, size in enumerate((*SIZE_EDGES, 1.0)):
+        for column, contrast in enumerate((*CONTRAST_EDGES, 1.0)):
+            here = (size_band == row) & (contrast_band == column)
+            if here.any():
+                found.append(Limit(size, contrast, int(here.sum()), int((spoilt[here] > cut).sum())))
+    return found

@@ -1,0 +1,76 @@
+"""The folder of a profile, local or on S3: ``profile.json`` and a file of tensors for each group."""
+
+import hashlib
+from pathlib import Path
+
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.outputs.opening import open_output
+from s2sw.schemas.errors import UserError
+from s2sw.schemas.layout import GROUPS_FOLDER, MARKER, PROFILE_FILE
+from s2sw.schemas.outcomes import ScreeningError
+from s2sw.schemas.profile import GroupRecord, ProfileRecord, parse_profile, profile_bytes
+from s2sw.schemas.storage import StorageSettings
+
+
+class ProfileError(UserError):
+    """A profile cannot be used; the message names it and says what to do."""
+
+
+class ProfileFolder:
+    """Reads and writes a profile at an address. It is private data: a local folder is its owner's alone."""
+
+    def __init__(self, address: str, storage: StorageSettings) -> None:
+        self.address = address
+        self._output: OutputFolder = open_output(address, storage)
+
+    def exists(self) -> bool:
+        """Tell whether there is a profile."""
+        try:
+            self._output.read(PROFILE_FILE)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def read(self) -> ProfileRecord:
+        """Return the record. Raises ProfileError."""
+        try:
+            return parse_profile(self._output.read(PROFILE_FILE))
+        except (FileNotFoundError, NotADirectoryError):
+            raise ProfileError(
+                f"profile: {self.address} holds no {PROFILE_FILE}; make one with `s2sw profile build`"
+            ) from None
+        except ValueError as error:
+            raise ProfileError(f"profile: {self.address} {error}") from None
+        except (OSError, ScreeningError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise ProfileError(f"profile: {self.address} cannot be read ({why})") from None
+
+    def write(self, record: ProfileRecord) -> None:
+        """Write the record; its groups' files lie there already."""
+        self._own()
+        self._output.create(MARKER, b"a profile of s2sw; no source is looked for here\n")
+        self._output.write(PROFILE_FILE, profile_bytes(record))
+
+    def write_file(self, name: str, data: bytes) -> str:
+        """Write a group's file and return its SHA-256."""
+        self._own()
+        self._output.write(name, data)
+        return hashlib.sha256(data).hexdigest()
+
+    def read_file(self, group: GroupRecord) -> bytes:
+        """Return a group's file after checking every byte. Raises ProfileError."""
+        problem = f"profile: {self.address}/{group.file}"
+        try:
+            data = self._output.read(group.file)
+        except (OSError, ScreeningError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise ProfileError(f"{problem} cannot be read ({why}); build the profile again") from None
+        if hashlib.sha256(data).hexdigest() != group.sha256:
+            raise ProfileError(f"{problem} was changed since it was built; build the profile again")
+        return data
+
+    def _own(self) -> None:
+        if isinstance(self._output, LocalOutput):
+            for folder in (Path(self.address), Path(self.address) / GROUPS_FOLDER):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)

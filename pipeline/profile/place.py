@@ -1,0 +1,24 @@
+"""What travels to the processes that detect: where a profile lies, and what a slice is for it."""
+
+from dataclasses import dataclass
+
+from s2sw.schemas.profile import ProfileRecord
+from s2sw.schemas.storage import StorageSettings
+
+
+@dataclass(frozen=True)
+class ProfilePlace:
+    """What a process needs to read a profile: where it lies, how that is reached, and its record."""
+
+    address: str
+    storage: StorageSettings
+    record: ProfileRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a slice is for a profile: its object's id, its case ("" for none), and its groups' names."""
+
+    owner: str
+    case: str
+    groups: tuple[str, ...]

@@ -1,0 +1,123 @@
+"""Ranks slices by a profile, in the process that detects: banks are read when needed, and some are kept."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s2sw.model.maps import MapLayer, is_ordinary, layered_map
+from s2sw.model.rarity.bank import Bank
+from s2sw.model.rarity.combination import Combination, Line, Usual, combine
+from s2sw.model.rarity.features import Features
+from s2sw.pipeline.profile.banks import GroupBank, read_bank
+from s2sw.pipeline.profile.folder import ProfileFolder
+from s2sw.pipeline.profile.place import ProfilePlace, Subject
+from s2sw.schemas.profile import GroupRecord, LineRecord
+
+CACHE_BYTES = 1 << 30
+"""Of banks that a process keeps at once; at least one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What a profile says of a slice. tokens: the combined map, float32 (g * g,), 0..1."""
+
+    group: str
+    rarity: float
+    rank: float
+    tokens: Tensor
+
+
+class ProfileRanking:
+    """Ranks slices. Safe for several threads."""
+
+    def __init__(self, place: ProfilePlace, device: str = "cpu") -> None:
+        self._folder = ProfileFolder(place.address, place.storage)
+        self._groups = {group.name: group for group in place.record.groups}
+        self._device = device
+        self._kept: OrderedDict[str, GroupBank] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def rank(
+        self, subject: Subject, features: Features, score: float, tokens: NDArray[np.float32]
+    ) -> Ranked | None:
+        """Return what the first group that can says of a slice, None where none can.
+
+        score: zero-shot, 0..1. tokens: its map at the patches of the features, (N,), 0..1. Raises
+        ProfileError.
+        """
+        for name in subject.groups:
+            group = self._groups.get(name)
+            if group is None:
+                continue
+            found = compared(self._bank(group), subject, features)
+            if found is not None:
+                combined = combine(
+                    combination_from(group), torch.tensor(score), torch.from_numpy(tokens), found.cpu()
+                )
+                return Ranked(name, combined.rarity, combined.rank, combined.tokens)
+        return None
+
+    def _bank(self, group: GroupRecord) -> GroupBank:
+        with self._lock:
+            kept = self._kept.get(group.name)
+            if kept is None:
+                kept = _on_device(read_bank(self._folder, group), self._device)
+                self._kept[group.name] = kept
+                while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > CACHE_BYTES:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(group.name)
+            return kept
+
+
+def compared(kept: GroupBank, subject: Subject, features: Features) -> Tensor | None:
+    """Return the rarity (taps, N) of a slice's patches beside pictures of other objects and cases."""
+    allowed = torch.tensor(
+        [
+            owner != subject.owner and (not case or case != subject.case)
+            for owner, case in zip(kept.owners, kept.cases, strict=True)
+        ]
+    )
+    return kept.bank.compare(features.description, kept.bank.of_picture(features), allowed)
+
+
+def combination_from(group: GroupRecord) -> Combination:
+    """Return a group's combination."""
+    usual = Usual(
+        tuple(map(_line, group.taps)), *map(_line, (group.patches, group.token, group.picture, group.score))
+    )
+    return Combination(usual, group.weight, _line(group.rank), _line(group.map))
+
+
+def zero_shot_tokens(
+    token_map: NDArray[np.floating], layers: tuple[MapLayer, ...], patches: int
+) -> NDArray[np.float32]:
+    """Return a zero-shot map at a square of so many patches, (patches,), 0..1."""
+    grid = isqrt(patches)
+    if is_ordinary(layers) and layers[0].grid == grid:
+        return np.asarray(token_map, np.float32).reshape(-1)
+    whole: NDArray[np.float32] = layered_map(token_map[None], layers, (grid, grid))[0]
+    return whole.reshape(-1)
+
+
+def _line(record: LineRecord) -> Line:
+    return Line(record.offset, record.scale)
+
+
+def _size(kept: GroupBank) -> int:
+    return sum(patches.numel() for patches in kept.bank.patches)
+
+
+def _on_device(kept: GroupBank, device: str) -> GroupBank:
+    bank = kept.bank
+    moved = Bank(
+        bank.descriptions.to(device),
+        tuple(basis.to(device) for basis in bank.bases),
+        tuple(patches.to(device) for patches in bank.patches),
+    )
+    return GroupBank(moved, kept.owners, kept.cases, kept.slices)

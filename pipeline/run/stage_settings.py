@@ -1,0 +1,68 @@
+"""What the stages of a job are told, for screening and for building a profile alike."""
+
+import functools
+
+from s2sw.model.precision import Precision
+from s2sw.pipeline.checks.needs import Fitted
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.profile.grouping import grouping
+from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.run.executor import Executor
+from s2sw.pipeline.run.job import Job
+from s2sw.pipeline.run.resources import Resources
+from s2sw.pipeline.stages.decoding import DecodeStage
+from s2sw.pipeline.stages.detect_settings import DetectSettings, load
+from s2sw.schemas.config import GroupSettings, ScreenConfig
+
+
+def precision_of(config: ScreenConfig, resources: Resources) -> Precision:
+    """Return the precision that a job computes in."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if resources.device == "cuda" else "fp32"
+
+
+def decode_stage(job: Job, todo: Todo, groups: GroupSettings | None, key: bytes | None) -> DecodeStage:
+    """Return the decode stage over a to-do list. groups: of the profile in use; key: the id key."""
+    config = job.config
+    return DecodeStage(
+        todo,
+        job.record.image_size,
+        config.tiles,
+        config.decode,
+        config.storage,
+        job.deadline,
+        config.private,
+        job.classes,
+        grouping(groups, config.source, key) if groups else None,
+    )
+
+
+def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None) -> DetectSettings:
+    """Return what detect stages are told."""
+    config = job.config
+    return DetectSettings(
+        load=functools.partial(load, job.bundle, resources.device, precision_of(config, resources)),
+        threshold=config.threshold,
+        batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
+        threads=resources.threads,
+        mask_threads=resources.mask_threads,
+        deadline=job.deadline,
+        private=config.private,
+        profile=profile,
+    )
+
+
+def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, small: bool) -> Executor:
+    """Return Ray, or for little work a few processes: starting Ray takes longer than that.
+
+    small: whether the work is little enough.
+    """
+    cluster = fitted.cluster
+    if cluster.address is None and (small or fitted.small_only):
+        from s2sw.pipeline.run.process_executor import ProcessExecutor
+
+        return ProcessExecutor(cluster, resources)
+    from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
+
+    return RayExecutor(cluster, resources, [job.bundle, todo.folder])

@@ -1,0 +1,136 @@
+"""What an archive profile says of itself, ``profile.json``: groups, what is usual in them, checksums."""
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from s2sw.schemas.config import GroupSettings
+from s2sw.schemas.strict import Count, Strict
+
+PROFILE_VERSION = 1
+"""Raised when an older program could no longer use a profile as it is meant."""
+LEAST_PICTURES = 24
+"""Pictures of a group; a smaller one falls back to its parent."""
+AUTO_FROM = 48
+"""Objects from which ``profile: auto`` makes a profile."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class LineRecord(Strict):
+    """A number in other units: (value - offset) / scale."""
+
+    offset: float
+    scale: float = Field(gt=0)
+
+
+class LimitRecord(Strict):
+    """Seeded defects up to a size (share of the picture) and contrast (0..1), and those found."""
+
+    size: float
+    contrast: float
+    seeds: int = Field(ge=0)
+    found: int = Field(ge=0)
+
+
+class GroupRecord(Strict):
+    """One group of pictures.
+
+    name: as in the column ``group``. label: what it stands for, in open mode only. file, sha256: of its bank.
+    pictures, objects: in the bank. resemblance: distances between pictures over those inside them.
+    weight: of rarity, 0..1. taps, patches, token, picture, score: what is usual (``model.rarity``); rank,
+    map: what lies at one half. limits: what was found of seeded defects at the weight.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_/ .-]{1,200}$")
+    label: str = ""
+    file: str = Field(pattern=r"^groups/[a-z2-7]{26}\.safetensors$")
+    sha256: Sha256
+    pictures: Count
+    objects: Count
+    resemblance: float = Field(ge=0)
+    weight: float = Field(ge=0, le=1)
+    taps: tuple[LineRecord, ...] = Field(min_length=1)
+    patches: LineRecord
+    token: LineRecord
+    picture: LineRecord
+    score: LineRecord
+    rank: LineRecord
+    map: LineRecord
+    limits: tuple[LimitRecord, ...] = ()
+    founding: bool = True
+    built: str = ""
+
+
+class ProfileRecord(Strict):
+    """What ``profile.json`` holds.
+
+    fingerprint: of what the profile was made for and of the groups that it was made with. Groups may be
+    added and never change, so that rows of one fingerprint stay comparable. key_id: of the key of its ids, ""
+    in open mode. listed: objects of the archive when it was last looked at.
+    """
+
+    version: int = PROFILE_VERSION
+    fingerprint: str = Field("", pattern=r"^([0-9a-f]{32})?$")
+    detector: str
+    bundle: str
+    precision: str
+    decode: Sha256
+    key_id: str
+    settings: GroupSettings
+    created: str
+    listed: int = Field(ge=0)
+    groups: tuple[GroupRecord, ...] = ()
+
+    def group(self, name: str) -> GroupRecord | None:
+        """Return the group of a name."""
+        return next((group for group in self.groups if group.name == name), None)
+
+    def named(self) -> "ProfileRecord":
+        """Return the record of a new profile with its fingerprint."""
+        return self.model_copy(update={"fingerprint": self._expected_fingerprint()})
+
+    def _expected_fingerprint(self) -> str:
+        facts = {name: getattr(self, name) for name in ("version", "bundle", "decode", "key_id")}
+        facts["settings"] = self.settings.model_dump(mode="json")
+        facts["groups"] = [
+            group.model_dump(mode="json", exclude={"built", "label"})
+            for group in self.groups
+            if group.founding
+        ]
+        return _digest(facts)[:32]
+
+
+def profile_bytes(record: ProfileRecord) -> bytes:
+    """Return a profile's record as it is written, with its checksum."""
+    document = record.model_dump(mode="json")
+    return json.dumps({"profile": document, "sha256": _digest(document)}, indent=2, sort_keys=True).encode()
+
+
+def parse_profile(data: bytes) -> ProfileRecord:
+    """Return the record that these bytes hold. Raises ValueError that says what is wrong and what to do."""
+    try:
+        document = json.loads(data)
+        found, checksum = document["profile"], document["sha256"]
+        version = found["version"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ValueError("is damaged, or no profile; build it again") from None
+    if version != PROFILE_VERSION:
+        raise ValueError(
+            f"is of version {str(version)[:20]}, this program reads {PROFILE_VERSION}: use the one that "
+            "made it, or build it again"
+        )
+    try:
+        record = ProfileRecord.model_validate(found)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ValueError(f"is damaged at '{key}'; build it again") from None
+    if checksum != _digest(found) or record.fingerprint != record.named().fingerprint:
+        raise ValueError("was changed since it was built; build it again")
+    return record
+
+
+def _digest(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
