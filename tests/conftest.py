@@ -78,11 +78,19 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Serve
 
 
 @pytest.fixture(scope="session")
-def bundle(home: Path) -> Path:
+def embedded(home: Path) -> Path:
     """Return the embedded detector's bundle, built once in the tests' own cache."""
     from s2sw.model.detectors.finding import resolve_bundle
 
     return resolve_bundle("embedded")
+
+
+@pytest.fixture(scope="session")
+def bundle(home: Path) -> Path:
+    """Return a bundle of a small CLIP: for tests of all that is not the detector, quick on any processor."""
+    from tests.support.bundles import bundle
+
+    return bundle(home / "small-bundle")
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 @pytest.fixture(scope="session")
-def private_run(archive: Archive, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def private_run(archive: Archive, embedded: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Screen the mixed archive in private mode, once. Its output must not be changed by a test."""
     folder = tmp_path_factory.mktemp("private-run")
     results = folder / "results"

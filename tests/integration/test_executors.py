@@ -45,7 +45,7 @@ def test_where_every_process_dies_the_run_fails_and_all_stays_open(
     for number in range(4):
         (source / f"{number}.png").write_bytes(encoded(texture(50, 60, number), "PNG"))
     run = screen(
-        tmp_path, source, str(tmp_path / "results"),
+        tmp_path, source, str(tmp_path / "results"), bundle=str(bundle),
         decode={"limits": {"seconds": 1e-6}},  # each slice takes longer, which ends its process
         cluster=executor | {"workers": 1, "give_up_after": 2},
     )  # fmt: skip

@@ -58,9 +58,10 @@ class Stage:
 def life(archive: Archive, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
     """Return the stages of one output: a limit, a window that is over, the rest, force, and once more."""
     folder = tmp_path_factory.mktemp("life")
+    common = {"bundle": str(bundle), "mode": "open", "tiles": TILES}
 
     def stage(*options: str) -> Stage:
-        run = screen(folder, archive.folder, str(folder / "results"), *options, mode="open", tiles=TILES)
+        run = screen(folder, archive.folder, str(folder / "results"), *options, **common)
         return Stage(run.code, run.stdout + run.stderr, run.objects(), run.slices(), last_run(run.output))
 
     return {

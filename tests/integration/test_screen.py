@@ -75,10 +75,10 @@ def test_an_objects_score_is_that_of_its_worst_slice(private_run: Run) -> None:
 
 
 def test_scores_and_maps_are_the_detectors_own(
-    private_run: Run, archive: Archive, names: dict[str, str], bundle: Path
+    private_run: Run, archive: Archive, names: dict[str, str], embedded: Path
 ) -> None:
     torch.set_num_threads(1)
-    detector = load_detector(bundle)
+    detector = load_detector(embedded)
     for row in private_run.slices():
         data = (archive.folder / names[row["object_id"]]).read_bytes()
         picture = list(decode(data, DecodeSettings())[1])[row["slice_index"]]

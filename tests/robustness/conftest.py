@@ -54,7 +54,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 @pytest.fixture(scope="session")
 def undisturbed(archive: Archive, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
-    run = screen(folder, archive.folder, str(folder / "results"), mode="open")
+    run = screen(folder, archive.folder, str(folder / "results"), bundle=str(bundle), mode="open")
     assert run.code == 0, run.stderr
     accounts.assert_each_once(run.output, archive.slices)
     return Undisturbed(accounts.scores(run.output), accounts.last_run(run.output))
@@ -80,6 +80,7 @@ def job(archive: Archive, bundle: Path, ray_temp: Path, tmp_path: Path) -> Path:
         source=str(archive.folder),
         output=str(tmp_path / "results"),
         private_dir=str(tmp_path / "private"),
+        bundle=str(bundle),
         mode="open",
         batch_size=4,
         profile="none",

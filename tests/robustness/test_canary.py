@@ -56,16 +56,17 @@ class Watched:
 def watched(bundle: Path) -> Iterator[Watched]:
     """Run once, under a permissive umask, with the key in the environment; kill the detector on the way."""
     with tempfile.TemporaryDirectory(prefix="s2") as folder:  # Ray's sockets need a short name
-        yield _run(Path(folder))
+        yield _run(Path(folder), bundle)
 
 
-def _run(folder: Path) -> Watched:
+def _run(folder: Path, bundle: Path) -> Watched:
     canaries = plant(folder / "archive")
     key = secrets.token_hex(32)
     for name in ("home", "temp"):
         (folder / name).mkdir(mode=0o700)
     values = {
         **{name: str(folder / place) for name, place in PLACES.items()},
+        "bundle": str(bundle),
         "batch_size": 4,
         "parts": {"seconds": 0.5},
         "cluster": RAY | {"workers": 2, "temp_dir": str(folder / "temp")},

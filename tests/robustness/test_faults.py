@@ -77,7 +77,7 @@ def test_storage_that_fails_in_passing_loses_nothing(
         "objects": proxy.add("PUT", "-00000.parquet", Kind.LOSE, 1),
         "run file": proxy.add("PUT", ".json", Kind.THROTTLE, 2),
     }
-    run = screen(tmp_path, source, output, mode="open", storage=SETTINGS)
+    run = screen(tmp_path, source, output, bundle=str(bundle), mode="open", storage=SETTINGS)
     assert run.code == 0, run.stderr
     expected = dict.fromkeys(("fine", *PASSING), SCREENED)
     expected |= {name: quarantined(reason) for name, (_, _, reason) in STAYING.items()}
@@ -90,7 +90,7 @@ def test_storage_that_fails_in_passing_loses_nothing(
     assert (document["missing"], document["duplicates"], document["outcome"]) == (0, 0, "finished")
 
     proxy.heal()
-    again = screen(tmp_path, source, output, mode="open", storage=SETTINGS)
+    again = screen(tmp_path, source, output, bundle=str(bundle), mode="open", storage=SETTINGS)
     assert again.code == 0, again.stderr
     assert {accounts.file_name(row): row["status"] for row in again.objects()} == dict.fromkeys(
         expected, "screened"
@@ -111,7 +111,15 @@ def test_poison_ends_in_quarantine_and_the_rest_is_screened(
     for n in range(3):
         proxy.add("GET", f"denied-{n}", Kind.DENY)
         proxy.add("GET", f"vanished-{n}", Kind.VANISH)
-    run = screen(tmp_path, source, output, mode="open", storage=SETTINGS, cluster=RAY | {"workers": 1})
+    run = screen(
+        tmp_path,
+        source,
+        output,
+        bundle=str(bundle),
+        mode="open",
+        storage=SETTINGS,
+        cluster=RAY | {"workers": 1},
+    )
     assert run.code == 0, run.stderr
     reasons = {
         "kills": Reason.WORKER_CRASHED,

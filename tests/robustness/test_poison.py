@@ -46,6 +46,7 @@ def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path, exec
         source=str(source),
         output=str(output),
         private_dir=str(tmp_path / "private"),
+        bundle=str(bundle),
         mode="open",
         decode={"limits": {"seconds": SECONDS}},
         cluster=executor | {"workers": 2, "temp_dir": str(ray_temp)},

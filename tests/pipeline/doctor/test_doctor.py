@@ -20,7 +20,7 @@ TINY = Limits(memory=100 << 20, cores=1, processes=5, files=64, shared_memory=64
 
 
 @pytest.fixture
-def job(tmp_path: Path, bundle: Path) -> ScreenConfig:
+def job(tmp_path: Path, embedded: Path) -> ScreenConfig:
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive/1.png").write_bytes(encoded(texture(20, 20, 1), "PNG"))
     return ScreenConfig(
