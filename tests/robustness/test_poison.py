@@ -48,6 +48,7 @@ def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path, exec
         private_dir=str(tmp_path / "private"),
         bundle=str(bundle),
         mode="open",
+        profile="none",
         decode={"limits": {"seconds": SECONDS}},
         cluster=executor | {"workers": 2, "temp_dir": str(ray_temp)},
     )
