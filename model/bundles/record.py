@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.preprocess import Colour
+from s2sw.model.towers.normalisation import Colour
 from s2sw.model.towers.shapes import VisionShape
 
 RECORD, WEIGHTS = "bundle.json", "weights.safetensors"

@@ -24,9 +24,9 @@ from s2sw.model.errors import BundleError
 from s2sw.model.heads.memory import distance, inputs, remembered
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
-from s2sw.model.towers.dinov2 import EPSILON, Dinov2, Dinov2Shape
+from s2sw.model.towers.dinov2 import EPSILON, Dinov2
 from s2sw.model.towers.self_similarity import nearest_elsewhere
-from s2sw.model.towers.shapes import VisionShape
+from s2sw.model.towers.shapes import Dinov2Shape, VisionShape
 from s2sw.model.weights.dinov2 import MEAN, STD, Dinov2Weights, read_dinov2
 from s2sw.model.weights.tensors import load_exactly
 

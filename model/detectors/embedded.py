@@ -24,11 +24,12 @@ from s2sw.model.heads.fusion import FAMILIES
 from s2sw.model.heads.memory import inputs
 from s2sw.model.heads.stem_memory import StemMemory, highest, memory_of, remember
 from s2sw.model.precision import Precision
-from s2sw.model.towers.shapes import vision_shape
-from s2sw.model.towers.stem import COMPARED
+from s2sw.model.towers.shape_reading import vision_shape
+from s2sw.model.towers.shapes import COMPARED
 from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.dinov2 import MEAN, STD
-from s2sw.model.weights.shipped import HEAD, STEM, whole_tensors
+from s2sw.model.weights.shipped import whole_tensors
+from s2sw.model.weights.shipped_files import HEAD, STEM
 from s2sw.model.weights.tensors import read_tensors
 
 NAME = "embedded"

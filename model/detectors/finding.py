@@ -7,10 +7,8 @@ import shutil
 from pathlib import Path
 
 from s2sw.model.bundles.record import RECORD, file_sha256, read_record
-from s2sw.model.detectors.embedded import bundle_of
 from s2sw.model.errors import BundleError
-from s2sw.model.weights.shipped import HEAD, STEM
-from s2sw.model.weights.tensors import read_tensors
+from s2sw.model.weights.shipped_files import HEAD, STEM
 from s2sw.schemas.config import EMBEDDED
 
 log = logging.getLogger(__name__)
@@ -49,6 +47,10 @@ def embedded_bundle(cache_dir: Path) -> Path:
     if (out / RECORD).is_file():
         read_record(out, check_weights=False)  # whoever loads it checks the weights
         return out
+    # here: they import torch, which takes seconds
+    from s2sw.model.detectors.embedded import bundle_of
+    from s2sw.model.weights.tensors import read_tensors
+
     build = out.with_name(f"{out.name}-{os.getpid()}")
     bundle_of(read_tensors(STEM), read_tensors(HEAD), build)
     try:

@@ -11,7 +11,7 @@ from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.options import BuildOptions
 from s2sw.model.precision import Precision
-from s2sw.model.towers.preprocess import Colour
+from s2sw.model.towers.normalisation import Colour
 from s2sw.model.weights.clip import ClipWeights
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from s2sw.model.embedded_training.recipe import Recipe
-from s2sw.model.towers.stem import FLAT, StemShape
+from s2sw.model.towers.shapes import StemShape
+from s2sw.model.towers.stem import FLAT
 
 
 def generator_of(recipe: Recipe, step: int) -> torch.Generator:

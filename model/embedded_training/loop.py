@@ -22,7 +22,8 @@ from s2sw.model.embedded_training.recipe import Recipe
 from s2sw.model.embedded_training.ring import BLOCK, Ring
 from s2sw.model.errors import BundleError
 from s2sw.model.synthetic.camera import PICTURE
-from s2sw.model.weights.shipped import STEM, frozen_stem
+from s2sw.model.weights.shipped import frozen_stem
+from s2sw.model.weights.shipped_files import STEM
 from s2sw.model.weights.tensors import read_tensors
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"

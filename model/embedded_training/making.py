@@ -12,7 +12,7 @@ from s2sw.model.embedded_training.export import add_few_shot
 from s2sw.model.embedded_training.loop import Trainer
 from s2sw.model.embedded_training.recipe import Recipe, going_on
 from s2sw.model.errors import BundleError
-from s2sw.model.weights.shipped import STEM
+from s2sw.model.weights.shipped_files import STEM
 
 BUNDLE = "bundle"
 

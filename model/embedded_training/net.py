@@ -15,8 +15,8 @@ from s2sw.model.heads.similarity import TAU, similarity
 from s2sw.model.heads.spatial import spatial_features
 from s2sw.model.heads.wavelet import WaveletBranch
 from s2sw.model.synthetic.camera import PICTURE
-from s2sw.model.towers.shapes import VisionShape
-from s2sw.model.towers.stem import StemShape, describe
+from s2sw.model.towers.shapes import StemShape, VisionShape
+from s2sw.model.towers.stem import describe
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.tensors import load_exactly
 

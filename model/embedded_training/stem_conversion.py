@@ -11,7 +11,8 @@ from torch import Tensor
 from s2sw.model.embedded_training.pictures import GRID, QUICK, draw_scenes
 from s2sw.model.synthetic.scenes import training_mixture
 from s2sw.model.towers.preprocess import normalize
-from s2sw.model.towers.stem import Stem, StemShape, standard
+from s2sw.model.towers.shapes import StemShape
+from s2sw.model.towers.stem import Stem, standard
 from s2sw.model.weights.dinov2 import MEAN, STD, Dinov2Weights
 from s2sw.model.weights.int8 import packed, unpacked
 from s2sw.model.weights.tensors import load_exactly

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2sw.model.towers.self_similarity import around
-from s2sw.model.towers.stem import COMPARED
+from s2sw.model.towers.shapes import COMPARED
 
 HIGHEST = 6
 """Patches whose mean is a map's say on the picture: about a hundredth of them."""

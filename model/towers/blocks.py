@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Activation = Literal["quick_gelu", "gelu"]
+from s2sw.model.towers.shapes import Activation
+
 QUICK = 1.702
 """What CLIP's quick GELU scales its input by."""
 

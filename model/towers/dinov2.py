@@ -6,7 +6,6 @@ Source: Oquab et al., "DINOv2: Learning Robust Visual Features without Supervisi
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,23 +14,12 @@ from torch.nn import functional
 from s2sw.model.errors import BundleError
 from s2sw.model.towers.blocks import Blocks
 from s2sw.model.towers.patches import cut, resize_positions
+from s2sw.model.towers.shapes import Dinov2Shape
 
 EPSILON = 1e-6
 """Of its layer norms."""
 HEAD = 64
 """Channels of an attention head, in every published size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dinov2Shape:
-    """What must be known to build one; grid is the side of its own positional grid, patch in pixels."""
-
-    width: int
-    layers: int
-    heads: int
-    patch: int
-    grid: int
-    registers: int
 
 
 class Dinov2(nn.Module):

@@ -6,11 +6,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-Colour = tuple[float, float, float]
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-
 Pictures = NDArray[np.uint8] | Tensor
 
 

@@ -10,15 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NEAREST = (1, 8)
-"""A patch's distance is the mean to this many patches: what comes once, or as a small group."""
+from s2sw.model.towers.shapes import NEAREST
+
 REACH = 1
 """Patches around a patch that are no evidence: what spreads over two of them would excuse itself."""
-
-
-def unlike_numbers(taps: int) -> int:
-    """Return how many numbers ``unlike`` gives a patch for so many taps."""
-    return 2 * len(NEAREST) * taps
 
 
 def unlike(taps: Sequence[Tensor]) -> Tensor:

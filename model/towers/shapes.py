@@ -1,20 +1,55 @@
-"""The shapes of a CLIP ViT, read off its weights."""
+"""What must be known to build a tower. Knows no torch: whoever starts a run only reads it."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from torch import Tensor
+Activation = Literal["quick_gelu", "gelu"]
 
-from s2sw.model.errors import BundleError
-from s2sw.model.towers.blocks import Activation
-from s2sw.model.towers.stem import StemShape, stem_shape
+NEAREST = (1, 8)
+"""A patch's distance is the mean to this many patches: what comes once, or as a small group."""
+COMPARED = 2
+"""The last taps, whose patches are compared within the picture: the first ones say little of it."""
 
-HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
-"""Visual widths whose heads are not 64 wide: ViT-H/14, ViT-g/14 and ViT-bigG/14 of open_clip."""
 
-GELU_WIDTHS = frozenset({896, 1280, 1408, 1664})
-"""Visual widths that OpenAI never published, so that their weights use the exact GELU."""
+def unlike_numbers(taps: int) -> int:
+    """Return how many numbers ``unlike`` gives a patch for so many taps."""
+    return 2 * len(NEAREST) * taps
+
+
+@dataclass(frozen=True, slots=True)
+class Dinov2Shape:
+    """What must be known to build one; grid is the side of its own positional grid, patch in pixels."""
+
+    width: int
+    layers: int
+    heads: int
+    patch: int
+    grid: int
+    registers: int
+
+
+@dataclass(frozen=True, slots=True)
+class StemShape:
+    """taps: the 1-based blocks that are read. kept: principal components of each tap's tokens."""
+
+    backbone: Dinov2Shape
+    taps: tuple[int, ...]
+    kept: int
+
+    @property
+    def components(self) -> int:
+        """Principal components of all taps."""
+        return len(self.taps) * self.kept
+
+    @property
+    def features(self) -> int:
+        """Numbers that the stem says of a patch: principal components and distances."""
+        return self.components + unlike_numbers(COMPARED)
+
+    @property
+    def described(self) -> int:
+        """Numbers that reach the tower for a patch, see describe."""
+        return 2 * self.features
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,48 +85,3 @@ class TextShape:
     vocab: int
     embed_dim: int
     activation: Activation
-
-
-def _shape(tensors: Mapping[str, Tensor], name: str, source: str) -> tuple[int, ...]:
-    if name not in tensors:
-        raise BundleError(
-            f"{source}: tensor {name!r} is missing; give the weights of a CLIP with a ViT image tower"
-        )
-    return tuple(tensors[name].shape)
-
-
-def _layers(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    numbers = {int(n[len(prefix) :].split(".", 1)[0]) for n in tensors if n.startswith(prefix)}
-    return max(numbers) + 1 if numbers else 0
-
-
-def vision_shape(
-    tensors: Mapping[str, Tensor], source: str, activation: Activation, heads: int | None
-) -> VisionShape:
-    """Read the visual tower's shape off a state dict in OpenAI's naming; heads: None infers them."""
-    width, channels, patch, _ = _shape(tensors, "visual.conv1.weight", source)
-    stem = stem_shape(tensors, "visual.stem.", source)
-    if stem is not None:  # conv1 then takes the stem's patches, one by one
-        channels, patch = 3, stem.backbone.patch
-    positions, _ = _shape(tensors, "visual.positional_embedding", source)
-    grid = math.isqrt(positions - 1)
-    if grid * grid != positions - 1 or channels != 3:
-        raise BundleError(
-            f"{source}: visual.positional_embedding has {positions} rows and conv1 {channels} channels; "
-            "a square grid plus the class token and RGB input are needed"
-        )
-    _, embed_dim = _shape(tensors, "visual.proj", source)
-    layers = _layers(tensors, "visual.transformer.resblocks.")
-    heads = heads or max(1, width // HEAD_WIDTHS.get(width, 64))
-    return VisionShape(width, layers, heads, patch, grid, embed_dim, activation, stem)
-
-
-def text_shape(
-    tensors: Mapping[str, Tensor], source: str, activation: Activation, heads: int | None
-) -> TextShape:
-    """Read the text tower's shape off a state dict in OpenAI's naming; heads: None infers them."""
-    vocab, width = _shape(tensors, "token_embedding.weight", source)
-    context, _ = _shape(tensors, "positional_embedding", source)
-    _, embed_dim = _shape(tensors, "text_projection", source)
-    layers = _layers(tensors, "transformer.resblocks.")
-    return TextShape(width, layers, heads or max(1, width // 64), context, vocab, embed_dim, activation)

@@ -5,15 +5,15 @@ A tower with a stem embeds what the stem saw instead of bare pixels; everything 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.dinov2 import Dinov2, Dinov2Shape, dinov2_shape
-from s2sw.model.towers.self_similarity import unlike, unlike_numbers
+from s2sw.model.towers.dinov2 import Dinov2, dinov2_shape
+from s2sw.model.towers.self_similarity import unlike
+from s2sw.model.towers.shapes import COMPARED, StemShape
 
 FLAT = 0.1
 """Added to a feature's deviation within a picture, in units of its usual one: flat stays flat."""
@@ -21,33 +21,6 @@ FLAT_DISTANCE = 0.02
 """The same for distances, in their own unit."""
 DISTANCE_SCALE = 4.0
 """Brings distances, mostly below a half, to the range of the other features."""
-
-COMPARED = 2
-"""The last taps, whose patches are compared within the picture: the first ones say little of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StemShape:
-    """taps: the 1-based blocks that are read. kept: principal components of each tap's tokens."""
-
-    backbone: Dinov2Shape
-    taps: tuple[int, ...]
-    kept: int
-
-    @property
-    def components(self) -> int:
-        """Principal components of all taps."""
-        return len(self.taps) * self.kept
-
-    @property
-    def features(self) -> int:
-        """Numbers that the stem says of a patch: principal components and distances."""
-        return self.components + unlike_numbers(COMPARED)
-
-    @property
-    def described(self) -> int:
-        """Numbers that reach the tower for a patch, see describe."""
-        return 2 * self.features
 
 
 def stem_shape(tensors: Mapping[str, Tensor], prefix: str, source: str) -> StemShape | None:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.blocks import Activation
-from s2sw.model.towers.preprocess import Colour
-from s2sw.model.towers.shapes import GELU_WIDTHS, TextShape, VisionShape, text_shape, vision_shape
+from s2sw.model.towers.normalisation import Colour
+from s2sw.model.towers.shape_reading import GELU_WIDTHS, text_shape, vision_shape
+from s2sw.model.towers.shapes import Activation, TextShape, VisionShape
 from s2sw.model.towers.text import TextTower
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.checkpoints import is_torchscript

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.dinov2 import Dinov2Shape, dinov2_shape
-from s2sw.model.towers.preprocess import Colour
+from s2sw.model.towers.dinov2 import dinov2_shape
+from s2sw.model.towers.normalisation import Colour
+from s2sw.model.towers.shapes import Dinov2Shape
 from s2sw.model.weights.tensors import read_tensors
 
 MEAN: Colour = (0.485, 0.456, 0.406)

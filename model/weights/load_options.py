@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.blocks import Activation
-from s2sw.model.towers.preprocess import MEAN, STD, Colour
+from s2sw.model.towers.normalisation import MEAN, STD, Colour
+from s2sw.model.towers.shapes import Activation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,6 @@ from s2sw.model.towers.stem import Stem, stem_shape
 from s2sw.model.weights.int8 import unpacked
 from s2sw.model.weights.tensors import load_exactly, read_tensors
 
-FOLDER = Path(__file__).parents[1] / "shipped"
-STEM, HEAD = FOLDER / "stem.safetensors", FOLDER / "embedded.safetensors"
-
 
 def whole_tensors(stem: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return all tensors of the detector, float32: the stem's as ``visual.stem.*``, the others as named."""

@@ -19,6 +19,7 @@ from s2sw.pipeline.run.decode_process import DecodeProcess, ProcessDiedError
 from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup, RunFailedError
 from s2sw.pipeline.run.resources import Resources
 from s2sw.pipeline.run.session_folder import session_folder, temporary_in
+from s2sw.pipeline.stages.detect_actor import detect_stage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ClusterSettings
 
@@ -52,20 +53,12 @@ class ProcessExecutor(Executor):
         self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
     ) -> Iterator[pa.Table]:
         if self._detector is None or self._detector[0] != detect.sampling:
-            self._detector = detect.sampling, self._loader.submit(_load, detect)
+            self._detector = detect.sampling, self._loader.submit(detect_stage, detect)
         resources = self._resources
         # a GPU computes for one caller while another one copies; without one, each thread is an actor
         callers = resources.calls_per_actor if resources.device == "cuda" else resources.actors
         running = _Pass(decode, self._detector[1], detect.batch_size, lost)
         return running.run(resources.decode_tasks or 1, callers)
-
-
-def _load(settings: DetectSettings) -> Detect:
-    # here: they import torch, which takes seconds
-    from s2sw.pipeline.stages.detecting import DetectStage
-    from s2sw.pipeline.stages.sampling import SampleStage
-
-    return SampleStage(settings) if settings.sampling else DetectStage(settings)
 
 
 class _Pass:

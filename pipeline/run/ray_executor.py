@@ -14,9 +14,8 @@ from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup, RunFaile
 from s2sw.pipeline.run.ray_private import lost_blocks
 from s2sw.pipeline.run.resources import Resources
 from s2sw.pipeline.run.session import check_shared, started
+from s2sw.pipeline.stages.detect_actor import DetectActor
 from s2sw.pipeline.stages.detect_settings import DetectSettings
-from s2sw.pipeline.stages.detecting import DetectActor
-from s2sw.pipeline.stages.sampling import SampleActor
 from s2sw.schemas.config import ClusterSettings
 
 MAIN_TASK_RETRIES = 1
@@ -113,7 +112,7 @@ def _dataset(
             max_retries=task_retries,
         )
         .map_batches(
-            SampleActor if detect.sampling else DetectActor,
+            DetectActor,
             fn_constructor_args=(detect,),
             batch_size=detect.batch_size,
             batch_format="pyarrow",

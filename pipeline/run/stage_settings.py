@@ -1,8 +1,8 @@
 """What the stages of a job are told, for screening and for building a profile alike."""
 
 import functools
+from typing import TYPE_CHECKING
 
-from s2sw.model.precision import Precision
 from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.profile.grouping import grouping
@@ -14,8 +14,11 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
 from s2sw.schemas.config import GroupSettings, ScreenConfig
 
+if TYPE_CHECKING:
+    from s2sw.model.precision import Precision
 
-def precision_of(config: ScreenConfig, resources: Resources) -> Precision:
+
+def precision_of(config: ScreenConfig, resources: Resources) -> "Precision":
     """Return the precision that a job computes in."""
     if config.precision != "auto":
         return config.precision

@@ -17,14 +17,12 @@ from s2sw.model.maps import MapLayer, is_ordinary
 from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
-from s2sw.pipeline.privacy.environment import enter_worker
 from s2sw.pipeline.privacy.redaction import describe, withheld
 from s2sw.pipeline.profile.place import Subject
 from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, zero_shot_tokens
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
 from s2sw.schemas.outcomes import Reason
-from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import Row
 
 
@@ -211,14 +209,6 @@ def _ranks(ranked: Ranked) -> Row:
         "rank_score": ranked.rank,
         "maps": ranked.tokens.numpy().reshape(1, side, side),
     }
-
-
-class DetectActor(DetectStage):
-    """The stage in a process of Ray's, which others started."""
-
-    def __init__(self, settings: DetectSettings) -> None:
-        enter_worker(StorageSettings(), settings.private)
-        super().__init__(settings)
 
 
 def _parts(count: int, size: int) -> list[slice]:

@@ -6,13 +6,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from s2sw.model.rarity.features import Features, from_int8, to_int8
-from s2sw.pipeline.privacy.environment import enter_worker
 from s2sw.pipeline.profile.ranking import zero_shot_tokens
-from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.detecting import DetectStage, Views
 from s2sw.pipeline.stages.wire import SAMPLED
 from s2sw.schemas.outcomes import Reason
-from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import Row
 
 
@@ -36,14 +33,6 @@ class SampleStage(DetectStage):
     @override
     def _finish(self, row: Row, scores: Row) -> Row:
         return scores
-
-
-class SampleActor(SampleStage):
-    """The stage in a process of Ray's, which others started."""
-
-    def __init__(self, settings: DetectSettings) -> None:
-        enter_worker(StorageSettings(), settings.private)
-        super().__init__(settings)
 
 
 def pack(features: Features) -> bytes:

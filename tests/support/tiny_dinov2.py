@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from s2sw.model.towers.dinov2 import Dinov2, Dinov2Shape
+from s2sw.model.towers.dinov2 import Dinov2
+from s2sw.model.towers.shapes import Dinov2Shape
 from s2sw.model.weights.dinov2 import Dinov2Weights
 
 WIDTH, LAYERS, GRID = 128, 4, 6

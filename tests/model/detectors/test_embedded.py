@@ -15,7 +15,8 @@ from s2sw.model.embedded_training.pictures import draw_scenes
 from s2sw.model.errors import BundleError
 from s2sw.model.precision import quick_type
 from s2sw.model.synthetic.scenes import draw_kin, held_out_mixture, training_mixture
-from s2sw.model.weights.shipped import FOLDER, HEAD, STEM, whole_tensors
+from s2sw.model.weights.shipped import whole_tensors
+from s2sw.model.weights.shipped_files import FOLDER, HEAD, STEM
 from s2sw.model.weights.tensors import read_tensors
 
 PAIRS, SIDE = 32, 350

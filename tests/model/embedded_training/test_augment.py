@@ -7,8 +7,8 @@ import torch
 
 from s2sw.model.embedded_training.augment import generator_of, restyled, shown
 from s2sw.model.embedded_training.recipe import Recipe
-from s2sw.model.towers.dinov2 import Dinov2Shape
-from s2sw.model.towers.stem import StemShape, describe
+from s2sw.model.towers.shapes import Dinov2Shape, StemShape
+from s2sw.model.towers.stem import describe
 
 SHAPE = StemShape(Dinov2Shape(64, 2, 1, 14, 25, 0), (1, 2), 5)
 RECIPE = Recipe(batch=8, restyled=1.0)

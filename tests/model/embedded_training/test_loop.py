@@ -21,8 +21,8 @@ from s2sw.model.embedded_training.ring import BLOCK, Plan, Ring, Worker
 from s2sw.model.errors import BundleError
 from s2sw.model.synthetic.camera import PICTURE
 from s2sw.model.synthetic.scenes import held_out_mixture
-from s2sw.model.towers.dinov2 import Dinov2Shape
-from s2sw.model.towers.stem import Stem, StemShape
+from s2sw.model.towers.shapes import Dinov2Shape, StemShape
+from s2sw.model.towers.stem import Stem
 from s2sw.model.weights.int8 import packed
 from s2sw.model.weights.shipped import frozen_stem
 

@@ -12,9 +12,11 @@ from s2sw.model.embedded_training.stem_source import PACKAGE, published_backbone
 from s2sw.model.errors import BundleError
 from s2sw.model.synthetic.camera import PICTURE
 from s2sw.model.synthetic.scenes import training_mixture
-from s2sw.model.towers.dinov2 import EPSILON, Dinov2, Dinov2Shape
+from s2sw.model.towers.dinov2 import EPSILON, Dinov2
+from s2sw.model.towers.shapes import Dinov2Shape
 from s2sw.model.weights.dinov2 import Dinov2Weights
-from s2sw.model.weights.shipped import STEM, frozen_stem
+from s2sw.model.weights.shipped import frozen_stem
+from s2sw.model.weights.shipped_files import STEM
 from s2sw.model.weights.tensors import load_exactly
 from tests.support.stem_golden import EVERY, FILE, SIDE, published_tokens, stem_input
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional
 
-from s2sw.model.towers.preprocess import MEAN, STD, as_batch, normalize, resize_to_square
+from s2sw.model.towers.normalisation import MEAN, STD
+from s2sw.model.towers.preprocess import as_batch, normalize, resize_to_square
 
 SIDES = st.integers(1, 120)
 

@@ -3,7 +3,8 @@
 import torch
 from torch.nn import functional
 
-from s2sw.model.towers.self_similarity import NEAREST, around, nearest_elsewhere, unlike, unlike_numbers
+from s2sw.model.towers.self_similarity import around, nearest_elsewhere, unlike
+from s2sw.model.towers.shapes import NEAREST, unlike_numbers
 
 GRID, WIDTH = 7, 10
 

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from s2sw.model.detectors.bundling import build_bundle
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.dinov2 import Dinov2Shape
 from s2sw.model.towers.self_similarity import unlike
-from s2sw.model.towers.shapes import VisionShape, vision_shape
-from s2sw.model.towers.stem import DISTANCE_SCALE, Stem, StemShape, describe, relative, stem_shape
+from s2sw.model.towers.shape_reading import vision_shape
+from s2sw.model.towers.shapes import Dinov2Shape, StemShape, VisionShape
+from s2sw.model.towers.stem import DISTANCE_SCALE, Stem, describe, relative, stem_shape
 from s2sw.model.towers.visual import VisionTower
 from s2sw.model.weights.clip import clip_from_tensors
 from s2sw.model.weights.load_options import LoadOptions
