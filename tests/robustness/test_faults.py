@@ -18,6 +18,7 @@ SCREENED = (Status.SCREENED.value, None)
 TRIES = 3
 DEATHS = 4  # of processes that read an object which kills: up to two in the main pass, one in each sweep
 ONE_PASS = 2 * TRIES  # answers that use up the tries of the main pass and more
+FINE, EACH = 30, 2  # files
 MALFORMED = encoded(texture(50, 60, 1), "PNG")[:40] + bytes(4000)
 
 
@@ -103,12 +104,12 @@ def test_storage_that_fails_in_passing_loses_nothing(
 def test_poison_ends_in_quarantine_and_the_rest_is_screened(
     bundle: Path, s3: S3Server, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    fine = [f"{number:02}.png" for number in range(60)]
-    files = pictures(*fine, *(f"{kind}-{n}" for kind in ("kills", "denied", "vanished") for n in range(3)))
-    files |= {f"malformed-{n}": MALFORMED for n in range(3)}
+    fine = [f"{number:02}.png" for number in range(FINE)]
+    files = pictures(*fine, *(f"{kind}-{n}" for kind in ("kills", "denied", "vanished") for n in range(EACH)))
+    files |= {f"malformed-{n}": MALFORMED for n in range(EACH)}
     source, output = fill(s3, files)
-    deadly = [proxy.add("GET", f"kills-{n}", Kind.KILL) for n in range(3)]
-    for n in range(3):
+    deadly = [proxy.add("GET", f"kills-{n}", Kind.KILL) for n in range(EACH)]
+    for n in range(EACH):
         proxy.add("GET", f"denied-{n}", Kind.DENY)
         proxy.add("GET", f"vanished-{n}", Kind.VANISH)
     run = screen(
@@ -127,9 +128,9 @@ def test_poison_ends_in_quarantine_and_the_rest_is_screened(
         "vanished": Reason.NOT_FOUND,
         "malformed": Reason.MALFORMED,
     }
-    poison = {f"{kind}-{n}": quarantined(reason) for kind, reason in reasons.items() for n in range(3)}
+    poison = {f"{kind}-{n}": quarantined(reason) for kind, reason in reasons.items() for n in range(EACH)}
     assert accounts.ends(output) == dict.fromkeys(fine, SCREENED) | poison
     assert all(2 <= fault.hits <= DEATHS for fault in deadly), "bounded"
     document = accounts.last_run(output)
-    assert document["by_status"] == {"screened": 60, "no_pixels": 0, "quarantined": 12, "deferred": 0}
-    assert (document["listed"], document["missing"], document["duplicates"]) == (72, 0, 0)
+    assert document["by_status"] == {"screened": FINE, "no_pixels": 0, "quarantined": 4 * EACH, "deferred": 0}
+    assert (document["listed"], document["missing"], document["duplicates"]) == (FINE + 4 * EACH, 0, 0)

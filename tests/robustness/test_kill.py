@@ -15,7 +15,7 @@ from tests.support.s3server import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
-KILLS = int(os.environ.get("S2SW_KILLS", "6"))
+KILLS = int(os.environ.get("S2SW_KILLS", "4"))
 """``S2SW_KILLS=20`` for the long version."""
 SEED = int(os.environ.get("S2SW_SEED", "7"))
 DRIVER, YOUNG_DRIVER = "driver", "driver just started"

@@ -13,7 +13,8 @@ from tests.support.commands import RAY
 
 pytestmark = pytest.mark.integration
 
-FINE = 60
+FINE = 30
+EACH = 2
 SECONDS = 2  # allowed for one slice; the slow picture takes several times as long
 TILES = 5
 
@@ -23,7 +24,7 @@ def fill(folder: Path) -> None:
     for number in range(FINE):
         (folder / f"{number:02}.png").write_bytes(encoded(texture(50, 60, number), "PNG"))
     slow, cut = slow_jpeg2000(TILES), dicom_file()[:20000]
-    for number in range(3):
+    for number in range(EACH):
         (folder / f"slow-{number}.j2k").write_bytes(slow)
         (folder / f"cut-{number}.dcm").write_bytes(cut)
         (folder / f"vanished-{number}.png").write_bytes(encoded(texture(50, 60, number), "PNG"))
@@ -32,7 +33,7 @@ def fill(folder: Path) -> None:
 
 def disturb(folder: Path) -> None:
     """Delete and change files that are listed already."""
-    for number in range(3):
+    for number in range(EACH):
         (folder / f"vanished-{number}.png").unlink()
         (folder / f"changed-{number}.png").write_bytes(encoded(texture(52, 60, number), "PNG"))
 
@@ -66,10 +67,10 @@ def test_poison_on_local_disk(bundle: Path, ray_temp: Path, tmp_path: Path, exec
     poison = {
         name.format(number): (Status.QUARANTINED.value, reason.value)
         for name, reason in reasons.items()
-        for number in range(3)
+        for number in range(EACH)
     }
     fine = dict.fromkeys((f"{number:02}.png" for number in range(FINE)), (Status.SCREENED.value, None))
     assert accounts.ends(str(output)) == fine | poison
     document = accounts.last_run(str(output))
-    assert document["by_status"] == {"screened": FINE, "no_pixels": 0, "quarantined": 12, "deferred": 0}
+    assert document["by_status"] == {"screened": FINE, "no_pixels": 0, "quarantined": 4 * EACH, "deferred": 0}
     assert (document["missing"], document["duplicates"], document["interrupted"]) == (0, 0, False)
