@@ -82,7 +82,7 @@ def _run(folder: Path, bundle: Path) -> Watched:
     with Watcher(process.pid, watched, (key,)) as watcher:
         try:
             until(lambda: kill_one(process.pid, "ray::MapWorker"), "the detector's process")
-            code = process.wait(240)
+            code = process.wait(600)
         finally:
             process.kill()
             process.wait()

@@ -12,7 +12,8 @@ from tests.robustness.processes import job_file, screening
 
 pytestmark = pytest.mark.integration
 
-SMALL, LARGE = "256k", "64m"
+SMALL, LARGE = "96k", "64m"
+SMALL_PARTS = {"rows": 24}  # ten parts and more, of which the small disk holds a few
 
 
 def mount(folder: Path, options: str) -> bool:
@@ -36,7 +37,7 @@ def test_a_full_disk_ends_the_run_and_more_space_lets_it_go_on(
     job: Path, small_disk: Path, archive: Archive, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     output = str(small_disk / "results")
-    job = job_file(tmp_path, job, output=output)
+    job = job_file(tmp_path, job, output=output, parts=SMALL_PARTS)
     with screening(job, "--quiet") as run:
         assert run.wait() == 1, run.stderr
     (line,) = run.stderr.splitlines()

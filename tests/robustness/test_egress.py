@@ -95,7 +95,7 @@ def test_a_run_on_s3_connects_to_nothing_else(
     tracer = [strace(), "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-o", trace]
     command = [*tracer, COMMAND, "screen", job]
     done = subprocess.run(
-        command, cwd=tmp_path, env=os.environ, capture_output=True, timeout=280, check=False
+        command, cwd=tmp_path, env=os.environ, capture_output=True, timeout=600, check=False
     )
 
     assert done.returncode == 0, done.stderr

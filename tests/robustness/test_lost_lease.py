@@ -93,13 +93,13 @@ def test_of_many_that_start_at_once_one_goes_on(tmp_path: Path) -> None:
 
     def contend(name: str) -> None:
         lease = Lease(LocalOutput(tmp_path), name)
-        start.wait(30)
+        start.wait(300)
         try:
             lease.__enter__()
             won.append(name)
         except LeaseHeldError:
             lease = None
-        end.wait(30)
+        end.wait(300)
         if lease is not None:
             lease.__exit__(None, None, None)
 

@@ -18,7 +18,7 @@ FORBIDDEN = (
     "urllib.", "pty.", "webbrowser.", "code.", "builtins.",
 )  # fmt: skip
 HARMLESS = ("os.listdir", "os.scandir")
-SECONDS = 120
+SECONDS = 600
 SPARE = 512 << 20
 """Bytes of data that reading may need beyond what a process with PyTorch has."""
 

@@ -13,7 +13,7 @@ from s2sw.pipeline.results.reading import Results, open_results
 from s2sw.schemas.tables import Row
 
 COMMAND = Path(sys.executable).with_name("s2sw")
-SECONDS = 180
+SECONDS = 600  # a guard against a hang, not a goal
 RAY = {"ray_from": 1, "object_store": 200 << 20}
 """Settings of ``cluster`` that start a Ray for a small archive, too."""
 

@@ -161,7 +161,7 @@ def test_a_killed_page_keeps_every_decision_that_was_answered(private: Screened)
     thread.start()
     assert enough.wait(60)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(120)
     thread.join()
     kept = {index for _, index, _, _ in counted(private)}
     assert set(answered) <= kept
