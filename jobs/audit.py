@@ -38,19 +38,19 @@ def verify(
     """
     from s2sw.pipeline.ledger.audit import entry_names
     from s2sw.pipeline.ledger.audit import verify as check
+    from s2sw.pipeline.ledger.output_key import output_key
     from s2sw.pipeline.privacy.private_dir import Inside
     from s2sw.pipeline.results.opening import readable
 
     config = results_config(results, endpoint_url, private_dir)
-    key = Inside.of(config.private_dir).key()
-    folder = open_output(config)
+    inside, folder = Inside.of(config.private_dir), open_output(config)
     with readable(folder):
         if not entry_names(folder) and not folder.names(RUNS_FOLDER):
             fail(
                 f"{folder.root} holds no audit log (audit/*.jsonl); name the --output of a screening",
                 EXIT_USAGE,
             )
-        verdict = check(folder, key, head)
+        verdict = check(folder, output_key(inside, folder).key, head)
     for problem in verdict.problems:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {problem}", markup=False)
     seals = f"{verdict.sealed} seals fit" if not verdict.problems else f"{verdict.sealed} seals checked"

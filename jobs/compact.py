@@ -34,6 +34,7 @@ def command(
 
     `s2sw compact nightly.yaml --rows 100000`
     """
+    from s2sw.pipeline.ledger.output_key import output_key
     from s2sw.pipeline.privacy.environment import enter_reader
     from s2sw.pipeline.privacy.private_dir import Inside
     from s2sw.pipeline.results.compacting import compact
@@ -42,7 +43,7 @@ def command(
 
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
-    key = Inside.of(config.private_dir).key()
+    key = output_key(Inside.of(config.private_dir), folder)
     with readable(folder):
         private = results_are_private(folder)
         enter_reader(private)

@@ -138,6 +138,7 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
     """Check all that can be checked before anything is written."""
     from s2sw.pipeline.exports.exporting import Export
     from s2sw.pipeline.exports.formats import FORMATS, lacking, page_format
+    from s2sw.pipeline.ledger.output_key import output_key
     from s2sw.pipeline.privacy.environment import enter_reader
     from s2sw.pipeline.privacy.private_dir import Inside
     from s2sw.pipeline.results.mode import results_are_private
@@ -151,9 +152,8 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
         )
     with readable(results):
         enter_reader(results_are_private(results))
-        export = Export(
-            results, target.format_ or "html", format_, choice, Inside.of(config.private_dir).key()
-        )
+        key = output_key(Inside.of(config.private_dir), results).key
+        export = Export(results, target.format_ or "html", format_, choice, key)
         enter_reader(export.private)  # its objects may say so where no record does
     return export
 

@@ -57,6 +57,10 @@ PrivateOption = Annotated[
     str | None,
     typer.Option("--private-dir", help="Folder of the id key and the crosswalk.  [default: ~/.s2sw]"),
 ]
+KeyPerOutputOption = Annotated[
+    bool | None,
+    typer.Option("--key-per-output", help="Give objects ids that no other output has (docs/privacy.md)."),
+]
 MetricsOption = Annotated[
     str | None,
     typer.Option(help="Keep figures for Prometheus in this file (docs/report.md).  [default: none]"),

@@ -33,6 +33,7 @@ def command(
     endpoint_url: options.EndpointOption = None,
     address: options.AddressOption = None,
     private_dir: options.PrivateOption = None,
+    key_per_output: options.KeyPerOutputOption = None,
     metrics_file: options.MetricsOption = None,
     flag: options.FlagOption = None,
     verbose: options.VerboseOption = 0,
@@ -60,6 +61,7 @@ def command(
 KEYS = {
     "output": "output", "bundle": "bundle", "limit": "limit", "until": "until", "force": "force",
     "threshold": "threshold", "precision": "precision", "profile": "profile", "private_dir": "private_dir",
+    "key_per_output": "key_per_output",
     "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
     "endpoint_url": "storage.endpoint_url", "address": "cluster.address", "workers": "cluster.workers",
 }  # fmt: skip

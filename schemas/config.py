@@ -175,6 +175,10 @@ class ScreenConfig(ResultsConfig):
         EMBEDDED, description="bundle folder, or: embedded"
     )
     mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
+    key_per_output: bool = Field(
+        False,
+        description="make ids with a key of the output's own: an object has other ids in other outputs",
+    )
     threshold: float = Field(0.5, ge=0, le=1, description="map value from which a pixel is anomalous")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, else fp32")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the detector runs")

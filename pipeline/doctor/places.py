@@ -12,6 +12,7 @@ from s2sw.model.bundles.record import read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.ledger.audit import refuse_other_key
+from s2sw.pipeline.ledger.output_key import output_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.private_dir import Inside
@@ -77,8 +78,9 @@ def _bundle(config: ScreenConfig) -> Check:
 
 
 def _key(config: ScreenConfig) -> Check:
-    key = Inside.of(config.private_dir).key() if config.private else None
-    refuse_other_key(open_output(config.output, config.storage), config.private, key)
+    output, inside = open_output(config.output, config.storage), Inside.of(config.private_dir)
+    key = output_key(inside, output, config.key_per_output).key if config.private else None
+    refuse_other_key(output, config.private, key)
     if not config.private:
         return Check("id key", "none in open mode")
     return Check("id key", f"key {key_id(key)}" if key else "none yet: the first run makes one")

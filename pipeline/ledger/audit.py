@@ -31,6 +31,8 @@ from s2sw.schemas.run_record import RunSummary
 START = "0" * 64
 """What the first entry holds in place of a hash."""
 STARTED, COMPACTED = "started", "compacted"
+SCOPE = "key_scope"
+"""What the key of an output of its own was derived with (``output_key``); left out for the shared one."""
 
 Entry = dict[str, Any]
 
@@ -40,11 +42,13 @@ class AuditError(FailedError):
 
 
 class AuditLog:
-    """Adds entries to the log of an output. key: the id key of private mode, None in open mode."""
+    """Adds entries to the log of an output.
 
-    def __init__(self, output: OutputFolder, key: bytes | None) -> None:
-        self._output = output
-        self._key = key
+    key: the id key of private mode, None in open mode. scope: what the key was derived with, if it was.
+    """
+
+    def __init__(self, output: OutputFolder, key: bytes | None, scope: str = "") -> None:
+        self._output, self._key, self._scope = output, key, scope
 
     def append(self, event: str, run_id: str, facts: Entry) -> None:
         """Add one entry. Raises AuditError if another process adds one at the same time."""
@@ -57,6 +61,7 @@ class AuditLog:
             "event": event,
             "run_id": run_id,
             "key_id": key_id(self._key) if self._key else None,
+            **({SCOPE: self._scope} if self._scope else {}),
             **facts,
         }
         if self._key:
@@ -148,6 +153,14 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
 def entry_names(output: OutputFolder) -> list[str]:
     """Return the names of the entries' files in their order."""
     return [name for name in output.names(AUDIT_FOLDER) if layout.entry_number(name) >= 0]
+
+
+def first_entry(output: OutputFolder) -> Entry | None:
+    """Return the first entry that can be read, None where there is none."""
+    for name in entry_names(output):
+        with contextlib.suppress(ValueError):
+            return _parse(output.read(name))
+    return None
 
 
 def entries(output: OutputFolder) -> Iterator[Entry]:

@@ -28,7 +28,7 @@ from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
-from s2sw.pipeline.run.job import Job
+from s2sw.pipeline.run.job import Job, run_key
 from s2sw.pipeline.run.metrics import MetricsFile
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
@@ -94,8 +94,9 @@ class ScreeningRun:
         self._interruption = Interruption()
         self._state = job.inside.open_state(job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
-        self._key = job.inside.make_key() if job.config.private else None
-        self._audit = AuditLog(job.output, self._key)
+        own = run_key(job)
+        self._key = own.key
+        self._audit = AuditLog(job.output, own.key, own.scope)
         precision = precision_of(job.config, resources)
         self.summary = RunSummary(
             run_id=self._state.run_id,
