@@ -7,18 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from s2sw.model.bundles.record import WEIGHTS
 from s2sw.pipeline.checks.needs import Fitted
-from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
+from s2sw.pipeline.ledger.audit import AuditLog
 from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
 from s2sw.pipeline.ledger.merging import warn_of_old_parts
-from s2sw.pipeline.ledger.parquet import table_bytes
-from s2sw.pipeline.ledger.summary import describe_bundle, versions
+from s2sw.pipeline.ledger.summary import describe_bundle
 from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
 from s2sw.pipeline.listing.id_sets import IdSets
 from s2sw.pipeline.listing.manifest import freeze
@@ -26,6 +24,7 @@ from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
 from s2sw.pipeline.privacy.ids import key_id, object_ids, uid_ids
 from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.run.account import account
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job, run_key
@@ -33,16 +32,15 @@ from s2sw.pipeline.run.metrics import MetricsFile
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
+from s2sw.pipeline.run.recording import now, recorded
 from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
-from s2sw.pipeline.run.run_log import RunLog
 from s2sw.pipeline.run.session_folder import wipe_abandoned
 from s2sw.pipeline.run.stage_settings import decode_stage, detect_settings, executor_for, precision_of
 from s2sw.pipeline.run.window import in_window
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.config import run_fingerprint
-from s2sw.schemas.layout import DEFERRED_FILE, MARKER, log_name, record_name
 from s2sw.schemas.outcomes import Status
-from s2sw.schemas.run_record import RunSummary, record_bytes
+from s2sw.schemas.run_record import RunSummary
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +100,7 @@ class ScreeningRun:
             run_id=self._state.run_id,
             fingerprint="",
             bundle=describe_bundle(job.record),
-            started=_now(),
+            started=now(),
             key_id=key_id(self._key) if self._key else "",
             resources=asdict(resources) | {"precision": precision},
             max_quarantined=job.config.max_quarantined,
@@ -142,7 +140,8 @@ class ScreeningRun:
         """Make all steps. Raises LeaseHeldError if another run works on the output."""
         try:
             with (
-                self._interruption, self._lease, self._metrics, self._recorded(), self._display,
+                self._interruption, self._lease, self._metrics,
+                recorded(self._job, self.summary, self._audit, self._key), self._display,
                 self._timed("total"),
             ):  # fmt: skip
                 todo = self._list()
@@ -154,31 +153,6 @@ class ScreeningRun:
             self._sets.close()
             self._state.clear()
         return self.summary
-
-    @contextlib.contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """Leave a run file and an entry in the audit log behind, however the run ends."""
-        run_id, output = self.summary.run_id, self._job.output
-        bundle, fingerprint = self._job.record.fingerprint, self.summary.fingerprint
-        self._audit.append(STARTED, run_id, start_facts(self._config, bundle, fingerprint, self._key))
-        run_log = RunLog()
-        try:
-            self._job.output.create(MARKER, b"results of s2sw; no source is looked for here\n")
-            with run_log:
-                yield
-            self.summary.outcome = "interrupted" if self.summary.interrupted else "finished"
-        except KeyboardInterrupt:  # before anything was taken up
-            self.summary.interrupted, self.summary.outcome = True, "interrupted"
-            raise
-        except BaseException:
-            self.summary.outcome = "failed"
-            raise
-        finally:
-            self.summary.finished = _now()
-            document = record_bytes(self.summary, self._config, versions())
-            output.write(record_name(run_id), document)
-            output.write(log_name(run_id), run_log.document())
-            self._audit.append(self.summary.outcome, run_id, end_facts(self.summary, document))
 
     def _list(self) -> Todo:
         """Freeze the listing, and write the list of what is not done."""
@@ -298,22 +272,9 @@ class ScreeningRun:
 
     def _account(self) -> None:
         """Compare what was listed with what is committed, by the ids in the files themselves."""
-        output, summary = self._job.output, self.summary
         self._load_done()
-        left = self._sets.left(summary.run_id).read_all()
-        output.write(DEFERRED_FILE, table_bytes(left))
-        unfinished = self._tally.total - (self._tally.objects - self._tally.statuses[Status.DEFERRED])
-        # a worker's clock may be ahead of this one: what it deferred shows that the window is over
-        stopped = self.too_late() or summary.interrupted or bool(self._tally.statuses[Status.DEFERRED])
-        summary.missing = len(left) - (unfinished if stopped else 0)
-        summary.duplicates = self._sets.duplicates()
-        summary.by_status = {status.value: 0 for status in Status} | self._sets.statuses()
-        summary.by_status[Status.DEFERRED] = len(left) - summary.missing
-        summary.new = {status.value: self._tally.statuses[status] for status in Status}
-        summary.new[Status.DEFERRED] = unfinished
-        summary.reasons = dict(self._tally.reasons)
-        summary.slices, summary.views = self._tally.slices, self._tally.views
-        summary.timeline = self._timeline.points
+        account(self.summary, self._job.output, self._sets, self._tally, self.too_late())
+        self.summary.timeline = self._timeline.points
 
     def _load_done(self) -> None:
         fingerprint, run_id = self.summary.fingerprint, self.summary.run_id
@@ -335,7 +296,3 @@ class ScreeningRun:
         total = self.summary.stage_seconds
         for stage, value in seconds.items():
             total[stage] = round(total.get(stage, 0.0) + value, 3)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
