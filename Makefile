@@ -22,10 +22,11 @@ types: $(STAMP)
 test-cluster: $(STAMP)
 	$(BIN)/pytest -m cluster tests/robustness/test_cluster.py
 
-# what is written, in programs that are fetched for it (npm, apt): axe-core, dciodvfy
+# what is written, in programs that are fetched for it (npm, apt, pip): axe-core, dciodvfy, dcmqi
 test-clients: $(STAMP)
 	@command -v dciodvfy >/dev/null || test "$$(id -u)" != 0 || apt-get install --yes dicom3tools >/dev/null 2>&1 || true
-	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py
+	@test -x $(BIN)/segimage2itkimage || $(BIN)/pip install --quiet --constraint constraints.txt dcmqi || true
+	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports/test_dcmqi.py
 	$(BIN)/pytest tests/pipeline/exports/test_dicom.py
 
 # two at a time: what starts Ray waits as much as it computes

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
+from torchvision.datasets import CocoDetection
 
 from s2sw.pipeline.exports.coco import run_lengths
 from s2sw.pipeline.exports.revealing import Reveal
@@ -94,3 +95,12 @@ def test_pictures_that_were_asked_for_have_the_size_of_their_masks(
     for image in images:
         with Image.open(folder / "images" / image["file_name"]) as picture:
             assert picture.size == (image["width"], image["height"])
+
+
+def test_torchvision_reads_pictures_and_regions(private_archive: Screened, folder: Path) -> None:
+    exported = export(private_archive, "coco", folder, Reveal.PIXELS, top=6)
+    found = CocoDetection(str(folder / "images"), str(folder / "coco.json"))
+    assert len(found) == exported.written == 6
+    for picture, regions in found:
+        for region in regions:
+            assert found.coco.annToMask(region).shape == picture.size[::-1]

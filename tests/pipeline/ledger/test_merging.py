@@ -1,6 +1,7 @@
 """Small parts become large ones, and every row is there exactly once whenever a merge is killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,25 +167,25 @@ def test_whatever_step_is_the_last_every_row_is_there_once(tmp_path: Path) -> No
     merge_all(counting)
     assert counting.steps > 15
     after = files(tmp_path / "whole")
-    for dies_at in range(1, counting.steps + 1):
-        for late in (False, True):
-            folder = tmp_path / f"{dies_at}-{late}"
-            output = LocalOutput(folder)
-            fill(output)
-            with pytest.raises(Killed):
-                merge_all(Mortal(folder, dies_at, late))
-            assert rows(output) == expected, "as the merge left it"
-            if dies_at % 2:
-                sweep_orphans(output)  # a run came next
-                assert rows(output) == expected
-                assert not [name for name in files(folder / "objects") if "_merge" in name]
-            sweep_orphans(output)
-            merge_all(output)
+    fill(LocalOutput(tmp_path / "filled"))
+    # before a step is after the one before it
+    for dies_at, late in ((1, False), *((step, True) for step in range(1, counting.steps + 1))):
+        folder = tmp_path / f"{dies_at}-{late}"
+        output = LocalOutput(shutil.copytree(tmp_path / "filled", folder))
+        with pytest.raises(Killed):
+            merge_all(Mortal(folder, dies_at, late))
+        assert rows(output) == expected, "as the merge left it"
+        if dies_at % 2:
+            sweep_orphans(output)  # a run came next
             assert rows(output) == expected
-            assert not committed(output).orphans
-            assert [n for n in files(folder) if "_merge" in n] == []
-            if not dies_at % 2:
-                assert len(files(folder)) == len(after)
+            assert not [name for name in files(folder / "objects") if "_merge" in name]
+        sweep_orphans(output)
+        merge_all(output)
+        assert rows(output) == expected
+        assert not committed(output).orphans
+        assert [n for n in files(folder) if "_merge" in n] == []
+        if not dies_at % 2:
+            assert len(files(folder)) == len(after)
 
 
 def test_a_file_that_names_others_removes_nothing_else(tmp_path: Path) -> None:
@@ -210,6 +211,7 @@ KILL_BY_SIGNAL = """
 import os, signal, sys
 from pathlib import Path
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.ledger.output_key import OutputKey
 from s2sw.pipeline.results.compacting import compact
 delete = LocalOutput.delete
 def die(self, name):
@@ -218,7 +220,7 @@ def die(self, name):
         os.kill(os.getpid(), signal.SIGKILL)
     delete(self, name)
 LocalOutput.delete = die
-compact(LocalOutput(Path(sys.argv[1])), 1000, False, None)
+compact(LocalOutput(Path(sys.argv[1])), 1000, False, OutputKey(None))
 """
 
 
