@@ -15,15 +15,8 @@ from s2sw.model.prompts.learned import read_prompts
 from s2sw.model.training.state import read_state
 from s2sw.model.weights.clip import read_clip
 from s2sw.model.weights.tensors import read_tensors
-from tests.security.hostile_weights import (
-    Opening,
-    Plain,
-    good_files,
-    hostile_files,
-    mutants,
-    scripted,
-    state,
-)
+from tests.security.hostile_weights import Opening, Plain, good_files, hostile_files, scripted, state
+from tests.security.mutated_weights import mutants
 from tests.security.watched_reading import read_watched
 
 READERS: dict[str, Callable[[Path], Any]] = {

@@ -1,5 +1,7 @@
 """What dcmqi makes of the segmentations and reports that are written: masks in their places, figures."""
 
+# mypy: disable-error-code="attr-defined"
+
 import json
 import shutil
 import subprocess
@@ -14,7 +16,7 @@ from pydicom import Dataset
 from s2sw.pipeline.exports.dicom_common import dicom_bytes
 from s2sw.pipeline.exports.dicom_report import report_of
 from s2sw.pipeline.exports.dicom_seg import segmentation_of
-from tests.pipeline.exports.test_dicom import OPTIONS, cases_of, ct_series, findings, source
+from tests.pipeline.exports.dicom_cases import OPTIONS, cases_of, ct_series, findings, source
 
 BIN = Path(sys.executable).parent
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
