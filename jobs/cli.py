@@ -24,6 +24,7 @@ from s2sw.jobs import (
     train,
     train_embedded,
     verify,
+    worklist,
 )
 from s2sw.jobs.errors import one_line_errors
 from s2sw.jobs.logs import configure_logs
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "review": review.command,
     "export": export.command,
     "threshold": threshold.command,
+    "worklist": worklist.command,
     "verify": verify.command,
     "compact": compact.command,
     "doctor": doctor.command,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,12 @@ from s2sw.jobs.configuration import build_config, is_configuration, read_flags
 from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, fail, one_line_errors, warn
 from s2sw.jobs.logs import LogFormat, configure_logs
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import ScreeningError
+
+if TYPE_CHECKING:
+    from s2sw.connectors.outputs.folder import OutputFolder
+    from s2sw.schemas.run_record import RunSummary
 
 Source = Annotated[str, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")]
 
@@ -110,7 +115,27 @@ def run(
         fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
+    if config.flag.lists:
+        _write_worklist(job.output, config, summary, quiet)
     return summary.exit_code
+
+
+def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:
+    """Write the worklist that the configuration asks for. A run counts without one, too."""
+    from s2sw.pipeline.evidence import worklist as lists
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.results.reading import Results
+
+    try:
+        with readable(output):
+            found = Results(output, summary.fingerprint)
+            made = lists.object_worklist(found, summary.run_id, config.flag)
+            name = lists.write(output, made)
+    except UserError as error:
+        warn(f"no worklist was written ({error}); `s2sw worklist` makes it of the results")
+        return
+    if not quiet:
+        typer.echo(f"{made.value.sentence()}: {name}")
 
 
 def _problem(error: Exception, config: ScreenConfig) -> str:

@@ -162,3 +162,41 @@ DECISIONS = pa.schema(
     metadata=_METADATA,
 )
 """One row a reviewer's decision. Rows are only ever added; the newest of a reviewer on a slice counts."""
+
+_EVIDENCE = [
+    # the highest score of its slices: the rank score where there is one, 0..1
+    pa.field("score", pa.float32(), nullable=False),
+    # what it is compared with (of its profile, else modality, body part and plane), and how many of these
+    pa.field("group", pa.string(), nullable=False),
+    pa.field("n_past", pa.int64(), nullable=False),
+    # true where there was no past: then compared with the others of its own night, and without q-values
+    pa.field("first_night", pa.bool_(), nullable=False),
+    # null where too few are like it. q: least false discovery rate of a list that holds it, in all and in
+    # its group
+    pa.field("p_value", pa.float64()),
+    pa.field("q_value", pa.float64()),
+    pa.field("q_group", pa.float64()),
+]
+_OF_RUN = [
+    pa.field("fingerprint", pa.string(), nullable=False),
+    # the newest run whose rows are part of it
+    pa.field("run_id", pa.string(), nullable=False),
+    pa.field("date", pa.date32()),
+]
+
+WORKLIST = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),
+        # whether it is on the list: within the false discovery rate or the budget that was asked for
+        pa.field("listed", pa.bool_(), nullable=False),
+        pa.field("object_id", pa.string(), nullable=False),
+        # the slice with the highest score, and its own p-value among all earlier slices of its group
+        pa.field("slice_index", pa.int32(), nullable=False),
+        pa.field("slice_p_value", pa.float64()),
+        pa.field("n_slices", pa.int32(), nullable=False),
+        *_EVIDENCE,
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row an object that was screened that night, the strongest evidence first."""

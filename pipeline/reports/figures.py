@@ -16,7 +16,6 @@ from s2sw.pipeline.ledger.run_records import run_ids
 from s2sw.pipeline.reports.histogram import ScoreHistogram
 from s2sw.pipeline.results import sql_views as views
 from s2sw.pipeline.results.checking import sound_table
-from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunRecord
@@ -70,7 +69,7 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
 
 
 def _flagged(output: OutputFolder, run: RunRecord) -> int | None:
-    if run.flag == FlagSettings():
+    if not run.flag.has_threshold:
         return None
     return would_flag(views.connect(output, run.summary.fingerprint), run.summary.fingerprint, run.flag)[0]
 
