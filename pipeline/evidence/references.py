@@ -2,7 +2,7 @@
 
 Of a unit (an object, a case) the highest score of its slices counts, and it is compared with the highest
 scores of earlier units of the same group and like length: of the same power of two of slices. A maximum of
-many slices is higher than one of few, and slices of one volume are too much alike for a correction by formula.
+many slices is higher than one of few, and slices of one volume are too alike for a correction by formula.
 Where units of like length are too few, all longer ones are taken with them: theirs are no lower, so that the
 p-value is too large rather than too small. Where those are too few as well there is none.
 """
