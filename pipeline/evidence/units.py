@@ -19,6 +19,14 @@ _SOUND = (
     f"{RANK} BETWEEN 0 AND 1 AND regexp_full_match(object_id, '{OBJECT_ID.pattern}') "
     f"AND regexp_full_match({GROUP}, '{WORDS.pattern}')"
 )
+# a slice on which as many reviewers accept as reject is neither
+_ANOMALOUS = """
+CREATE OR REPLACE TEMP TABLE anomalous AS
+SELECT DISTINCT object_id FROM (
+    SELECT object_id FROM decisions GROUP BY object_id, slice_index, fingerprint
+    HAVING count(*) FILTER (decision = 'accept') > count(*) FILTER (decision = 'reject')
+) WHERE object_id IS NOT NULL
+"""
 _PARTS = """
 SELECT {unit} AS unit_id, {group} AS "group", count(*) AS length, max({rank}) AS score{more}
 FROM {source} WHERE {sound} AND {runs} GROUP BY ALL
@@ -64,15 +72,18 @@ class Night:
 
     @property
     def before(self) -> str:
-        """SQL of earlier rows."""
-        return f"run_id < '{self.start}'"
+        """SQL of earlier rows but for those of objects in which reviewers found an anomaly."""
+        return f"run_id < '{self.start}' AND object_id NOT IN (FROM anomalous)"
 
 
 def judged_units(connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: Night) -> pa.Table:
     """Return a night's units, the least p-value first: the columns of _WHOLE.
 
-    connection: with the view ``slices``. The slices' own p-values are those of each unit's highest slice.
+    connection: with the views ``slices`` and ``decisions``. The slices' own p-values are those of each unit's
+    highest slice. What reviewers accepted as an anomaly is no part of the past: a past with as many anomalies
+    as tonight's would make them look usual.
     """
+    connection.execute(_ANOMALOUS)
     parts = connection.sql(_parts(kind, night.own, _TOP.format(rank=RANK))).to_arrow_table()
     units = scored(parts)
     found = p_values(units, _past(connection, _parts(kind, night.before)))

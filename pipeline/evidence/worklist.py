@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.evidence.discoveries import null_share, q_values
 from s2sw.pipeline.evidence.references import LEAST
 from s2sw.pipeline.evidence.units import OBJECT, Night, judged_units
+from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import Results
@@ -79,9 +81,16 @@ def newest_run(results: Results) -> str:
     return str(run_id)
 
 
+def connected(results: Results) -> duckdb.DuckDBPyConnection:
+    """Return a connection with the views that a worklist is made of."""
+    connection = results.connect()
+    connection.register("decisions", decisions(results.output))
+    return connection
+
+
 def object_worklist(results: Results, run_id: str, size: FlagSettings, since: str = "") -> Worklist:
     """Return the worklist of a run's objects, or of all from a day on (the digits of a date)."""
-    connection = results.connect()
+    connection = connected(results)
     units = judged_units(connection, OBJECT, Night(since or run_id)).drop_columns("unit_id")
     return listed(units, run_id, results.fingerprint, size, WORKLIST)
 

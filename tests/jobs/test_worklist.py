@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
 from s2sw.jobs.configuration import ConfigurationError, build_config
 from s2sw.jobs.screen import _write_worklist
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.tables import WORKLIST
-from tests.support.finished_runs import FIRST, SECOND, config, summarise, write_parts, write_run
+from tests.support.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
 from tests.support.rows import made_id, quarantined, screened
 
 STRANGE = range(380, 400)
@@ -165,3 +168,29 @@ def test_rows_that_no_run_wrote_are_left_out(results: Path) -> None:
         LocalOutput(results), [strange, screened(1, float("nan")), screened(2, 7.0)], "20260703T000000-cccccc"
     )
     assert json.loads(worklist(results, "--json").stdout)["units"] == 0
+
+
+def test_what_reviewers_accepted_is_no_part_of_the_past(results: Path) -> None:
+    """Else the anomalies of earlier nights would make tonight's look usual."""
+    output, third = LocalOutput(results), "20260703T000000-cccccc"
+    rng = np.random.default_rng(5)
+    objects = [screened(number, *map(float, pair)) for number, pair in enumerate(rng.beta(2, 8, (300, 2)))]
+    objects[7] = screened(7, 0.2, 0.94)
+    write_parts(output, objects, third, rows=5000)
+    write_run(output, summarise(objects, third))
+    before = json.loads(worklist(results, "--budget", "1", "--json").stdout)["rows"][0]
+    assert (before["object_id"], before["n_past"]) == (made_id(third, 7), 1900)
+    assert before["p_value"] == pytest.approx(21 / 1901)
+    when = datetime(2026, 7, 3, tzinfo=UTC)
+    kinds = {
+        DecisionKind.ACCEPT: STRANGE[:15],
+        DecisionKind.REJECT: STRANGE[15:],
+        DecisionKind.UNSURE: [1, 2],
+    }
+    append(output, [
+        Decision(made_id(SECOND, number), 1, SETTINGS, kind, "ada", when, 0.5)
+        for kind, numbers in kinds.items() for number in numbers
+    ])  # fmt: skip
+    after = json.loads(worklist(results, "--budget", "1", "--json").stdout)["rows"][0]
+    assert (after["object_id"], after["n_past"]) == (made_id(third, 7), 1885)
+    assert after["p_value"] == pytest.approx(6 / 1886)
