@@ -136,6 +136,7 @@ def timed(rows: int) -> None:
     from s2sw.connectors.outputs.local import LocalOutput
     from s2sw.pipeline.evidence.worklist import DEFAULT, object_worklist, write
     from s2sw.pipeline.results.reading import open_results
+    from s2sw.schemas.layout import WORKLIST_FOLDER
     from tests.support.finished_runs import FIRST, SECOND, SETTINGS, write_parts
     from tests.support.rows import screened
 
@@ -147,7 +148,7 @@ def timed(rows: int) -> None:
             write_parts(output, objects, run, rows=20_000)
         started = time.monotonic()
         made = object_worklist(open_results(folder, fingerprint=SETTINGS), SECOND, DEFAULT)
-        write(output, made)
+        write(output, made, WORKLIST_FOLDER)
         print(f"a worklist of {rows:,} objects beside {rows:,}: {time.monotonic() - started:.1f} s")
 
 

@@ -122,20 +122,21 @@ def run(
 
 def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:
     """Write the worklist that the configuration asks for. A run counts without one, too."""
-    from s2sw.pipeline.evidence import worklist as lists
+    from s2sw.pipeline.evidence.making import KINDS
+    from s2sw.pipeline.evidence.worklist import write
     from s2sw.pipeline.results.opening import readable
     from s2sw.pipeline.results.reading import Results
 
     try:
         with readable(output):
             found = Results(output, summary.fingerprint)
-            made = lists.object_worklist(found, summary.run_id, config.flag)
-            name = lists.write(output, made)
+            for noun, (make, folder) in KINDS.items():
+                made = make(found, summary.run_id, config.flag)
+                name = write(output, made, folder)
+                if not quiet:
+                    typer.echo(f"{made.value.sentence(f'{noun}s')}: {name}")
     except UserError as error:
         warn(f"no worklist was written ({error}); `s2sw worklist` makes it of the results")
-        return
-    if not quiet:
-        typer.echo(f"{made.value.sentence()}: {name}")
 
 
 def _problem(error: Exception, config: ScreenConfig) -> str:

@@ -103,6 +103,7 @@ def _make(
 ) -> tuple["Worklist", str]:
     """Make and write a worklist; return it and its file's name."""
     from s2sw.pipeline.evidence import worklist as lists
+    from s2sw.pipeline.evidence.making import KINDS
     from s2sw.pipeline.flagging.rule import flag_settings
     from s2sw.pipeline.results.opening import chosen_fingerprint
     from s2sw.pipeline.results.reading import Results
@@ -113,9 +114,10 @@ def _make(
     if size is None:
         configured = flag_settings(folder)
         size = configured if configured.lists else lists.DEFAULT
-    worklist = lists.object_worklist(found, lists.newest_run(found), size, start)
+    make, place = KINDS[by]
+    worklist = make(found, lists.newest_run(found), size, start)
     try:
-        return worklist, lists.write(folder, worklist)
+        return worklist, lists.write(folder, worklist, place)
     except OSError as error:
         fail(f"cannot write the worklist to {folder.root}: {error.strerror}", EXIT_FAILED)
 
@@ -152,8 +154,15 @@ def _print(worklist: "Worklist", by: str, name: str) -> None:
 
 
 def _table(rows: "pa.Table", by: str) -> Table:
-    columns = {"rank": "{}", f"{by}_id": "{}", "slice_index": "{}", "n_slices": "{:,}", "score": "{:.4f}",
-               "group": "{}", "n_past": "{:,}", "p_value": "{:.2g}", "q_value": "{:.2g}"}  # fmt: skip
+    own = (
+        {"slice_index": "{}"}
+        if by == "object"
+        else {"n_objects": "{:,}", "n_findings": "{:,}", "change": "{:+.4f}"}
+    )
+    columns = {
+        "rank": "{}", f"{by}_id": "{}", **own, "n_slices": "{:,}", "score": "{:.4f}", "group": "{}",
+        "n_past": "{:,}", "p_value": "{:.2g}", "q_value": "{:.2g}",
+    }  # fmt: skip
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column in ("group", f"{by}_id") else "right", no_wrap=True)

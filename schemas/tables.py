@@ -136,6 +136,8 @@ OBJECTS = pa.schema(
         pa.field("study_id", pa.string()),
         pa.field("series_id", pa.string()),
         pa.field("instance_id", pa.string()),
+        # keyed name of the patient, or of what groups.case finds in the address (lot, wafer)
+        pa.field("case_id", pa.string()),
     ],
     metadata=_METADATA,
 )
@@ -200,3 +202,43 @@ WORKLIST = pa.schema(
     metadata=_METADATA,
 )
 """One row an object that was screened that night, the strongest evidence first."""
+
+_SLICE_OF_CASE = [
+    pa.field("object_id", pa.string()),
+    pa.field("slice_index", pa.int32()),
+    pa.field("score", pa.float32()),
+]
+# a run of neighbouring slices of one object and plane whose masks are not empty, with the pixels of these
+_FINDING = [
+    pa.field("object_id", pa.string()),
+    pa.field("plane", pa.string()),
+    pa.field("first_slice", pa.int32()),
+    pa.field("last_slice", pa.int32()),
+    pa.field("slices", pa.int32()),
+    pa.field("worst_slice", pa.int32()),
+    pa.field("score", pa.float32()),
+    pa.field("pixels", pa.int64()),
+]
+CASES = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("listed", pa.bool_(), nullable=False),
+        # study_id, else case_id, else object_id of the objects; level says which: study, case or object
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("level", pa.string(), nullable=False),
+        pa.field("n_objects", pa.int32(), nullable=False),
+        pa.field("n_slices", pa.int32(), nullable=False),
+        # the slices with the highest scores, three at most
+        pa.field("worst", pa.list_(pa.struct(_SLICE_OF_CASE)), nullable=False),
+        pa.field("n_findings", pa.int32(), nullable=False),
+        pa.field("findings", pa.list_(pa.struct(_FINDING)), nullable=False),
+        # of the newest earlier run that screened the same patient or case: its highest score; score less that
+        pa.field("earlier_run", pa.string()),
+        pa.field("earlier_score", pa.float32()),
+        pa.field("change", pa.float32()),
+        *_EVIDENCE,
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row a case that was screened that night, the strongest evidence first."""

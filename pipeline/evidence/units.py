@@ -15,10 +15,11 @@ GROUP = """coalesce("group", concat_ws('/', nullif(modality, ''), nullif(body_pa
 """SQL of what a slice is compared with: the group of its profile, else what its modality and plane are."""
 
 # not-a-number is above 1; whoever may write to an output may write any row
-_SOUND = (
+SOUND = (
     f"{RANK} BETWEEN 0 AND 1 AND regexp_full_match(object_id, '{OBJECT_ID.pattern}') "
     f"AND regexp_full_match({GROUP}, '{WORDS.pattern}')"
 )
+"""SQL of rows that a run may have written."""
 # a slice on which as many reviewers accept as reject is neither
 _ANOMALOUS = """
 CREATE OR REPLACE TEMP TABLE anomalous AS
@@ -29,7 +30,7 @@ SELECT DISTINCT object_id FROM (
 """
 _PARTS = """
 SELECT {unit} AS unit_id, {group} AS "group", count(*) AS length, max({rank}) AS score{more}
-FROM {source} WHERE {sound} AND {runs} GROUP BY ALL
+FROM {source} WHERE {sound} AND {runs} AND regexp_full_match({unit}, '{id}') GROUP BY ALL
 """
 _TOP = """, max({{'score': {rank}, 'before': -slice_index, 'object_id': object_id}}) AS top"""
 # a unit with slices in several groups has a p-value for each: the least of k counts k times (Bonferroni)
@@ -71,9 +72,14 @@ class Night:
         return f"run_id >= '{self.start}'"
 
     @property
-    def before(self) -> str:
+    def earlier(self) -> str:
+        """SQL of all earlier rows."""
+        return f"run_id < '{self.start}'"
+
+    @property
+    def past(self) -> str:
         """SQL of earlier rows but for those of objects in which reviewers found an anomaly."""
-        return f"run_id < '{self.start}' AND object_id NOT IN (FROM anomalous)"
+        return f"{self.earlier} AND object_id NOT IN (FROM anomalous)"
 
 
 def judged_units(connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: Night) -> pa.Table:
@@ -86,7 +92,7 @@ def judged_units(connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: N
     connection.execute(_ANOMALOUS)
     parts = connection.sql(_parts(kind, night.own, _TOP.format(rank=RANK))).to_arrow_table()
     units = scored(parts)
-    found = p_values(units, _past(connection, _parts(kind, night.before)))
+    found = p_values(units, _past(connection, _parts(kind, night.past)))
     slices = _slice_p_values(connection, units, night)
     table = (
         parts.append_column("p", _nulls(found.p))
@@ -102,15 +108,22 @@ def judged_units(connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: N
 
 def _slice_p_values(connection: duckdb.DuckDBPyConnection, units: Scored, night: Night) -> PValues:
     """Return the p-values of the units' highest slices among all slices of their groups."""
-    query = f'SELECT {GROUP} AS "group", {SLICES} AS length, {RANK} AS score FROM slices WHERE {_SOUND} AND '  # noqa: S608
-    past, own = (_past(connection, query + runs) for runs in (night.before, night.own))
+    query = f'SELECT {GROUP} AS "group", {SLICES} AS length, {RANK} AS score FROM slices WHERE {SOUND} AND '  # noqa: S608
+    past, own = (_past(connection, query + runs) for runs in (night.past, night.own))
     alone = Scored(units.groups, units.lengths * 0 + SLICES, units.scores)
     return p_values(alone, past, own)
 
 
 def _parts(kind: UnitKind, runs: str, more: str = "") -> str:
     return _PARTS.format(
-        unit=kind.unit, source=kind.source, group=GROUP, rank=RANK, more=more, sound=_SOUND, runs=runs
+        unit=kind.unit,
+        source=kind.source,
+        group=GROUP,
+        rank=RANK,
+        more=more,
+        sound=SOUND,
+        runs=runs,
+        id=OBJECT_ID.pattern,
     )
 
 

@@ -18,7 +18,6 @@ from s2sw.pipeline.results.reading import Results
 from s2sw.schemas import layout
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.forms import is_run_id
-from s2sw.schemas.layout import WORKLIST_FOLDER
 from s2sw.schemas.tables import WORKLIST
 
 DEFAULT = FlagSettings(fdr=0.1)
@@ -140,7 +139,7 @@ def _by_group(p: NDArray[np.float64], groups: NDArray[np.str_]) -> NDArray[np.fl
     return found
 
 
-def write(output: OutputFolder, worklist: Worklist, folder: str = WORKLIST_FOLDER) -> str:
+def write(output: OutputFolder, worklist: Worklist, folder: str) -> str:
     """Write a worklist in one step, in place of an earlier one of the run; return the file's name."""
     name = layout.worklist_name(folder, worklist.run_id)
     output.write(name, table_bytes(worklist.table))

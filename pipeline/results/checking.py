@@ -209,7 +209,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "object_id": forms.is_object_id,
     "run_id": forms.is_run_id,
     "fingerprint": _shaped(forms.FINGERPRINT),
-    **dict.fromkeys(("study_id", "series_id", "instance_id"), _optional(forms.is_object_id)),
+    **dict.fromkeys(("study_id", "series_id", "instance_id", "case_id"), _optional(forms.is_object_id)),
     "slice_index": _COUNT,
     "n_slices": _COUNT,
     "rows": _SIZE,

@@ -22,7 +22,7 @@ ALLOWED = {
         OBJECTS,
         "object_id status reason n_slices max_score max_slice max_rank_score max_rank_slice bytes decoder "
         "attempts part fingerprint "
-        "run_id date site uri study_id series_id instance_id",
+        "run_id date site uri study_id series_id instance_id case_id",
     ),
     "worklist": (
         WORKLIST,
