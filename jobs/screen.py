@@ -115,9 +115,27 @@ def run(
         fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
+    if config.metrics_file:
+        _export_drift(job.output, config.metrics_file, summary)
     if config.flag.lists:
         _write_worklist(job.output, config, summary, quiet)
     return summary.exit_code
+
+
+def _export_drift(output: "OutputFolder", path: str, summary: "RunSummary") -> None:
+    """Add to the figures for monitoring how many groups differ from their past."""
+    from s2sw.pipeline.evidence.drift import MEASURES, QUARANTINED, drift
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.results.reading import Results
+    from s2sw.pipeline.run.metrics import write_drift
+
+    try:
+        with readable(output):
+            changes = drift(Results(output, summary.fingerprint), summary.run_id)
+            moved = [change.measure for change in changes if change.moved]
+            write_drift(path, summary, {name: moved.count(name) for name in (*MEASURES, QUARANTINED)})
+    except UserError as error:
+        warn(f"metrics_file: drift is not part of it ({error})")
 
 
 def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:

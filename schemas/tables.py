@@ -77,6 +77,10 @@ SLICES = pa.schema(
         pa.field("class_name", pa.string()),
         # left, top, right, bottom of every tile in pixels of the slice; empty without tiling
         pa.field("tiles", pa.list_(pa.int32()), nullable=False),
+        # of the picture as the detector takes it: mean grey level, 0..255; and mean step between neighbouring
+        # pixels over the standard deviation. They tell when a camera or a scanner changed
+        pa.field("brightness", pa.float32()),
+        pa.field("sharpness", pa.float32()),
         pa.field("modality", pa.string(), nullable=False),
         pa.field("body_part", pa.string(), nullable=False),
         pa.field("applied", pa.string(), nullable=False),
@@ -103,7 +107,10 @@ def rank_of(row: Row) -> float:
     return float(row["image_score"] if rank is None else rank)
 
 
-DECODE_COLUMNS = ("plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name")
+DECODE_COLUMNS = (
+    "plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name",
+    "brightness", "sharpness",
+)  # fmt: skip
 """Columns of SLICES that the decode stage fills."""
 
 DETECT_COLUMNS = (

@@ -232,7 +232,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("max_score", "rank_score", "max_rank_score", "score"), _optional(_share)),
     **dict.fromkeys(("max_slice", "max_rank_slice"), _optional(_COUNT)),
     "group": _optional(_shaped(forms.WORDS)),
-    "rarity_score": _optional(_finite),
+    **dict.fromkeys(("rarity_score", "brightness", "sharpness"), _optional(_finite)),
     "bytes": _COUNT,
     "attempts": _COUNT,
     "uri": _optional(lambda value: isinstance(value, str) and 0 < len(value) <= forms.URI_CHARACTERS),

@@ -14,6 +14,7 @@ from s2sw.connectors.reading.archives import is_archive, refuse_archive
 from s2sw.connectors.reading.fetching import Fetcher, Get
 from s2sw.connectors.slices import Slice
 from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.imaging.appearance import brightness, sharpness
 from s2sw.pipeline.imaging.tiles import shrunk, tile_boxes
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.environment import enter_worker
@@ -153,6 +154,7 @@ class DecodeStage:
     def _slice_row(self, index: int, picture: Slice) -> Row:
         rows, cols = picture.full_size or picture.pixels.shape[:2]
         boxes = tile_boxes(rows, cols, self.tiles)
+        views = list(shrunk(picture.pixels, self.side, boxes))
         return {
             "slice_index": index,
             "plane": picture.plane,
@@ -162,6 +164,8 @@ class DecodeStage:
             "modality": allowed(picture.modality, MODALITIES),
             "body_part": allowed(picture.body_part, BODY_PARTS),
             "applied": " ".join(picture.applied),
+            "brightness": brightness(views[0]),
+            "sharpness": sharpness(views[0]),
             "uids": picture.uids,
-            "pixels": np.stack(list(shrunk(picture.pixels, self.side, boxes))),
+            "pixels": np.stack(views),
         }
