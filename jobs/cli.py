@@ -14,6 +14,7 @@ from s2sw.jobs import (
     convert_stem,
     demo,
     doctor,
+    drift,
     evaluate,
     export,
     profile,
@@ -24,6 +25,7 @@ from s2sw.jobs import (
     train,
     train_embedded,
     verify,
+    worklist,
 )
 from s2sw.jobs.errors import one_line_errors
 from s2sw.jobs.logs import configure_logs
@@ -44,6 +46,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "review": review.command,
     "export": export.command,
     "threshold": threshold.command,
+    "worklist": worklist.command,
+    "drift": drift.command,
     "verify": verify.command,
     "compact": compact.command,
     "doctor": doctor.command,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,12 @@ from s2sw.jobs.configuration import build_config, is_configuration, read_flags
 from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, fail, one_line_errors, warn
 from s2sw.jobs.logs import LogFormat, configure_logs
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import ScreeningError
+
+if TYPE_CHECKING:
+    from s2sw.connectors.outputs.folder import OutputFolder
+    from s2sw.schemas.run_record import RunSummary
 
 Source = Annotated[str, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")]
 
@@ -112,7 +117,46 @@ def run(
         fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
+    if config.metrics_file:
+        _export_drift(job.output, config.metrics_file, summary)
+    if config.flag.lists:
+        _write_worklist(job.output, config, summary, quiet)
     return summary.exit_code
+
+
+def _export_drift(output: "OutputFolder", path: str, summary: "RunSummary") -> None:
+    """Add to the figures for monitoring how many groups differ from their past."""
+    from s2sw.pipeline.evidence.drift import MEASURES, QUARANTINED, drift
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.results.reading import Results
+    from s2sw.pipeline.run.metrics import write_drift
+
+    try:
+        with readable(output):
+            changes = drift(Results(output, summary.fingerprint), summary.run_id)
+            moved = [change.measure for change in changes if change.moved]
+            write_drift(path, summary, {name: moved.count(name) for name in (*MEASURES, QUARANTINED)})
+    except UserError as error:
+        warn(f"metrics_file: drift is not part of it ({error})")
+
+
+def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:
+    """Write the worklist that the configuration asks for. A run counts without one, too."""
+    from s2sw.pipeline.evidence.making import KINDS
+    from s2sw.pipeline.evidence.worklist import write
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.results.reading import Results
+
+    try:
+        with readable(output):
+            found = Results(output, summary.fingerprint)
+            for noun, (make, folder) in KINDS.items():
+                made = make(found, summary.run_id, config.flag)
+                name = write(output, made, folder)
+                if not quiet:
+                    typer.echo(f"{made.value.sentence(f'{noun}s')}: {name}")
+    except UserError as error:
+        warn(f"no worklist was written ({error}); `s2sw worklist` makes it of the results")
 
 
 def _problem(error: Exception, config: ScreenConfig) -> str:

@@ -145,6 +145,31 @@ class FlagSettings(Strict):
     groups: tuple[FlagGroup, ...] = Field(
         (), description="thresholds of some sites and modalities; the first that fits a slice counts"
     )
+    fdr: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="write a worklist after the run: as many objects as fit this share of false alarms",
+    )
+    budget: Count | None = Field(
+        None, description="write a worklist after the run: the best so many objects; fdr or budget, not both"
+    )
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "FlagSettings":
+        if self.fdr is not None and self.budget is not None:
+            raise ValueError("fdr and budget: name one of them, each says how long the worklist is")
+        return self
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether slices are flagged by a threshold."""
+        return self.threshold is not None or bool(self.groups)
+
+    @property
+    def lists(self) -> bool:
+        """Whether a worklist is asked for."""
+        return self.fdr is not None or self.budget is not None
 
 
 class ResultsConfig(Strict):

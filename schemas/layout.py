@@ -19,6 +19,8 @@ OBJECTS_FOLDER = "objects"
 RUNS_FOLDER = "runs"
 AUDIT_FOLDER = "audit"
 DECISIONS_FOLDER = "decisions"
+WORKLIST_FOLDER = "worklist"
+CASES_FOLDER = "cases"
 MARKER = "_s2sw-output"
 """A file that says that its folder is an output: no listing of a source looks into it. Its name sorts before
 those of all folders of an output, and readers of Parquet folders skip names that begin so."""
@@ -27,7 +29,9 @@ GROUPS_FOLDER, BANK = "groups", ".safetensors"
 """What a profile's folder holds, which has the marker as well."""
 SET_ASIDE_FOLDER = "set-aside"
 """Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
-FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER)
+FOLDERS = (
+    SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER, WORKLIST_FOLDER, CASES_FOLDER,
+)  # fmt: skip
 TABLE_FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER)
 PARTITIONS = ("date", "site")
 """Columns of both tables; in outputs of earlier versions Hive folders, or nowhere."""
@@ -138,6 +142,11 @@ def record_name(run_id: str) -> str:
 def log_name(run_id: str) -> str:
     """Return the name of a run's log."""
     return f"{RUNS_FOLDER}/{run_id}.log"
+
+
+def worklist_name(folder: str, run_id: str) -> str:
+    """Return the name of a run's worklist. folder: WORKLIST_FOLDER or CASES_FOLDER. Raises ValueError."""
+    return f"{folder}/{PurePosixPath(record_name(run_id)).stem}{_PARQUET}"
 
 
 def run_ids(names: Iterable[str]) -> list[str]:

@@ -77,6 +77,10 @@ SLICES = pa.schema(
         pa.field("class_name", pa.string()),
         # left, top, right, bottom of every tile in pixels of the slice; empty without tiling
         pa.field("tiles", pa.list_(pa.int32()), nullable=False),
+        # of the picture as the detector takes it: mean grey level, 0..255; and mean step between neighbouring
+        # pixels over the standard deviation. They tell when a camera or a scanner changed
+        pa.field("brightness", pa.float32()),
+        pa.field("sharpness", pa.float32()),
         pa.field("modality", pa.string(), nullable=False),
         pa.field("body_part", pa.string(), nullable=False),
         pa.field("applied", pa.string(), nullable=False),
@@ -103,7 +107,10 @@ def rank_of(row: Row) -> float:
     return float(row["image_score"] if rank is None else rank)
 
 
-DECODE_COLUMNS = ("plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name")
+DECODE_COLUMNS = (
+    "plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name",
+    "brightness", "sharpness",
+)  # fmt: skip
 """Columns of SLICES that the decode stage fills."""
 
 DETECT_COLUMNS = (
@@ -136,6 +143,8 @@ OBJECTS = pa.schema(
         pa.field("study_id", pa.string()),
         pa.field("series_id", pa.string()),
         pa.field("instance_id", pa.string()),
+        # keyed name of the patient, or of what groups.case finds in the address (lot, wafer)
+        pa.field("case_id", pa.string()),
     ],
     metadata=_METADATA,
 )
@@ -162,3 +171,81 @@ DECISIONS = pa.schema(
     metadata=_METADATA,
 )
 """One row a reviewer's decision. Rows are only ever added; the newest of a reviewer on a slice counts."""
+
+_EVIDENCE = [
+    # the highest score of its slices: the rank score where there is one, 0..1
+    pa.field("score", pa.float32(), nullable=False),
+    # what it is compared with (of its profile, else modality, body part and plane), and how many of these
+    pa.field("group", pa.string(), nullable=False),
+    pa.field("n_past", pa.int64(), nullable=False),
+    # true where there was no past: then compared with the others of its own night, and without q-values
+    pa.field("first_night", pa.bool_(), nullable=False),
+    # null where too few are like it. q: least false discovery rate of a list that holds it, in all and in
+    # its group
+    pa.field("p_value", pa.float64()),
+    pa.field("q_value", pa.float64()),
+    pa.field("q_group", pa.float64()),
+]
+_OF_RUN = [
+    pa.field("fingerprint", pa.string(), nullable=False),
+    # the newest run whose rows are part of it
+    pa.field("run_id", pa.string(), nullable=False),
+    pa.field("date", pa.date32()),
+]
+
+WORKLIST = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),
+        # whether it is on the list: within the false discovery rate or the budget that was asked for
+        pa.field("listed", pa.bool_(), nullable=False),
+        pa.field("object_id", pa.string(), nullable=False),
+        # the slice with the highest score, and its own p-value among all earlier slices of its group
+        pa.field("slice_index", pa.int32(), nullable=False),
+        pa.field("slice_p_value", pa.float64()),
+        pa.field("n_slices", pa.int32(), nullable=False),
+        *_EVIDENCE,
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row an object that was screened that night, the strongest evidence first."""
+
+_SLICE_OF_CASE = [
+    pa.field("object_id", pa.string()),
+    pa.field("slice_index", pa.int32()),
+    pa.field("score", pa.float32()),
+]
+# a run of neighbouring slices of one object and plane whose masks are not empty, with the pixels of these
+_FINDING = [
+    pa.field("object_id", pa.string()),
+    pa.field("plane", pa.string()),
+    pa.field("first_slice", pa.int32()),
+    pa.field("last_slice", pa.int32()),
+    pa.field("slices", pa.int32()),
+    pa.field("worst_slice", pa.int32()),
+    pa.field("score", pa.float32()),
+    pa.field("pixels", pa.int64()),
+]
+CASES = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("listed", pa.bool_(), nullable=False),
+        # study_id, else case_id, else object_id of the objects; level says which: study, case or object
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("level", pa.string(), nullable=False),
+        pa.field("n_objects", pa.int32(), nullable=False),
+        pa.field("n_slices", pa.int32(), nullable=False),
+        # the slices with the highest scores, three at most
+        pa.field("worst", pa.list_(pa.struct(_SLICE_OF_CASE)), nullable=False),
+        pa.field("n_findings", pa.int32(), nullable=False),
+        pa.field("findings", pa.list_(pa.struct(_FINDING)), nullable=False),
+        # of the newest earlier run that screened the same patient or case: its highest score; score less that
+        pa.field("earlier_run", pa.string()),
+        pa.field("earlier_score", pa.float32()),
+        pa.field("change", pa.float32()),
+        *_EVIDENCE,
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row a case that was screened that night, the strongest evidence first."""

@@ -9,8 +9,8 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 """From top to bottom; folders of one line do not import each other."""
 ROOMS = {
     "pipeline": (
-        "doctor exports review", "evaluation", "reports", "results", "flagging run", "ledger", "training",
-        "checks stages", "profile", "imaging listing pages", "privacy",
+        "doctor exports review", "evaluation", "reports", "evidence", "results", "flagging run", "ledger",
+        "training", "checks stages", "profile", "imaging listing pages", "privacy",
     ),
     "model": (
         "embedded_training", "training", "detectors", "heads prompts rarity", "bundles weights", "towers",

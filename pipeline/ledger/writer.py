@@ -107,6 +107,7 @@ class Writer:
             "date": self._constants["date"],
             "site": self._constants["site"],
             "uri": stored.address if self._keep_uri else None,
+            "case_id": finished.case or None,
             **self._uid_ids(finished.uids),
         }
 

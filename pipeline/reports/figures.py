@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.evidence.drift import drift, sentence
 from s2sw.pipeline.flagging.rule import would_flag
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.ledger.run_records import run_ids
 from s2sw.pipeline.reports.histogram import ScoreHistogram
 from s2sw.pipeline.results import sql_views as views
 from s2sw.pipeline.results.checking import sound_table
-from s2sw.schemas.config import FlagSettings
+from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunRecord
@@ -50,6 +51,8 @@ class RunReport:
     unfinished: list[str] = field(default_factory=list)
     flagged: int | None = None
     bad_rows: int = 0
+    drift: str = ""
+    """Which groups differ from their past, in one line."""
 
 
 def gather(output: OutputFolder, run: RunRecord) -> RunReport:
@@ -65,12 +68,13 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
         log.warning("%s", f"{report.bad_rows} rows that no run wrote are left out")
     known = set(run_ids(output))
     report.flagged = _flagged(output, run)
+    report.drift = sentence(drift(Results(output, run.summary.fingerprint), run.summary.run_id))
     report.unfinished = sorted({part.run for part in parts[OBJECTS_FOLDER]} - known)
     return report
 
 
 def _flagged(output: OutputFolder, run: RunRecord) -> int | None:
-    if run.flag == FlagSettings():
+    if not run.flag.has_threshold:
         return None
     return would_flag(views.connect(output, run.summary.fingerprint), run.summary.fingerprint, run.flag)[0]
 

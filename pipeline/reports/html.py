@@ -60,6 +60,8 @@ def _notes(report: RunReport) -> Iterator[str]:
         yield f"More than {summary.max_quarantined:.1%} of the listed objects are quarantined."
     if summary.by_status.get(Status.DEFERRED):
         yield f"{summary.by_status[Status.DEFERRED]:,} objects are left for the next run."
+    if report.drift:
+        yield f"{report.drift}."
     if report.unfinished:
         yield f"Results without a run file (killed, or still at work): {', '.join(report.unfinished)}."
 

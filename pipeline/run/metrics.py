@@ -26,16 +26,25 @@ SECONDS = 15.0  # while screening, the file is written that often
 _log = logging.getLogger(__name__)
 
 
-def metrics_text(summary: RunSummary) -> str:
-    """Return a run's figures in the text format; what is known only at the end is there only then."""
-    return generate_latest(_Run(summary)).decode()
+def metrics_text(summary: RunSummary, moved: Mapping[str, int] | None = None) -> str:
+    """Return a run's figures in the text format; what is known only at the end is there only then.
+
+    moved: by measure, how many groups differ from their past.
+    """
+    return generate_latest(_Run(summary, moved)).decode()
+
+
+def write_drift(path: str, summary: RunSummary, moved: Mapping[str, int]) -> None:
+    """Write a finished run's figures with what differs from the past. Raises OSError."""
+    place = Path(path).expanduser()
+    LocalOutput(place.parent).write(place.name, metrics_text(summary, moved).encode())
 
 
 class _Run(Collector):
     """A run's figures, as the client library takes them."""
 
-    def __init__(self, summary: RunSummary) -> None:
-        self._summary = summary
+    def __init__(self, summary: RunSummary, moved: Mapping[str, int] | None = None) -> None:
+        self._summary, self._moved = summary, moved
 
     @override
     def collect(self) -> Iterator[Metric]:
@@ -45,6 +54,15 @@ class _Run(Collector):
             yield from _account(summary)
         if summary.outcome != "running":
             yield from _end(summary)
+        if self._moved is not None:
+            yield _by(
+                GaugeMetricFamily(
+                    "s2sw_drifted_groups",
+                    "Groups whose measure differs from their past.",
+                    labels=["measure"],
+                ),
+                self._moved,
+            )
 
 
 class MetricsFile:

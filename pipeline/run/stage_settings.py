@@ -37,7 +37,8 @@ def decode_stage(job: Job, todo: Todo, groups: GroupSettings | None, key: bytes 
         job.deadline,
         config.private,
         job.classes,
-        grouping(groups, config.source, key) if groups else None,
+        grouping(groups or config.groups, config.source, key),
+        ranked=groups is not None,
     )
 
 

@@ -22,6 +22,8 @@ class FinishedObject:
     attempts: int
     slices: list[Row] = field(default_factory=list)
     uids: Sequence[bytes] = ()
+    case: str = ""
+    """Keyed name of the case that it is of; "" for none."""
     words: str = ""
     """Why the detector failed on it, in our own words."""
 
@@ -90,8 +92,8 @@ class Collector:
         reason = state.end["reason"] or next(iter(failed), None)
         decoder, attempts = state.end["decoder"], state.end["attempts"]
         if reason is None:
-            uids = state.end["uids"] or ()
-            return FinishedObject(number, Status.SCREENED, None, decoder, attempts, slices, uids)
+            uids, case = state.end["uids"] or (), state.end["case"] or ""
+            return FinishedObject(number, Status.SCREENED, None, decoder, attempts, slices, uids, case)
         reason = Reason(reason)
         words = next((row["failure"] for row in slices if row["failure"]), "")
         return FinishedObject(number, status_of(reason), reason, decoder, attempts, words=words)

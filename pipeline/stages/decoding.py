@@ -14,6 +14,7 @@ from s2sw.connectors.reading.archives import is_archive, refuse_archive
 from s2sw.connectors.reading.fetching import Fetcher, Get
 from s2sw.connectors.slices import Slice
 from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.imaging.appearance import brightness, sharpness
 from s2sw.pipeline.imaging.tiles import shrunk, tile_boxes
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.environment import enter_worker
@@ -39,7 +40,7 @@ class DecodeStage:
     It lets no exception out: every object of its groups ends with an END row. deadline: seconds since the
     epoch after which objects are deferred instead of read. private: nothing but reasons gets out. classes:
     gives each object the class name that it is judged by; None where the detector asks for none. grouping:
-    names each slice's groups; None without a profile.
+    names each object's case, and if ranked, for a profile, each slice's groups.
     """
 
     todo: Todo
@@ -51,6 +52,7 @@ class DecodeStage:
     private: bool = False
     classes: ClassRule | None = None
     grouping: Grouping | None = None
+    ranked: bool = False
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         """Decode every object of the groups."""
@@ -73,7 +75,7 @@ class DecodeStage:
 
     def _rows(self, group: int) -> Iterator[Row]:
         objects = self.todo.objects_of(group)
-        owners = self.todo.ids_of(group) if self.grouping else [None] * len(objects)
+        owners = self.todo.ids_of(group) if self.ranked else [None] * len(objects)
         fetcher = Fetcher(self.storage, self.decode, self._too_late)
         payloads = fetcher.payloads([stored for _, stored in objects])
         for (number, stored), owner, get in zip(objects, owners, payloads, strict=True):
@@ -88,6 +90,7 @@ class DecodeStage:
         started = time.monotonic()
         count, decoder, reason = 0, "", None
         uids: tuple[bytes, ...] = ()
+        case: str | None = None
         try:
             class_name = self._class_of(stored)
             payload = get()
@@ -96,7 +99,7 @@ class DecodeStage:
             target = self.side if self.decode.scaled and not self.tiles.size else None
             decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
             for row in self._kept(self._slice_rows(slices, stored), stored):
-                count, uids = count + 1, row.pop("uids")
+                count, uids, case = count + 1, row.pop("uids"), row.get("case")
                 yield {**row, "class_name": class_name}
             if count == 0:
                 reason = Reason.MALFORMED
@@ -115,6 +118,7 @@ class DecodeStage:
             "attempts": 1,
             "decode_seconds": time.monotonic() - started,
             "uids": uids,
+            "case": case,
         }
 
     def _class_of(self, stored: StoredObject) -> str | None:
@@ -142,13 +146,15 @@ class DecodeStage:
         for index, picture in enumerate(self._guarded(slices)):
             row = self._slice_row(index, picture)
             if self.grouping:
-                row["groups"] = self.grouping.groups(stored.address, picture)
                 row["case"] = self.grouping.case(stored.address, picture)
+                if self.ranked:
+                    row["groups"] = self.grouping.groups(stored.address, picture)
             yield row
 
     def _slice_row(self, index: int, picture: Slice) -> Row:
         rows, cols = picture.full_size or picture.pixels.shape[:2]
         boxes = tile_boxes(rows, cols, self.tiles)
+        views = list(shrunk(picture.pixels, self.side, boxes))
         return {
             "slice_index": index,
             "plane": picture.plane,
@@ -158,6 +164,8 @@ class DecodeStage:
             "modality": allowed(picture.modality, MODALITIES),
             "body_part": allowed(picture.body_part, BODY_PARTS),
             "applied": " ".join(picture.applied),
+            "brightness": brightness(views[0]),
+            "sharpness": sharpness(views[0]),
             "uids": picture.uids,
-            "pixels": np.stack(list(shrunk(picture.pixels, self.side, boxes))),
+            "pixels": np.stack(views),
         }

@@ -23,6 +23,7 @@ _END = [
     pa.field("attempts", pa.int16()),
     pa.field("decode_seconds", pa.float32()),
     pa.field("uids", pa.list_(pa.binary())),  # SHA-256 of study, series and instance UID: no key comes here
+    pa.field("case", pa.string()),  # keyed name of the object's case, of slices too
 ]
 _SCORES = [
     *(SLICES.field(name).with_nullable(True) for name in DETECT_COLUMNS),
@@ -30,10 +31,9 @@ _SCORES = [
     pa.field("failure", pa.string()),  # why the detector failed on a slice, in our own words
 ]
 
-# for a profile: the id of the slice's object, the keyed name of its case, and the names of its groups
+# for a profile: the id of the slice's object, and the names of its groups
 _SUBJECT = [
     pa.field("owner", pa.string()),
-    pa.field("case", pa.string()),
     pa.field("groups", pa.list_(pa.string())),
 ]
 _SEED = [pa.field("seed_size", pa.float32()), pa.field("seed_contrast", pa.float32())]

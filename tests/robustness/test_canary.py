@@ -129,7 +129,8 @@ def test_nothing_is_left_but_results(watched: Watched) -> None:
 
 def test_uids_are_keyed_ids(watched: Watched) -> None:
     rows = open_results(watched.output).objects().to_pylist()
-    ids = [row[column] for row in rows for column in ("study_id", "series_id", "instance_id") if row[column]]
+    columns = ("study_id", "series_id", "instance_id", "case_id")
+    ids = [row[column] for row in rows for column in columns if row[column]]
     assert len(ids) >= 3
     assert all(re.fullmatch("[a-z2-7]{26}", made) for made in ids)
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2sw.pipeline.ledger.parquet import parquet_bytes
-from s2sw.schemas.tables import DEFERRED, OBJECTS, SLICES
+from s2sw.schemas.tables import DEFERRED, OBJECTS, SLICES, WORKLIST
 from tests.support.rows import slice_row
 
 ALLOWED = {
@@ -16,13 +16,18 @@ ALLOWED = {
         "object_id slice_index n_slices plane rows cols image_score family_scores group rarity_score "
         "rank_score map_max map_mean "
         "area_fraction threshold mask mask_encoding token_map grid side smooth map_layers class_name "
-        "tiles modality body_part applied bundle fingerprint run_id date site",
+        "tiles brightness sharpness modality body_part applied bundle fingerprint run_id date site",
     ),
     "objects": (
         OBJECTS,
         "object_id status reason n_slices max_score max_slice max_rank_score max_rank_slice bytes decoder "
         "attempts part fingerprint "
-        "run_id date site uri study_id series_id instance_id",
+        "run_id date site uri study_id series_id instance_id case_id",
+    ),
+    "worklist": (
+        WORKLIST,
+        "rank listed object_id slice_index slice_p_value n_slices score group n_past first_night p_value "
+        "q_value q_group fingerprint run_id date",
     ),
     "deferred": (DEFERRED, "object_id since"),
 }

@@ -38,14 +38,14 @@ def test_an_object_and_its_slices_come_back(tmp_path: Path) -> None:
         "max_rank_score": None, "max_rank_slice": None,
         "max_slice": 1, "bytes": 103, "decoder": "dicom", "attempts": 1, "part": part, "fingerprint": "f",
         "run_id": "run", "uri": None, "date": None, "site": None, "study_id": None, "series_id": None,
-        "instance_id": None,
+        "instance_id": None, "case_id": None,
     }  # fmt: skip
     assert bad == {
         "object_id": "id-4", "status": "quarantined", "reason": "truncated", "n_slices": 0, "max_score": None,
         "max_rank_score": None, "max_rank_slice": None,
         "max_slice": None, "bytes": 104, "decoder": "png", "attempts": 1, "part": part, "fingerprint": "f",
         "run_id": "run", "uri": None, "date": None, "site": None, "study_id": None, "series_id": None,
-        "instance_id": None,
+        "instance_id": None, "case_id": None,
     }  # fmt: skip
     rows = results.slices().to_pylist()
     assert [(row["object_id"], row["slice_index"], row["n_slices"], row["image_score"]) for row in rows] == [

@@ -19,9 +19,10 @@ from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.imaging.tiles import boxes_of, shrunk
 from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.profile.grouping import grouping
 from s2sw.pipeline.stages.decoding import BLOCK_BYTES, DecodeStage
 from s2sw.pipeline.stages.wire import DECODED, END
-from s2sw.schemas.config import TileSettings
+from s2sw.schemas.config import GroupSettings, TileSettings
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
@@ -175,3 +176,19 @@ def test_what_is_decoded_here_is_what_the_decoder_yields(tmp_path: Path) -> None
         expected = np.stack(list(shrunk(picture.pixels, SIDE, [])))
         np.testing.assert_array_equal(np.frombuffer(row["pixels"], np.uint8), expected.ravel())
     assert len(rows) == 5
+
+
+def test_an_object_ends_with_the_keyed_name_of_its_case(tmp_path: Path) -> None:
+    """With and without a profile; nothing of it can be read."""
+    for name in ("lot7_a.png", "lot7_b.png", "lot8_a.png", "plain.png"):
+        (tmp_path / "archive").mkdir(exist_ok=True)
+        (tmp_path / "archive" / name).write_bytes(encoded(texture(40, 40), "PNG"))
+    named = grouping(GroupSettings(case=r"(?P<case>lot\d)_"), str(tmp_path / "archive"), b"k" * 32)
+    objects = sorted(listed(tmp_path / "archive"), key=lambda one: one.uri)
+    for ranked in (False, True):
+        rows = run(stage(tmp_path / str(ranked), objects, grouping=named, ranked=ranked))
+        cases = [end["case"] for _, end in sorted(ends(rows).items())]
+        assert cases[0] == cases[1] != cases[2]
+        assert (len(cases[0]), cases[3]) == (26, "")
+        slices = [row for row in rows if row["slice_index"] != END]
+        assert all(bool(row["groups"]) is ranked for row in slices)

@@ -1,0 +1,1 @@
+"""What scores are worth beside an archive's past: p-values, worklists, cases, drift."""

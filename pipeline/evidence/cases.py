@@ -1,0 +1,86 @@
+"""From slices to cases: what a reader opens at once, its findings, and what was said of it before."""
+
+import duckdb
+import pyarrow as pa
+
+from s2sw.pipeline.evidence.units import SOUND, Night, UnitKind, judged_units
+from s2sw.pipeline.evidence.worklist import Worklist, connected, listed
+from s2sw.pipeline.results.reading import Results
+from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.tables import CASES, RANK
+
+WORST = 3
+"""Slices that are named of a case."""
+FINDINGS = 20
+"""Findings that are described of a case; all are counted."""
+
+_CASE = "coalesce(study_id, case_id, object_id)"
+_PERSON = "coalesce(case_id, study_id, object_id)"
+_JOINED = (
+    "(SELECT s.*, study_id, case_id FROM slices s JOIN objects o USING (object_id, fingerprint, run_id))"
+)
+CASE = UnitKind(_CASE, _JOINED)
+"""A study; of other objects what ``groups.case`` finds in the address; else the object."""
+
+_ROWS = f"""
+CREATE OR REPLACE TEMP VIEW case_rows AS
+SELECT {_CASE} AS unit_id, {_PERSON} AS person, study_id, case_id, object_id, run_id, plane, slice_index,
+    {RANK} AS score, area_fraction, CAST(area_fraction AS DOUBLE) * rows * cols AS pixels
+FROM {_JOINED} WHERE {SOUND}
+"""  # noqa: S608
+# CT windows of a frame are slices of their own: neighbours are those of one plane, in order
+_DETAILS = """
+WITH own AS (FROM case_rows WHERE {own}),
+placed AS (
+    SELECT *, row_number() OVER (PARTITION BY object_id, plane ORDER BY slice_index) AS place FROM own
+), marked AS (
+    SELECT *, place - row_number() OVER (PARTITION BY object_id, plane ORDER BY place) AS run
+    FROM placed WHERE area_fraction > 0
+), findings AS (
+    SELECT unit_id, object_id, plane, min(slice_index) AS first_slice, max(slice_index) AS last_slice,
+        count(*) AS slices, -max({{'score': score, 'before': -slice_index}}).before AS worst_slice,
+        max(score) AS score, CAST(round(sum(pixels)) AS BIGINT) AS pixels
+    FROM marked GROUP BY unit_id, object_id, plane, run
+), found AS (
+    SELECT unit_id, count(*) AS n_findings, list({{
+        'object_id': object_id, 'plane': plane, 'first_slice': first_slice, 'last_slice': last_slice,
+        'slices': CAST(slices AS INTEGER), 'worst_slice': worst_slice, 'score': score, 'pixels': pixels
+    }} ORDER BY score DESC, object_id, first_slice)[:{findings}] AS findings
+    FROM findings GROUP BY unit_id
+), whole AS (
+    SELECT unit_id, min(person) AS person, max(score) AS highest, count(DISTINCT object_id) AS n_objects,
+        CASE WHEN max(study_id) IS NOT NULL THEN 'study' WHEN max(case_id) IS NOT NULL THEN 'case'
+            ELSE 'object' END AS level
+    FROM own GROUP BY unit_id
+), best AS (
+    FROM own
+    QUALIFY row_number() OVER (PARTITION BY unit_id ORDER BY score DESC, object_id, slice_index) <= {worst}
+), highest AS (
+    SELECT unit_id, list({{'object_id': object_id, 'slice_index': slice_index, 'score': score}}
+        ORDER BY score DESC, object_id, slice_index) AS worst
+    FROM best GROUP BY unit_id
+), earlier AS (
+    SELECT person, run_id AS earlier_run, max(score) AS earlier_score FROM case_rows
+    WHERE {earlier} AND person IN (SELECT person FROM whole)
+    GROUP BY person, run_id QUALIFY run_id = max(run_id) OVER (PARTITION BY person)
+)
+SELECT unit_id AS case_id, level, n_objects, worst, coalesce(n_findings, 0) AS n_findings,
+    coalesce(findings, []) AS findings, earlier_run, earlier_score, highest - earlier_score AS change
+FROM whole JOIN highest USING (unit_id) LEFT JOIN found USING (unit_id) LEFT JOIN earlier USING (person)
+"""
+
+
+def case_worklist(results: Results, run_id: str, size: FlagSettings, since: str = "") -> Worklist:
+    """Return the worklist of a run's cases, or of all from a day on (the digits of a date)."""
+    connection, night = connected(results), Night(since or run_id)
+    units = judged_units(connection, CASE, night).rename_columns({"unit_id": "case_id"})
+    return listed(_with_details(connection, units, night), run_id, results.fingerprint, size, CASES)
+
+
+def _with_details(connection: duckdb.DuckDBPyConnection, units: pa.Table, night: Night) -> pa.Table:
+    """Return the units, in their order, with what a reader is told of each."""
+    connection.execute(_ROWS)
+    details = _DETAILS.format(own=night.own, earlier=night.earlier, worst=WORST, findings=FINDINGS)
+    numbered = units.append_column("place", pa.array(range(len(units)), pa.int64()))
+    connection.register("units", numbered)
+    return connection.sql(f"FROM units JOIN ({details}) USING (case_id) ORDER BY place").to_arrow_table()

@@ -1,0 +1,163 @@
+"""Which groups of an archive have changed: a night beside a reference that leaves out the days before it.
+
+Objects are compared, by the means of their slices: slices of a volume are too alike to count each for itself.
+Distributions differ by Kolmogorov and Smirnov's two-sample test, shares by Fisher's exact one; p-values are
+corrected for all that is compared (Holm, Scand. J. Stat. 6, 1979). A change counts if it is sure and large.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact, ks_2samp
+
+from s2sw.pipeline.evidence.units import GROUP, SOUND
+from s2sw.pipeline.results.reading import Results
+from s2sw.schemas.layout import day_of
+from s2sw.schemas.tables import RANK
+
+LEFT_OUT, REFERENCE = 3, 60
+"""Days before the night that are left out, so that a slow change shows; days of the reference before them."""
+LEAST = 30
+"""Objects of a group, in the night and in the reference."""
+ALPHA = 0.005
+"""Probability of any false alarm in a night where nothing changed."""
+LEAST_DISTANCE, LEAST_SHARE = 0.1, 0.02
+"""Kolmogorov-Smirnov distance, and difference of shares, below which a change is too small to tell of."""
+MEASURES = ("score", "brightness", "sharpness", "size")
+QUARANTINED, EVERYTHING = "quarantined", "all"
+
+Values = NDArray[np.float64]
+
+_OBJECTS = f"""
+SELECT kind AS "group", left(run_id, 8) AS day, run_id = ? AS own, avg(score) AS score,
+    avg(brightness) AS brightness, avg(sharpness) AS sharpness, avg(size) AS size
+FROM (
+    SELECT {GROUP} AS kind, run_id, object_id, {RANK} AS score, brightness, sharpness,
+        CAST(rows AS DOUBLE) * cols AS size
+    FROM slices WHERE {SOUND} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?)
+) GROUP BY kind, run_id, object_id
+"""  # noqa: S608
+_SHARES = """
+SELECT run_id = ? AS own, count(*) FILTER (status = 'quarantined') AS bad, count(*) AS everything FROM objects
+WHERE run_id = ? OR left(run_id, 8) BETWEEN ? AND ? GROUP BY own
+"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a measure of a group differs from its reference.
+
+    before, now: medians, or shares. effect: distance of the distributions or difference of the shares, 0..1.
+    p_value: corrected for all that was compared. since: the first day of the change as far as looked at.
+    """
+
+    group: str
+    measure: str
+    before: float
+    now: float
+    effect: float
+    p_value: float
+    objects: int
+    reference: int
+    since: date | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the change is sure and large."""
+        least = LEAST_SHARE if self.measure == QUARANTINED else LEAST_DISTANCE
+        return self.p_value <= ALPHA and self.effect >= least
+
+    def words(self) -> str:
+        """Say it in a few words."""
+        since = f" since {self.since}" if self.since else ""
+        return f"{self.group} {self.measure} {self.before:.4g} -> {self.now:.4g}{since}"
+
+
+def drift(results: Results, run_id: str) -> list[Change]:
+    """Return how a run's groups differ from their past, what is surest first."""
+    night = day_of(run_id)
+    if night is None:
+        return []
+    last = night - timedelta(days=LEFT_OUT + 1)
+    first = last - timedelta(days=REFERENCE - 1)
+    between = [run_id, run_id, f"{first:%Y%m%d}", f"{last:%Y%m%d}"]
+    recent = [run_id, run_id, f"{night - timedelta(days=LEFT_OUT):%Y%m%d}", f"{night:%Y%m%d}"]
+    connection = results.connect()
+    table = connection.sql(_OBJECTS, params=between).to_arrow_table()
+    found = list(_groups(table, connection.sql(_OBJECTS, params=recent).to_arrow_table()))
+    shares = connection.sql(_SHARES, params=between).fetchall()
+    return corrected([*found, *share_change({own: (bad, every) for own, bad, every in shares})])
+
+
+def sentence(changes: Sequence[Change]) -> str:
+    """Say in one line which groups moved."""
+    moved = [change.words() for change in changes if change.moved]
+    if not changes:
+        return (
+            f"Drift: nothing to compare with yet ({LEAST} objects of a group, {LEFT_OUT} days ago or earlier)"
+        )
+    return f"Drift: {'; '.join(moved)}" if moved else f"Drift: none in {len(changes)} comparisons"
+
+
+def _groups(table: pa.Table, recent: pa.Table) -> Iterator[Change]:
+    groups = table["group"].to_numpy(zero_copy_only=False).astype(str)
+    own = table["own"].to_numpy(zero_copy_only=False).astype(bool)
+    late = recent["group"].to_numpy(zero_copy_only=False).astype(str)
+    days = recent["day"].to_numpy(zero_copy_only=False).astype(str)
+    for name in np.unique(groups[own]):
+        for measure in MEASURES:
+            values, later = (
+                one[measure].to_numpy(zero_copy_only=False).astype(np.float64) for one in (table, recent)
+            )
+            here = groups == name
+            change = compare(str(name), measure, values[here & ~own], values[here & own])
+            if change is not None:
+                by_day = {day: later[(late == name) & (days == day)] for day in sorted(set(days))}
+                yield _dated(change, values[here & ~own], by_day)
+
+
+def compare(group: str, measure: str, before: Values, now: Values) -> Change | None:
+    """Return how a measure changed, None where objects are too few. Its p-value is not corrected yet."""
+    before, now = before[np.isfinite(before)], now[np.isfinite(now)]
+    if min(len(before), len(now)) < LEAST:
+        return None
+    found = ks_2samp(before, now, method="asymp")
+    medians = float(np.median(before)), float(np.median(now))
+    return Change(
+        group, measure, *medians, float(found.statistic), float(found.pvalue), len(now), len(before)
+    )
+
+
+def share_change(counts: Mapping[bool, tuple[int, int]]) -> list[Change]:
+    """Return how the share of quarantined objects changed. counts: own or not to (quarantined, all)."""
+    (bad, every), (bad_before, every_before) = counts.get(True, (0, 0)), counts.get(False, (0, 0))
+    if min(every, every_before) < LEAST:
+        return []
+    p = float(fisher_exact([[bad, every - bad], [bad_before, every_before - bad_before]]).pvalue)
+    now, before = bad / every, bad_before / every_before
+    return [Change(EVERYTHING, QUARANTINED, before, now, abs(now - before), p, every, every_before)]
+
+
+def corrected(changes: Sequence[Change]) -> list[Change]:
+    """Return the changes with p-values corrected for their number, the least first."""
+    ordered = sorted(changes, key=lambda change: (change.p_value, -change.effect))
+    made, least = [], 0.0
+    for place, change in enumerate(ordered):
+        least = min(1.0, max(least, change.p_value * (len(ordered) - place)))
+        made.append(Change(**{**change.__dict__, "p_value": least}))
+    return made
+
+
+def _dated(change: Change, before: Values, by_day: Mapping[str, Values]) -> Change:
+    """Return the change with the first of the last days that all differ at least half as much."""
+    since = None
+    for day in sorted(by_day, reverse=True):
+        there = compare(change.group, change.measure, before, by_day[day])
+        if there is None or there.effect < change.effect / 2:
+            break
+        since = date(int(day[:4]), int(day[4:6]), int(day[6:]))
+    return Change(**{**change.__dict__, "since": since})

@@ -1,0 +1,125 @@
+"""Drift: real changes of pictures are found within 500 slices, and nights without one are quiet."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from typer.testing import CliRunner
+
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
+from s2sw.pipeline.evidence.drift import ALPHA, Change, compare, corrected, share_change
+from s2sw.pipeline.imaging.appearance import brightness, sharpness
+from s2sw.pipeline.run.metrics import metrics_text
+from tests.support.archives import texture
+from tests.support.finished_runs import summarise, write_parts, write_run
+from tests.support.rows import quarantined, screened
+
+CHANGES = {
+    "gain": lambda picture: np.clip(picture * 1.05, 0, 255),
+    "kernel": lambda picture: gaussian_filter(picture.astype(float), (0.6, 0.6, 0)),
+    "camera": lambda picture: np.clip(
+        picture * 0.9 + np.random.default_rng(1).normal(0, 8, picture.shape), 0, 255
+    ),
+}
+
+
+def measured(pictures: list[NDArray[np.uint8]]) -> dict[str, NDArray[np.float64]]:
+    return {
+        "brightness": np.array([brightness(one) for one in pictures]),
+        "sharpness": np.array([sharpness(one) for one in pictures]),
+    }
+
+
+def moved(before: dict[str, NDArray[np.float64]], now: dict[str, NDArray[np.float64]]) -> list[str]:
+    found = [compare("a", name, before[name], now[name]) for name in before]
+    return [one.measure for one in corrected([one for one in found if one is not None]) if one.moved]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_the_pictures_is_found_within_500(change: str) -> None:
+    before = measured([texture(48, 48, seed) for seed in range(1500)])
+    same = [texture(48, 48, seed) for seed in range(2000, 2500)]
+    assert moved(before, measured(same)) == []
+    changed = [CHANGES[change](picture).astype(np.uint8) for picture in same]
+    expected = "brightness" if change == "gain" else "sharpness"
+    assert expected in moved(before, measured(changed))
+
+
+def test_nights_without_a_change_are_quiet() -> None:
+    """Fewer than 1 in 100 with an alarm, of 500 nights of 20 comparisons each."""
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(500):
+        found = [compare(str(n), "score", rng.random(400), rng.random(100)) for n in range(20)]
+        alarms += any(one.moved for one in corrected([one for one in found if one is not None]))
+    assert alarms <= 5
+
+
+def test_p_values_are_corrected_for_the_number_of_comparisons() -> None:
+    def change(p: float) -> Change:
+        return Change("a", "score", 0, 1, 0.5, p, 100, 100)
+
+    found = corrected([change(0.04), change(0.001), change(0.03)])
+    assert [one.p_value for one in found] == pytest.approx([0.003, 0.06, 0.06])
+    assert [one.moved for one in found] == [ALPHA >= 0.003, False, False]
+
+
+def test_small_changes_and_small_groups_are_not_told() -> None:
+    rng = np.random.default_rng(0)
+    tiny = compare("a", "score", rng.normal(0, 1, 200_000), rng.normal(0.1, 1, 200_000))
+    assert tiny is not None
+    assert tiny.p_value < 1e-9
+    assert not tiny.moved
+    assert compare("a", "score", rng.random(1000), rng.random(10)) is None
+    (share,) = share_change({True: (20, 200), False: (10, 1000)})
+    assert (share.now, share.before, share.moved) == (0.1, 0.01, True)
+    assert not share_change({True: (2, 200), False: (10, 1000)})[0].moved
+
+
+def night(folder: Path, day: int, shift: float, broken: int = 0) -> None:
+    run_id = f"202607{day:02}T010000-{day:06}"
+    rng = np.random.default_rng(day)
+    objects = [screened(n, *map(float, rng.beta(2, 8, 2) * 0.5 + shift)) for n in range(150)]
+    for one in objects:
+        for row in one.slices:
+            row["brightness"] = float(rng.normal(100, 5))
+    objects += [quarantined(150 + n) for n in range(broken)]
+    write_parts(LocalOutput(folder), objects, run_id, rows=2000)
+    write_run(LocalOutput(folder), summarise(objects, run_id))
+
+
+def test_the_command_says_what_moved_and_since_when(tmp_path: Path) -> None:
+    for day in range(1, 11):
+        night(tmp_path, day, 0.0 if day < 9 else 0.2, broken=60 if day == 10 else 0)
+    done = CliRunner().invoke(app, ["drift", str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    changes = {(one["group"], one["measure"]): one for one in found["changes"]}
+    assert {key for key, one in changes.items() if one["moved"]} == {
+        ("CT/frame", "score"), ("all", "quarantined"),
+    }  # fmt: skip
+    score = changes["CT/frame", "score"]
+    assert score["since"] == "2026-07-09"
+    assert (score["objects"], score["reference"]) == (150, 6 * 150)  # three days before are left out
+    assert "CT/frame score" in found["says"]
+    shown = CliRunner().invoke(app, ["drift", str(tmp_path)])
+    assert "since 2026-07-09" in shown.stdout
+    assert "Drift: " in CliRunner().invoke(app, ["report", str(tmp_path)]).stdout
+
+
+def test_a_young_archive_has_nothing_to_compare_with(tmp_path: Path) -> None:
+    for day in (1, 2):
+        night(tmp_path, day, 0.0)
+    done = CliRunner().invoke(app, ["drift", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "nothing to compare with yet" in done.stdout
+
+
+def test_what_moved_is_a_metric() -> None:
+    text = metrics_text(summarise([]), {"score": 2, "size": 0})
+    assert 's2sw_drifted_groups{measure="score"} 2.0' in text
+    assert "s2sw_drifted_groups" not in metrics_text(summarise([]))
