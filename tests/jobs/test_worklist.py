@@ -224,3 +224,16 @@ def test_decisions_tell_what_the_lists_were_worth(results: Path) -> None:
     assert "9 objects of worklists are decided; 20 or more are needed" in few.output
     both = CliRunner().invoke(app, ["threshold", str(results), "--budget", "9", "--target-rate", "0.1"])
     assert both.exit_code == 2
+
+
+def test_where_too_few_are_alike_there_is_no_p_value(tmp_path: Path) -> None:
+    output = LocalOutput(tmp_path)
+    objects = [screened(number, number / 20) for number in range(20)]
+    write_parts(output, objects, FIRST, rows=5000)
+    write_run(output, summarise(objects, FIRST))
+    said = json.loads(worklist(tmp_path, "--budget", "3", "--json").stdout)
+    assert [row["p_value"] for row in said["rows"]] == [None] * 3
+    assert [row["object_id"] for row in said["rows"]] == [made_id(FIRST, n) for n in (19, 18, 17)]
+    assert said["says"] == (
+        "3 of 20 objects are on the worklist; 20 have no p-value: fewer than 50 are like them"
+    )
