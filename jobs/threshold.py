@@ -39,6 +39,9 @@ FromOption = Annotated[
     str | None,
     typer.Option("--from", help="decisions (for a precision) or normals (for a rate).  [default: as fits]"),
 ]
+BudgetOption = Annotated[
+    int | None, typer.Option(min=1, help="Tell how many of each night's best so many were anomalies.")
+]
 ToOption = Annotated[Path | None, typer.Option(help="File for the thresholds.  [default: the terminal]")]
 
 
@@ -49,6 +52,7 @@ def command(
     by: ByOption = "",
     from_: FromOption = None,
     to: ToOption = None,
+    budget: BudgetOption = None,
     fingerprint: FingerprintOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -58,6 +62,9 @@ def command(
     or above it are anomalies. For a rate, from all slices that no reviewer accepted, taken as normal: the
     lowest one that flags at most so many of them. Both under the settings of the newest run, with 95 %
     intervals. The file is what `s2sw screen --flag FILE` takes; its key `flag` may stand in a job file, too.
+
+    With --budget it tells instead how many of the best so many objects of each worklist reviewers found to be
+    anomalies, by the share of false alarms that was claimed (docs/worklist.md).
 
     Exit codes: 0 proposed, 1 too little to propose from, 2 bad usage.
 
@@ -69,12 +76,55 @@ def command(
     """
     from s2sw.pipeline.results.opening import readable
 
+    if budget is not None:
+        if target_precision is not None or target_rate is not None or by or from_ or to:
+            fail("--budget: leave out the other options, it proposes no threshold", EXIT_USAGE)
+        _say_reviewed(open_output(results_config(results, endpoint_url)), fingerprint, budget)
+        return
     goal = _goal(target_precision, target_rate, from_)
     folder = open_output(results_config(results, endpoint_url))
     columns = [name.strip() for name in by.split(",") if name.strip()]
     with readable(folder):
         answers, flag, counts = _propose(folder, fingerprint, goal, columns)
     _say(answers, flag, counts, goal, to)
+
+
+CLAIMS = (0.05, 0.1, 0.2, 0.5, None)
+"""Shares of false alarms whose lists are told apart; None: the whole budget."""
+
+
+def _say_reviewed(folder: "OutputFolder", asked: str | None, budget: int) -> None:
+    """Print what decisions say of the worklists, and what to ask for. Ends the command where they are few."""
+    from s2sw.pipeline.evidence.reviewed import reviewed
+    from s2sw.pipeline.flagging.thresholds import FEWEST_DECISIONS
+    from s2sw.pipeline.results.opening import chosen_fingerprint, readable
+    from s2sw.pipeline.results.reading import Results
+    from s2sw.pipeline.results.sql_views import EVERY
+
+    with readable(folder):
+        chosen = chosen_fingerprint(Results(folder, EVERY).connect(), folder, asked)
+        found = reviewed(folder, chosen, budget, CLAIMS)
+    whole = found[-1]
+    if whole.decided < FEWEST_DECISIONS:
+        problem = f"{whole.decided} objects of worklists are decided; {FEWEST_DECISIONS} or more are needed"
+        fail(f"nothing can be said of the budget: {problem}", EXIT_FAILED)
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, WIDTH)
+    table = Table(box=None, pad_edge=False)
+    for name in ("list", "objects", "decided", "anomalies", "precision", "false alarms"):
+        table.add_column(name)
+    for claim, one in zip(CLAIMS, found, strict=True):
+        name = f"budget {budget:,}" if claim is None else f"fdr {claim:g}"
+        low, high = one.interval
+        shown = f"{one.precision:.4f} ({low:.4f} to {high:.4f})" if one.decided else ""
+        table.add_row(name, f"{one.listed:,}", f"{one.decided:,}", f"{one.anomalies:,}", shown, one.verdict)
+    console.print(table)
+    sure = [c for c, one in zip(CLAIMS, found, strict=True) if c and one.shows(c)]
+    console.print(
+        f"Of {whole.nights:,} nights. Use --fdr {max(sure):g}: decisions show that it holds."
+        if sure
+        else f"Of {whole.nights:,} nights. Use --budget: no share of false alarms is shown to hold yet."
+    )
 
 
 @dataclass(frozen=True)

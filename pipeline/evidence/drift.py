@@ -137,7 +137,7 @@ def share_change(counts: Mapping[bool, tuple[int, int]]) -> list[Change]:
     (bad, every), (bad_before, every_before) = counts.get(True, (0, 0)), counts.get(False, (0, 0))
     if min(every, every_before) < LEAST:
         return []
-    p = float(fisher_exact([[bad, every - bad], [bad_before, every_before - bad_before]]).pvalue)
+    p = float(fisher_exact(np.array([[bad, every - bad], [bad_before, every_before - bad_before]])).pvalue)
     now, before = bad / every, bad_before / every_before
     return [Change(EVERYTHING, QUARANTINED, before, now, abs(now - before), p, every, every_before)]
 

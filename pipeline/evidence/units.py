@@ -33,9 +33,11 @@ SELECT {unit} AS unit_id, {group} AS "group", count(*) AS length, max({rank}) AS
 FROM {source} WHERE {sound} AND {runs} AND regexp_full_match({unit}, '{id}') GROUP BY ALL
 """
 _TOP = """, max({{'score': {rank}, 'before': -slice_index, 'object_id': object_id}}) AS top"""
-# a unit with slices in several groups has a p-value for each: the least of k counts k times (Bonferroni)
+# a unit with slices in several groups has a p-value for each: the least of k counts k times (Bonferroni);
+# least() takes no heed of nulls
 _WHOLE = """
-SELECT unit_id, "group", n_past, first_night, least(1, p * count(p) OVER alike) AS p_value,
+SELECT unit_id, "group", n_past, first_night,
+    CASE WHEN p IS NOT NULL THEN least(1, p * count(p) OVER alike) END AS p_value,
     CAST(sum(length) OVER whole AS INTEGER) AS n_slices, max(score) OVER whole AS score,
     (max(top) OVER whole).object_id AS object_id,
     CAST(-(max(top) OVER whole).before AS INTEGER) AS slice_index, slice_p AS slice_p_value

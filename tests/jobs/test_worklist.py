@@ -15,7 +15,9 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
 from s2sw.jobs.configuration import ConfigurationError, build_config
 from s2sw.jobs.screen import _write_worklist
+from s2sw.pipeline.evidence.reviewed import Reviewed
 from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.flagging.thresholds import clopper_pearson
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.tables import WORKLIST
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
@@ -194,3 +196,44 @@ def test_what_reviewers_accepted_is_no_part_of_the_past(results: Path) -> None:
     after = json.loads(worklist(results, "--budget", "1", "--json").stdout)["rows"][0]
     assert (after["object_id"], after["n_past"]) == (made_id(third, 7), 1885)
     assert after["p_value"] == pytest.approx(6 / 1886)
+
+
+def test_decisions_tell_what_the_lists_were_worth(results: Path) -> None:
+    """Of 40 listed objects 20 are strange and accepted, the others rejected."""
+    said = json.loads(worklist(results, "--budget", "40", "--json").stdout)
+    when, strange = datetime(2026, 7, 3, tzinfo=UTC), {made_id(SECOND, number) for number in STRANGE}
+    kinds = {True: DecisionKind.ACCEPT, False: DecisionKind.REJECT}
+    append(LocalOutput(results), [
+        Decision(row["object_id"], 1, SETTINGS, kinds[row["object_id"] in strange], "ada", when, 0.5)
+        for row in said["rows"]
+    ])  # fmt: skip
+    done = CliRunner().invoke(app, ["threshold", str(results), "--budget", "40"])
+    assert done.exit_code == 0, done.output
+    low, high = clopper_pearson(20, 40)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("budget 40")]
+    assert line.split()[2:6] == ["40", "40", "20", "0.5000"]
+    assert f"({low:.4f} to {high:.4f})" in line
+    assert line.rstrip().endswith("as claimed")
+    assert "Use --budget: no share of false alarms is shown to hold yet" in done.stdout
+    assert Reviewed(40, 39, 38, 2, 0.2).shows(0.2)
+    assert not Reviewed(40, 39, 33, 2, 0.2).shows(0.2)  # 33 of 39 may be 70 %
+    assert not Reviewed(400, 39, 39, 2, 0.2).shows(0.2)  # most are not decided
+    assert Reviewed(40, 40, 8, 1, 0.2).verdict == "more false alarms than claimed"
+    few = CliRunner().invoke(app, ["threshold", str(results), "--budget", "9"])
+    assert few.exit_code == 1
+    assert "9 objects of worklists are decided; 20 or more are needed" in few.output
+    both = CliRunner().invoke(app, ["threshold", str(results), "--budget", "9", "--target-rate", "0.1"])
+    assert both.exit_code == 2
+
+
+def test_where_too_few_are_alike_there_is_no_p_value(tmp_path: Path) -> None:
+    output = LocalOutput(tmp_path)
+    objects = [screened(number, number / 20) for number in range(20)]
+    write_parts(output, objects, FIRST, rows=5000)
+    write_run(output, summarise(objects, FIRST))
+    said = json.loads(worklist(tmp_path, "--budget", "3", "--json").stdout)
+    assert [row["p_value"] for row in said["rows"]] == [None] * 3
+    assert [row["object_id"] for row in said["rows"]] == [made_id(FIRST, n) for n in (19, 18, 17)]
+    assert said["says"] == (
+        "3 of 20 objects are on the worklist; 20 have no p-value: fewer than 50 are like them"
+    )

@@ -182,7 +182,7 @@ def test_an_object_ends_with_the_keyed_name_of_its_case(tmp_path: Path) -> None:
     """With and without a profile; nothing of it can be read."""
     for name in ("lot7_a.png", "lot7_b.png", "lot8_a.png", "plain.png"):
         (tmp_path / "archive").mkdir(exist_ok=True)
-        (tmp_path / "archive" / name).write_bytes(encoded(texture(40, 40), "PNG"))
+        (tmp_path / "archive" / name).write_bytes(encoded(texture(40, 40, 1), "PNG"))
     named = grouping(GroupSettings(case=r"(?P<case>lot\d)_"), str(tmp_path / "archive"), b"k" * 32)
     objects = sorted(listed(tmp_path / "archive"), key=lambda one: one.uri)
     for ranked in (False, True):

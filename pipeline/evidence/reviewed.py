@@ -1,0 +1,87 @@
+"""What reviewers' decisions say of the worklists that were written: how many objects are anomalies."""
+
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.flagging.decisions import decisions
+from s2sw.pipeline.flagging.thresholds import Interval, clopper_pearson
+from s2sw.schemas.forms import PART
+from s2sw.schemas.layout import WORKLIST_FOLDER
+
+DECIDED = 0.9
+"""Share of lists that was decided on, from which decisions say what the lists are worth."""
+_COLUMNS = ["object_id", "fingerprint", "run_id", "rank", "q_value"]
+# an object is an anomaly if one of its slices is; a slice on which as many accept as reject is neither
+_DECIDED = """
+WITH slices AS (
+    SELECT object_id, count(*) FILTER (decision = 'accept') AS yes,
+        count(*) FILTER (decision = 'reject') AS no
+    FROM decisions GROUP BY object_id, slice_index, fingerprint
+), objects AS (
+    SELECT object_id, bool_or(yes > no) AS anomalous FROM slices WHERE yes <> no GROUP BY object_id
+)
+SELECT count(*), count(anomalous), count(*) FILTER (anomalous), count(DISTINCT run_id), max(q_value)
+FROM lists LEFT JOIN objects USING (object_id)
+WHERE fingerprint = $fingerprint AND CASE WHEN $fdr IS NULL THEN rank <= $budget ELSE q_value <= $fdr END
+"""
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Objects of lists, and decided ones. claimed: the highest share of false alarms that a list claimed."""
+
+    listed: int
+    decided: int
+    anomalies: int
+    nights: int
+    claimed: float | None
+
+    @property
+    def precision(self) -> float:
+        """The share of anomalies among decided objects."""
+        return self.anomalies / self.decided if self.decided else 0.0
+
+    @property
+    def interval(self) -> Interval:
+        """The exact interval of the precision, of 95 %."""
+        return clopper_pearson(self.anomalies, self.decided) if self.decided else (0.0, 1.0)
+
+    def shows(self, fdr: float) -> bool:
+        """Tell whether decisions on nearly all of the lists show that no more of them are false alarms."""
+        return self.decided >= DECIDED * max(1, self.listed) and self.interval[0] >= 1 - fdr
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the decisions bear out what was claimed."""
+        if self.claimed is None or not self.decided:
+            return ""
+        low, high = self.interval
+        if high < 1 - self.claimed:
+            return "more false alarms than claimed"
+        return "fewer false alarms than claimed" if low > 1 - self.claimed else "as claimed"
+
+
+def reviewed(
+    output: OutputFolder, fingerprint: str, budget: int, fdr: tuple[float | None, ...] = (None,)
+) -> list[Reviewed]:
+    """Return what was decided of each night's objects up to a q-value; None: of its best so many."""
+    with duckdb.connect() as connection:
+        connection.register("lists", _lists(output))
+        connection.register("decisions", decisions(output))
+        found = []
+        for limit in fdr:
+            values = {"fingerprint": fingerprint, "budget": budget, "fdr": limit}
+            found.append(Reviewed(*connection.execute(_DECIDED, values).fetchall()[0]))
+    return found
+
+
+def _lists(output: OutputFolder) -> pa.Table:
+    """Return the rows of all worklists that were written."""
+    kinds = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.float64()]
+    schema = pa.schema(list(zip(_COLUMNS, kinds, strict=True)))
+    names = [name for name in output.names(WORKLIST_FOLDER) if PART.fullmatch(name)]
+    tables = [output.read_columns(name, _COLUMNS).select(_COLUMNS).cast(schema) for name in names]
+    return pa.concat_tables([schema.empty_table(), *tables])
