@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from s2sw.connectors.dicom.decoder import decode_dicom
+from s2sw.connectors.dicom.plane import first_plane as header_plane
+from s2sw.connectors.geometry import Geometry
 from s2sw.connectors.guard import guarded
 from s2sw.connectors.images.raster import FORMATS, decode_raster
 from s2sw.connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
@@ -14,11 +16,16 @@ from s2sw.connectors.slices import Slice
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
-__all__ = ["Format", "decode", "sniff"]
+__all__ = ["Format", "decode", "first_plane", "sniff"]
 
 
 def decode(
-    data: bytes, settings: DecodeSettings, *, target: int | None = None, companion: bytes | None = None
+    data: bytes,
+    settings: DecodeSettings,
+    *,
+    target: int | None = None,
+    companion: bytes | None = None,
+    originals: bool = False,
 ) -> tuple[str, Iterator[Slice]]:
     """Return the decoder's name (``png``, ``dicom``, ``nifti``, ...) and the slices of one object, lazily.
 
@@ -27,46 +34,58 @@ def decode(
     with both sides still at least ``2 * target``. None decodes at full size.
     ``companion``: the bytes of the ``.img`` half if ``data`` is the ``.hdr`` half of a NIfTI pair
     (``pairs.samples_name`` names it); without it a pair is refused as UNSUPPORTED.
+    ``originals``: slices of DICOM and NIfTI come with what they were made from (``Slice.original``).
     Raises ScreeningError and nothing else, at once or from the iterator; a container (``CONTAINERS``) is
     refused as UNSUPPORTED because its members are objects of their own (``containers.members``).
     """
     check_object(data, settings.limits)
     form = sniff(data)
     if form is Format.NIFTI_PAIR and companion is not None:
-        return form.value, guarded(_pair(data, companion, settings))
+        return form.value, guarded(_pair(data, companion, settings, originals))
     if form is Format.GZIP:
         inner = unwrapped(data)
         if inner is Format.NIFTI_PAIR and companion is not None:
-            return inner.value, guarded(_pair(data, companion, settings))
+            return inner.value, guarded(_pair(data, companion, settings, originals))
         if inner is Format.NIFTI:
-            return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings))
+            return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings, originals))
         if inner in CONTAINERS or inner is Format.GZIP:
             raise ScreeningError(Reason.UNSUPPORTED, f"gzip around {inner}: read its members")
         if inner is Format.UNKNOWN or inner is Format.FOREIGN:
             raise _refusal(inner, data)
-        return inner.value, guarded(_gunzipped(data, settings, target))
-    return form.value, guarded(_slices(data, form, settings, target))
+        return inner.value, guarded(_gunzipped(data, settings, target, originals))
+    return form.value, guarded(_slices(data, form, settings, target, originals))
 
 
-def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
+def first_plane(data: bytes, settings: DecodeSettings) -> Geometry:
+    """Return where the first frame of a DICOM object lies, from its header alone. Raises ScreeningError."""
+    check_object(data, settings.limits)
+    plain = inflate(data, settings.limits) if sniff(data) is Format.GZIP else data
+    if sniff(plain) is not Format.DICOM:
+        raise ScreeningError(Reason.UNSUPPORTED, "only DICOM objects lie in a series")
+    return header_plane(plain, settings.limits)
+
+
+def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None, originals: bool) -> Iterator[Slice]:
     plain = inflate(data, settings.limits)
-    yield from _slices(plain, sniff(plain), settings, target)
+    yield from _slices(plain, sniff(plain), settings, target, originals)
 
 
-def _pair(header: bytes, samples: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+def _pair(header: bytes, samples: bytes, settings: DecodeSettings, originals: bool) -> Iterator[Slice]:
     check_object(samples, settings.limits)
     halves = [inflate(half, settings.limits) if sniff(half) is Format.GZIP else half
               for half in (header, samples)]  # fmt: skip
-    yield from decode_nifti_pair(halves[0], halves[1], settings)
+    yield from decode_nifti_pair(halves[0], halves[1], settings, originals)
 
 
-def _slices(data: bytes, form: Format, settings: DecodeSettings, target: int | None) -> Iterator[Slice]:
+def _slices(
+    data: bytes, form: Format, settings: DecodeSettings, target: int | None, originals: bool
+) -> Iterator[Slice]:
     if form in FORMATS:
         return decode_raster(data, form, settings, target)
     if form is Format.DICOM:
-        return decode_dicom(data, settings)
+        return decode_dicom(data, settings, originals)
     if form is Format.NIFTI:
-        return decode_nifti(data, settings)
+        return decode_nifti(data, settings, originals)
     raise _refusal(form, data)
 
 

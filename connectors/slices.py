@@ -2,15 +2,37 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry
 from s2sw.schemas.decoding import DecodeSettings
 
 UID_KINDS = ("study", "series", "instance")
 """What an object may be part of or be, in the order of ``Slice.uids``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a slice was made from, for whoever asks the decoder for it.
+
+    values: samples as stored, (rows, cols) of any integer or float type, upright as the pixels are; None of
+        colours, and of files of more than 8 bits whose reader does not keep them. May be read-only, and a
+        view of the object.
+    slope, intercept: from there to values of the modality, linearly. unit: of these, a code of PS3.3
+        C.11.1.1.2 such as ``HU``, or "".
+    inverted: whether the lowest value is white.
+    plane: where the pixels lie.
+    """
+
+    values: NDArray[Any] | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+    unit: str = ""
+    inverted: bool = False
+    plane: Geometry = UNKNOWN_PLANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +49,7 @@ class Slice:
     uids: what names the object's study, series and instance (``UID_KINDS``), as SHA-256 digests; b"" where
         there is none.
     patient: SHA-256 of what names the patient; b"" where nothing does.
+    original: what it was made from, where the decoder was asked for that.
     """
 
     pixels: NDArray[np.uint8]
@@ -37,6 +60,7 @@ class Slice:
     full_size: tuple[int, int] | None = None
     uids: tuple[bytes, ...] = ()
     patient: bytes = b""
+    original: Original | None = None
 
 
 class Decoder(Protocol):

@@ -19,6 +19,7 @@ from s2sw.connectors.dicom.header import (
     uid_digests,
 )
 from s2sw.connectors.dicom.layout import UNDEFINED, Layout, scan
+from s2sw.connectors.dicom.originals import original_of
 from s2sw.connectors.dicom.palette import Palette, read_palette
 from s2sw.connectors.dicom.sop_classes import check_class, check_pixels, check_syntax
 from s2sw.connectors.dicom.windowing import GreyPipeline
@@ -31,8 +32,11 @@ from s2sw.schemas.outcomes import Reason, ScreeningError
 _SUPPLEMENTAL = "RedPaletteColorLookupTableDescriptor"
 
 
-def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
-    """Yield the frames of a DICOM object, displayed as its attributes ask. Raises ScreeningError."""
+def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False) -> Iterator[Slice]:
+    """Yield the frames of a DICOM object, displayed as its attributes ask. Raises ScreeningError.
+
+    originals: with what each was made from.
+    """
     layout = scan(data, settings.limits)
     dataset = read_header(layout)
     sop_class = str(dataset.get("SOPClassUID", "")) or layout.media_class
@@ -53,6 +57,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
             views = [("", pixels, (*converted, *done))]
         else:
             views = grey(samples, frame_groups(dataset, index))
+        original = original_of(samples, header, dataset, index, layout.little) if originals else None
         for view, pixels, applied in views:
             if held is not None:
                 yield held
@@ -64,6 +69,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
                 applied=(*noted, *applied),
                 uids=uids,
                 patient=patient,
+                original=original,
             )
         shown += 1
     if shown < header.frames and layout.truncated:

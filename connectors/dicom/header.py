@@ -78,11 +78,17 @@ def _value(dataset: Dataset, keyword: str) -> Any:
 
 def text(dataset: Dataset, keyword: str) -> str:
     """Return a code string, upper case, "" if absent; of several values the first."""
+    values = strings(dataset, keyword)
+    return values[0] if values else ""
+
+
+def strings(dataset: Dataset, keyword: str) -> list[str]:
+    """Return the values of a code string, upper case, none if it is absent."""
     value = _value(dataset, keyword)
     if isinstance(value, str):
-        return value.strip().upper()
+        return [value.strip().upper()]
     values = list(value) if value is not None and hasattr(value, "__iter__") else []
-    return str(values[0]).strip().upper() if values else ""
+    return [str(each).strip().upper() for each in values]
 
 
 def uid_digests(dataset: Dataset) -> tuple[bytes, ...]:

@@ -26,6 +26,9 @@ _WANTED = frozenset((
     0x00080060,  # Modality
     0x00180015,  # Body Part Examined
     0x00189004, 0x00089205,  # Content Qualification, Pixel Presentation
+    0x00181164, 0x00182010,  # Imager and Nominal Scanned Pixel Spacing
+    0x00200013, 0x00200020,  # Instance Number, Patient Orientation
+    0x00200032, 0x00200037,  # Image Position and Orientation (Patient)
     0x20500020,  # Presentation LUT Shape
     0x52009229, 0x52009230,  # Shared and Per-frame Functional Groups
     0x7FE00001, 0x7FE00002,  # Extended Offset Table and Lengths

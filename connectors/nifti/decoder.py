@@ -1,15 +1,17 @@
 """NIfTI volumes to slices, from plain bytes or straight out of a gzip stream, never a volume at a time."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
 from s2sw.connectors.nifti.header import VolumeHeader, read_header
+from s2sw.connectors.nifti.planes import plane_of, turn_of
 from s2sw.connectors.preflight.inflate import Inflater
 from s2sw.connectors.preflight.limits import check_inflated
-from s2sw.connectors.slices import Slice
+from s2sw.connectors.slices import Original, Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
@@ -18,27 +20,30 @@ BATCH_BYTES = 128 << 20
 """Where slices run across the stored order, so many bytes of them are gathered in one pass of the stream."""
 _COLOURS = 3
 
+Upright = NDArray[Any]
 Planes = Callable[[int], Iterator[Frame]]
 """From an axis (0, 1 or 2, as stored) to the planes across it, of all volumes, in stored order."""
 
 
-def decode_nifti(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+def decode_nifti(data: bytes, settings: DecodeSettings, originals: bool = False) -> Iterator[Slice]:
     """Yield the slices of an uncompressed ``.nii`` file. Raises ScreeningError."""
     header = read_header(data[:HEADER_BYTES], settings)
-    yield from _slices(header, _plain_planes(header, data, header.offset), settings)
+    yield from _slices(header, _plain_planes(header, data, header.offset), settings, originals)
 
 
-def decode_nifti_pair(header_file: bytes, samples: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+def decode_nifti_pair(
+    header_file: bytes, samples: bytes, settings: DecodeSettings, originals: bool = False
+) -> Iterator[Slice]:
     """Yield the slices of a ``.hdr``/``.img`` pair, given the bytes of both, unpacked."""
     header = read_header(header_file[:HEADER_BYTES], settings)
-    yield from _slices(header, _plain_planes(header, samples, header.offset), settings)
+    yield from _slices(header, _plain_planes(header, samples, header.offset), settings, originals)
 
 
-def decode_nifti_gz(data: bytes, settings: DecodeSettings) -> Iterator[Slice]:
+def decode_nifti_gz(data: bytes, settings: DecodeSettings, originals: bool = False) -> Iterator[Slice]:
     """Yield the slices of a ``.nii.gz`` file, inflating it as they come. Raises ScreeningError."""
     header = read_header(Inflater(data, settings.limits).read(HEADER_BYTES), settings)
     check_inflated(header.volume_bytes * header.volumes, len(data), settings.limits)
-    yield from _slices(header, _stream_planes(header, data, settings.limits), settings)
+    yield from _slices(header, _stream_planes(header, data, settings.limits), settings, originals)
 
 
 def _plain_planes(header: VolumeHeader, data: bytes, offset: int) -> Planes:
@@ -96,14 +101,22 @@ def _across(header: VolumeHeader, data: bytes, axis: int, volume: int, limits: L
         yield from gathered
 
 
-def _slices(header: VolumeHeader, planes: Planes, settings: DecodeSettings) -> Iterator[Slice]:
+def _slices(
+    header: VolumeHeader, planes: Planes, settings: DecodeSettings, originals: bool
+) -> Iterator[Slice]:
+    coloured = header.dtype.names is not None
+    transfer, applied = (None, ("rgb",)) if coloured else _transfer(header, planes, settings)
+    for index, plane in enumerate(planes(header.axis)):
+        shown = _rgb(plane) if transfer is None else render(_real(plane), transfer)
+        original = _original(plane, header, index) if originals else None
+        yield Slice(_upright(shown, header), header.plane, applied=applied, original=original)
+
+
+def _original(plane: Frame, header: VolumeHeader, index: int) -> Original:
+    where = plane_of(header, index % header.shape[header.axis])
     if header.dtype.names is not None:
-        for plane in planes(header.axis):
-            yield Slice(_upright(_rgb(plane), header), header.plane, applied=("rgb",))
-        return
-    transfer, applied = _transfer(header, planes, settings)
-    for plane in planes(header.axis):
-        yield Slice(_upright(render(_real(plane), transfer), header), header.plane, applied=applied)
+        return Original(plane=where)
+    return Original(_upright(_real(plane), header), header.slope, header.intercept, plane=where)
 
 
 def _transfer(
@@ -136,17 +149,13 @@ def _rgb(plane: Frame) -> NDArray[np.uint8]:
     return np.stack([plane[name] for name in names[:_COLOURS]], axis=-1).astype(np.uint8)
 
 
-def _upright(plane: NDArray[np.uint8], header: VolumeHeader) -> NDArray[np.uint8]:
-    """Turn a plane so that it looks as on a radiologist's screen.
-
-    Axial: front up, the patient's right on the left. Coronal: head up, right on the left. Sagittal: head up,
-    front on the left. ``plane``: its two axes in stored order, colours last if any.
-    """
-    (axis_a, flip_a), (axis_b, flip_b) = (o for at, o in enumerate(header.orientation) if at != header.axis)
-    if flip_a > 0:
+def _upright(plane: Upright, header: VolumeHeader) -> Upright:
+    """Turn a plane as ``planes.Turn`` says. ``plane``: its axes in stored order, colours last if any."""
+    turn = turn_of(header)
+    if turn.flip_first:
         plane = plane[::-1]
-    if flip_b > 0:
+    if turn.flip_second:
         plane = plane[:, ::-1]
-    if axis_a < axis_b:  # rows must run along the higher of the two canonical axes
+    if turn.swap:
         plane = plane.swapaxes(0, 1)
     return np.ascontiguousarray(plane)

@@ -20,6 +20,8 @@ PLANES = ("sagittal", "coronal", "axial")
 """Names of the slices across the canonical axes R, A, S."""
 _DERIVED_INTENTS = frozenset((*range(2, 25), *range(1001, 1011), *range(3000, 3100)))
 """Statistics; estimates, labels, matrices, vectors and meshes (nifti1.h); CIFTI-2 matrices."""
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
+"""In a unit of space: metre, millimetre, micrometre."""
 _EXTENDED_FLOATS = (16, 32)
 
 
@@ -29,7 +31,9 @@ class VolumeHeader:
 
     shape: the three spatial extents as stored, first axis fastest. volumes: how many are to be read.
     orientation: for each stored axis its canonical axis (0 R, 1 A, 2 S) and +1 or -1. axis: the stored axis
-    to slice along. window: display range in scaled units, None if the header names none.
+    to slice along. window: display range in scaled units, None if the header names none. affine: from indices
+    of stored samples to millimetres to the right, front and head, (4, 4); placed: whether the header says so,
+    and the directions are not a guess.
     """
 
     shape: tuple[int, int, int]
@@ -41,6 +45,8 @@ class VolumeHeader:
     window: tuple[float, float] | None
     orientation: tuple[tuple[int, int], ...]
     axis: int
+    affine: tuple[tuple[float, ...], ...]
+    placed: bool
 
     @property
     def plane(self) -> str:
@@ -85,7 +91,7 @@ def read_header(data: bytes, settings: DecodeSettings) -> VolumeHeader:
         raise ScreeningError(Reason.MALFORMED, "vox_offset")
     result = VolumeHeader(
         shape, volumes, dtype, int(offset), slope, intercept, _window(header), orientation,
-        _slicing_axis(header, shape, orientation, settings),
+        _slicing_axis(header, shape, orientation, settings), *_affine(header),
     )  # fmt: skip
     _check(result, settings)
     return result
@@ -113,6 +119,14 @@ def _orientation(header: Any) -> tuple[tuple[int, int], ...]:
     if np.isnan(found).any() or sorted(found[:, 0]) != [0, 1, 2]:
         return stored
     return tuple((int(axis), int(flip)) for axis, flip in found)
+
+
+def _affine(header: Any) -> tuple[tuple[tuple[float, ...], ...], bool]:
+    """Return the affine in mm (nifti1.h: xyzt_units), and whether a form of the header gives it."""
+    affine: Any = np.array(header.get_best_affine(), dtype=np.float64)
+    affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
+    placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    return tuple(tuple(float(value) for value in row) for row in affine), placed
 
 
 def _scaling(header: Any) -> tuple[float, float]:

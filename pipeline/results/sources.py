@@ -12,7 +12,8 @@ from functools import lru_cache
 import duckdb
 
 from s2sw.connectors.archives.members import list_members
-from s2sw.connectors.decode import decode
+from s2sw.connectors.decode import decode, first_plane
+from s2sw.connectors.geometry import Geometry
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.reading.archives import is_archive
 from s2sw.connectors.reading.fetching import Fetcher, Payload
@@ -20,7 +21,7 @@ from s2sw.connectors.slices import Slice
 from s2sw.connectors.storage.objects import read_object, stat_object
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.ledger.run_records import read_run
+from s2sw.pipeline.ledger.run_records import ReportError, read_run
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.schemas.decoding import DecodeSettings
@@ -123,15 +124,44 @@ class Sources:
         self._keep({wanted.object_id: stored})
         return stored
 
-    def slices(self, wanted: Wanted) -> Iterator[Slice]:
+    def slices(self, wanted: Wanted, originals: bool = False) -> Iterator[Slice]:
         """Yield the slices of an object as they were screened, at full size.
 
-        Raises NoSourceError and, at once or half way, ScreeningError.
+        originals: with what they were made from. Raises NoSourceError and, at once or half way,
+        ScreeningError.
         """
         settings = self.decode_settings(wanted.run_id)
         payload = read_payload(self.locate(wanted), self.storage, settings)
-        _, slices = decode(payload.data, settings, companion=payload.companion)
+        _, slices = decode(payload.data, settings, companion=payload.companion, originals=originals)
         yield from slices
+
+    def planes(
+        self, wanted: list[Wanted], too_late: Callable[[], bool]
+    ) -> Iterator[tuple[str, Geometry | None]]:
+        """Yield the ids of DICOM objects with the planes of their first frames; None where it cannot be read.
+
+        Those that were not read before it is too late are left out.
+        """
+        self.find(wanted)
+        found: dict[str, StoredObject] = {}
+        for one in wanted:
+            if too_late():
+                return
+            try:
+                found[one.object_id] = self.locate(one)
+            except (NoSourceError, ReportError, ScreeningError):
+                yield one.object_id, None
+        runs = {one.object_id: one.run_id for one in wanted}
+        # members of one archive one behind the other
+        ids = sorted(found, key=lambda object_id: (found[object_id].uri, found[object_id].place))
+        fetch = Fetcher(self.storage, DecodeSettings(), too_late)
+        for object_id, get in zip(ids, fetch.payloads([found[object_id] for object_id in ids]), strict=True):
+            try:
+                yield object_id, first_plane(get().data, self.decode_settings(runs[object_id]))
+            except (ScreeningError, ReportError):
+                if too_late():
+                    return
+                yield object_id, None
 
     def _check_reached(self, address: str, run_id: str) -> None:
         """Raise NoSourceError for an address on S3 that nothing but the results themselves leads to."""

@@ -30,6 +30,7 @@ from s2sw.pipeline.review.filters import FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.pages import Pages, slice_address
+from s2sw.pipeline.review.volumes import Volumes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.outcomes import ScreeningError
 
@@ -115,7 +116,9 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
     book.refresh()
     sources.private = archive.private
     media = Media(archive, sources, switches)
-    pages = Pages(root, archive, book, media, Naming(archive, sources, switches.show_names), switches)
+    volumes = Volumes(archive, sources, reading=switches.pictures)
+    naming = Naming(archive, sources, switches.show_names)
+    pages = Pages(root, archive, book, media, naming, volumes, switches)
     decisions = Decisions(pages, book)
     of_slice = "{object_id}/{index:slice}"
     app = Starlette(
@@ -128,6 +131,9 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
                     Route("/objects", pages.objects),
                     Route(f"/thumbnail/{{run_id}}/{of_slice}", media.thumbnail),
                     Route(f"/picture/{{run_id}}/{of_slice}", media.picture),
+                    Route(f"/facts/{{run_id}}/{of_slice}", media.facts),
+                    Route(f"/values/{{run_id}}/{of_slice}", media.values),
+                    Route(f"/volume/{of_slice}", pages.volume),
                     Route(f"/map/{of_slice}", media.map),
                     Route("/decide", decisions.decide, methods=["POST"]),
                     Route("/undo", decisions.undo, methods=["POST"]),

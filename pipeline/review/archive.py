@@ -22,6 +22,8 @@ MEMORY = "200MB"
 THREADS = 2
 LARGEST_STACK = 100_000
 """Slices of a volume that are drawn as a line at most."""
+LARGEST_SERIES = 5000
+"""Files of a DICOM series that are one volume at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,21 @@ class Archive:
             "WHERE object_id = ? AND fingerprint = ? ORDER BY slice_index LIMIT ?"
         )
         return sound(rows_of(self.cursor(), query, [object_id, fingerprint, LARGEST_STACK]))[0]
+
+    def series(self, object_id: str, fingerprint: str, plane: str) -> list[Row]:
+        """Return slices of all objects of a DICOM series, by the id of one of them; none if it is in none.
+
+        Of each object the slices of this plane: object_id, slice_index, score, run_id, uri, in no order.
+        """
+        query = (
+            "WITH own AS (SELECT object_id, uri FROM objects WHERE fingerprint = $settings AND series_id = "  # noqa: S608
+            "(SELECT min(series_id) FROM objects WHERE fingerprint = $settings AND object_id = $object)) "
+            f"SELECT s.object_id, s.slice_index, s.run_id, {RANK} AS score, own.uri FROM slices s "
+            "JOIN own USING (object_id) WHERE s.fingerprint = $settings AND s.plane = $plane LIMIT $most"
+        )
+        values = {"settings": fingerprint, "object": object_id, "plane": plane, "most": LARGEST_SERIES + 1}
+        found, _ = sound(self.cursor().sql(query, params=values).to_arrow_table().to_pylist())
+        return found if len(found) <= LARGEST_SERIES else []
 
     def objects(self, ids: Iterable[str], fingerprint: str) -> dict[str, Row]:
         """Return the rows of objects by id."""

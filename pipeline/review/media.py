@@ -10,13 +10,14 @@ from markupsafe import escape
 from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from s2sw.pipeline.imaging.encoding import png
 from s2sw.pipeline.results.checking import BadRowError, bounded, bounded_columns, problem_of, sound
 from s2sw.pipeline.results.reading import mask
 from s2sw.pipeline.results.sources import Sources, Wanted
 from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.deep import facts
 from s2sw.pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.schemas.tables import Row
@@ -64,13 +65,41 @@ class Media:
         return Response(thumbnail(pixels, self._mask(row)), media_type="image/jpeg")
 
     def picture(self, request: Request) -> Response:
-        """Return the slice as PNG, or a text that says why there is none."""
+        """Return the slice as PNG, or a text that says why there is none.
+
+        At most LARGE_SIDE pixels long; ``size=native`` in the address asks for all of them.
+        """
         row = self._row(request)
+        place = self._wanted(row), row["slice_index"]
         try:
-            pixels = self._pictures.pixels(self._wanted(row), row["slice_index"])
+            pixels = self._pictures.pixels(*place)
+            if request.query_params.get("size") == "native":
+                full = self._pictures.deep(*place).full
+                pixels = pixels if full is None else full
         except NoPictureError as error:
             return PlainTextResponse(str(error))
         return Response(png(pixels), media_type="image/png")
+
+    def facts(self, request: Request) -> Response:
+        """Return as JSON where a slice lies and what its values mean, or why that is not known."""
+        row = self._row(request)
+        try:
+            found = facts(self._pictures.deep(self._wanted(row), row["slice_index"]))
+        except NoPictureError as error:
+            return JSONResponse({"why": str(error)})
+        return JSONResponse(found)
+
+    def values(self, request: Request) -> Response:
+        """Return the grey values that a slice was made from, row by row, of the type that ``facts`` tells."""
+        row = self._row(request)
+        try:
+            deep = self._pictures.deep(self._wanted(row), row["slice_index"])
+        except NoPictureError as error:
+            raise HTTPException(404, str(error)) from error
+        if deep.values is None:
+            raise HTTPException(404, deep.why)
+        size = {"X-Rows": str(deep.values.shape[0]), "X-Cols": str(deep.values.shape[1])}
+        return Response(deep.values.tobytes(), media_type="application/octet-stream", headers=size)
 
     def map(self, request: Request) -> Response:
         """Return the map as 16-bit numbers, its size in the headers X-Rows and X-Cols."""

@@ -19,6 +19,7 @@ from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
+from s2sw.pipeline.review.volumes import Volume, Volumes
 from s2sw.pipeline.review.worklist import Place, Worklist, bars
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.outcomes import MEANINGS, Status
@@ -32,7 +33,14 @@ class Pages:
     """Answers the requests for pages. root: what every address of the page begins with."""
 
     def __init__(
-        self, root: str, archive: Archive, book: Book, media: Media, naming: Naming, switches: Switches
+        self,
+        root: str,
+        archive: Archive,
+        book: Book,
+        media: Media,
+        naming: Naming,
+        volumes: Volumes,
+        switches: Switches,
     ) -> None:
         self.root = root
         self._archive = archive
@@ -40,6 +48,7 @@ class Pages:
         self._media = media
         self._naming = naming
         self._switches = switches
+        self._volumes = volumes
 
     def worklist(self, request: Request) -> Response:
         """Show a page of the worklist."""
@@ -84,7 +93,6 @@ class Pages:
         worklist = self._worklist(filters)
         before, behind = worklist.neighbours(row)
         rank, total = worklist.rank(row)
-        stack = self._archive.stack(row["object_id"], row["fingerprint"]) if row["n_slices"] > 1 else []
         key = key_of(row)
         return self._render(
             "slice.html",
@@ -95,14 +103,30 @@ class Pages:
             total=total,
             previous=slice_address(self.root, before, filters.query()) if before else None,
             next=slice_address(self.root, behind, filters.query()) if behind else None,
-            stack=stack_chart([one["score"] for one in stack], row["slice_index"]) if stack else None,
-            stack_base=f"{self.root}/slice/{quote(row['object_id'], safe='')}/",
+            **self._volume(self._volumes.of(row)),
             said=self._book.said(key),
             mine=self._book.mine(key),
             note_characters=NOTE_CHARACTERS,
             heat=HEAT_COLOURS,
             paths=media_paths(self.root, row),
         )
+
+    def volume(self, request: Request) -> Response:
+        """Show the volume of a slice, once its order is known."""
+        filters = self.filters(request)
+        row = self.row(request.path_params["object_id"], request.path_params["index"], filters)
+        return self._render("volume.html", filters, row=row, **self._volume(self._volumes.of(row, wait=True)))
+
+    def _volume(self, volume: Volume | None) -> dict[str, Any]:
+        """Return what the template says of a volume. places: object and slice of each, for the script."""
+        if volume is None or volume.pending:
+            return {"volume": volume, "stack": None, "places": []}
+        named = volume.slices if volume.of_files else []  # slices of one file are numbered
+        return {
+            "volume": volume,
+            "stack": stack_chart([one["score"] for one in volume.slices], volume.current),
+            "places": [f"{quote(one['object_id'], safe='')}/{one['slice_index']}" for one in named],
+        }
 
     def objects(self, request: Request) -> Response:
         """Show what was not screened."""
@@ -210,12 +234,11 @@ def slice_address(root: str, row: Row, query: str) -> str:
 
 
 def media_paths(root: str, row: Row) -> dict[str, str]:
-    """Return the addresses of a slice's thumbnail, picture and map. root: of the page."""
+    """Return the addresses of a slice's thumbnail, picture, facts, values and map. root: of the page."""
     run_id, object_id, settings = (quote(row[n], safe="") for n in ("run_id", "object_id", "fingerprint"))
     of_run = f"{run_id}/{object_id}/{row['slice_index']}?settings={settings}"
     return {
-        "thumbnail": f"{root}/thumbnail/{of_run}",
-        "picture": f"{root}/picture/{of_run}",
+        **{kind: f"{root}/{kind}/{of_run}" for kind in ("thumbnail", "picture", "facts", "values")},
         "map": f"{root}/map/{object_id}/{row['slice_index']}?settings={settings}",
     }
 

@@ -3,8 +3,10 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from s2sw.pipeline.imaging.overlays import HEAT, outline
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import full_map, slice_maps
 from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
+from s2sw.pipeline.review.deep import Deep, deep_of
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.tables import Row
 
@@ -24,8 +27,11 @@ LARGE_SIDE = 1600  # pixels of the longer side of a large picture
 MAP_SIDE = 1024  # of the map that is laid over it
 SMALL_SIDE = 256
 KEPT_BYTES = 96 << 20  # of decoded slices, so that a volume can be looked through
+DEEP_BYTES = 160 << 20  # of slices at their own size and depth
 DECODING = threading.BoundedSemaphore(2)  # a decoder may take hundreds of MB
 
+Key = tuple[str, str, int]
+"""Run, object and slice."""
 
 WORDS = {
     Reason.NOT_FOUND: "The source is gone: nothing lies at its address any more.",
@@ -50,12 +56,42 @@ class _Open:
     slices: Iterator[Slice]
 
 
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Sized)
+
+
+class Kept(Generic[T]):
+    """What was used last, as many as fit into so many bytes, and the newest in any case."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._items: OrderedDict[Key, T] = OrderedDict()
+
+    def get(self, key: Key) -> T | None:
+        """Return what is kept under a key."""
+        if key in self._items:
+            self._items.move_to_end(key)
+        return self._items.get(key)
+
+    def put(self, key: Key, item: T) -> None:
+        """Keep an item and drop those that were not used for longest."""
+        self._items[key] = item
+        self._items.move_to_end(key)
+        while sum(kept.nbytes for kept in self._items.values()) > self._most and len(self._items) > 1:
+            self._items.popitem(last=False)
+
+
 class Pictures:
     """Decodes slices of sources. Safe for several threads."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._kept: OrderedDict[tuple[str, str, int], Pixels] = OrderedDict()
+        self._small: Kept[Pixels] = Kept(KEPT_BYTES)
+        self._deep: Kept[Deep] = Kept(DEEP_BYTES)
         self._lock = threading.Lock()
         self._open: _Open | None = None
 
@@ -64,30 +100,45 @@ class Pictures:
 
         Raises NoPictureError.
         """
+        return self._found(self._small, wanted, index)
+
+    def deep(self, wanted: Wanted, index: int) -> Deep:
+        """Return a slice at its own size and depth, as far as the page may hold it. Raises NoPictureError."""
+        return self._found(self._deep, wanted, index)
+
+    def _found(self, kept: "Kept[T]", wanted: Wanted, index: int) -> T:
         key = (wanted.run_id, wanted.object_id, index)
         with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-                return found
+            found = kept.get(key)
+        if found is None:
+            with self._explained(), DECODING:
+                self._decode(wanted, index)
+            with self._lock:
+                found = kept.get(key)
+        if found is None:  # others pushed it out meanwhile
+            raise NoPictureError("The page is busy; look at the slice again.")
+        return found
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise NoPictureError with words for whatever keeps a source from being read."""
         try:
-            with DECODING:
-                return self._decode(wanted, index)
+            yield
         except (NoSourceError, ReportError) as error:
             raise NoPictureError(f"No picture: {error}.") from error
         except ScreeningError as error:
             words = WORDS.get(error.reason, f"The source cannot be read any more: {error.reason.value}.")
             raise NoPictureError(words) from error
 
-    def _decode(self, wanted: Wanted, index: int) -> Pixels:
+    def _decode(self, wanted: Wanted, index: int) -> None:
         opened = self._take_open(wanted, index)
-        slices = opened.slices if opened else self._sources.slices(wanted)
+        slices = opened.slices if opened else self._sources.slices(wanted, originals=True)
         for place, picture in enumerate(slices, start=opened.index if opened else 0):
-            pixels = self._keep((wanted.run_id, wanted.object_id, place), picture)
+            self._keep((wanted.run_id, wanted.object_id, place), picture)
             if place == index:
                 with self._lock:
                     self._open = _Open(wanted.run_id, wanted.object_id, place + 1, slices)
-                return pixels
+                return
         raise NoPictureError(f"The source has no slice {index + 1} any more.")
 
     def _take_open(self, wanted: Wanted, index: int) -> _Open | None:
@@ -98,14 +149,11 @@ class Pictures:
             return None
         return opened if opened.index <= index else None
 
-    def _keep(self, key: tuple[str, str, int], picture: Slice) -> Pixels:
-        pixels = shrunk(picture.pixels, LARGE_SIDE)
+    def _keep(self, key: Key, picture: Slice) -> None:
+        small, deep = shrunk(picture.pixels, LARGE_SIDE), deep_of(picture, LARGE_SIDE)
         with self._lock:
-            self._kept[key] = pixels
-            self._kept.move_to_end(key)
-            while sum(kept.nbytes for kept in self._kept.values()) > KEPT_BYTES and len(self._kept) > 1:
-                self._kept.popitem(last=False)
-        return pixels
+            self._small.put(key, small)
+            self._deep.put(key, deep)
 
 
 def small_map(row: Row, side: int = MAP_SIDE) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ Slices are decoded as a run does; the map follows the picture's own contrast, so
 """
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -29,7 +29,7 @@ from s2sw.pipeline.ledger.audit import STARTED, AuditLog, end_facts, start_facts
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
-from s2sw.pipeline.privacy.ids import load_or_create_key, object_ids
+from s2sw.pipeline.privacy.ids import load_or_create_key, object_ids, uid_ids
 from s2sw.pipeline.privacy.private_dir import Inside, RunState
 from s2sw.pipeline.results.reading import open_results
 from s2sw.pipeline.results.sources import read_payload
@@ -91,16 +91,23 @@ def archive_files() -> dict[str, bytes]:
     }
 
 
-def screen_archive(folder: Path, mode: str = "private", names: Iterable[str] | None = None) -> Screened:
+def screen_archive(
+    folder: Path,
+    mode: str = "private",
+    names: Iterable[str] | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> Screened:
     """Write an archive and the results of two runs over it, on two days and at two sites.
 
-    names: only these files of it.
+    names: only these files of it. files: these instead, by path.
     """
     source, private = folder / "archive", folder / "private"
-    for name in names or archive_files():
+    if files is None:
+        files = {name: archive_files()[name] for name in names or archive_files()}
+    for name, data in files.items():
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(archive_files()[name])
+        path.write_bytes(data)
     private.mkdir(mode=0o700)
     listed = sorted(
         expand_archives(list_objects(str(source), StorageSettings()), StorageSettings(), DecodeSettings()),
@@ -122,7 +129,7 @@ def _run(
     _write_crosswalk(state, objects, ids)
     constants = {"bundle": "b", "fingerprint": SETTINGS, "run_id": run_id, "threshold": THRESHOLD}
     parts = PartSettings(rows=40, site=site, by_date=True)
-    writer = Writer(output, parts, constants, keep_uri=mode == "open")
+    writer = Writer(output, parts, constants, keep_uri=mode == "open", uid_ids=uid_ids(key))
     finished = [_finished(number, stored) for number, stored in enumerate(objects)]
     for one, stored in zip(finished, objects, strict=True):
         object_id = ids(stored.address, stored.version)
@@ -151,9 +158,10 @@ def _write_crosswalk(state: RunState, objects: list[StoredObject], ids: Any) -> 
 def _finished(number: int, stored: StoredObject) -> FinishedObject:
     try:
         payload = read_payload(stored, StorageSettings(), DecodeSettings())
-        decoder, slices = decode(payload.data, DecodeSettings())
+        decoder, decoded = decode(payload.data, DecodeSettings())
+        slices = list(decoded)
         rows = [{"slice_index": index, **_row(picture)} for index, picture in enumerate(slices)]
-        return FinishedObject(number, Status.SCREENED, None, decoder, 1, rows)
+        return FinishedObject(number, Status.SCREENED, None, decoder, 1, rows, slices[0].uids)
     except ScreeningError as error:
         reason: Reason = error.reason
         return FinishedObject(number, status_of(reason), reason, "", 1)

@@ -13,6 +13,11 @@ function onKey(event) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
+  const arrow = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+  if (arrow ? onArrow(event, arrow) : event.key === "Enter" && event.target.id === "stage" && setEnd()) {
+    event.preventDefault();
+    return;
+  }
   const act = { n: () => focusOn("note"), f: () => focusOn("low"), "?": help, ",": () => walk(-1), ".": () => walk(1),
     "[": () => move(-STEP), "]": () => move(STEP) }[event.key];
   const pressed = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
@@ -29,11 +34,6 @@ function focusOn(id) {
 
 function help() {
   document.getElementById("help").showModal();
-}
-
-function walk(step) {
-  const input = document.getElementById("slice-index");
-  if (input) toSlice(input, step);
 }
 
 function move(step) {

@@ -2,13 +2,13 @@
 "use strict";
 
 // what the reviewer chose stays while they walk from slice to slice; never written anywhere
-const chosen = { overlay: true, whole: false, opacity: "0.5", threshold: null };
+const chosen = { overlay: true, whole: false, opacity: "0.5", threshold: null, beside: false, tool: "window", window: null };
 let shown = null;
 
 function start() {
   const viewer = document.getElementById("viewer");
   if (!viewer || viewer === shown?.viewer) return;
-  shown = { viewer, map: null };
+  shown = { viewer, map: null, facts: null, values: null, bitmap: null };
   const inputs = controls(viewer);
   restore(viewer, inputs);
   for (const input of Object.values(inputs)) {
@@ -19,16 +19,21 @@ function start() {
     restore(viewer, inputs);
     paint();
   });
+  startStage(viewer);
+  startWindow(viewer);
   load(viewer, shown);
 }
 
 function controls(viewer) {
   const by = (id) => viewer.querySelector(`#${id}`);
-  return { overlay: by("overlay-on"), whole: by("whole-map"), opacity: by("opacity"), threshold: by("threshold") };
+  return {
+    overlay: by("overlay-on"), beside: by("beside-on"), whole: by("whole-map"), opacity: by("opacity"), threshold: by("threshold"),
+  };
 }
 
 function restore(viewer, inputs) {
   inputs.overlay.checked = chosen.overlay;
+  inputs.beside.checked = chosen.beside;
   inputs.whole.checked = chosen.whole;
   inputs.opacity.value = chosen.opacity;
   inputs.threshold.value = chosen.threshold ?? viewer.dataset.threshold;
@@ -37,6 +42,7 @@ function restore(viewer, inputs) {
 
 function remember(viewer, inputs) {
   chosen.overlay = inputs.overlay.checked;
+  chosen.beside = inputs.beside.checked;
   chosen.whole = inputs.whole.checked;
   chosen.opacity = inputs.opacity.value;
   const moved = Number(inputs.threshold.value) !== Number(Number(viewer.dataset.threshold).toFixed(3));
@@ -57,7 +63,9 @@ async function load(viewer, state) {
   const map = fetch(viewer.dataset.map).then(readMap);
   if (viewer.dataset.picture) {
     try {
-      await drawPicture(viewer, await fetch(viewer.dataset.picture), state);
+      await loadPicture(viewer.dataset.picture, state);
+      state.facts = await (await fetch(viewer.dataset.facts)).json();
+      if (state === shown) applyFacts(state);
     } catch (error) {
       say(viewer, "The picture could not be loaded from the page's server.");
     }
@@ -83,17 +91,25 @@ async function readMap(answer) {
   return { rows, cols, values };
 }
 
-async function drawPicture(viewer, answer, state) {
+async function loadPicture(address, state) {
+  const answer = await fetch(address);
   if (!answer.headers.get("Content-Type").startsWith("image/")) {
-    say(viewer, await answer.text());
+    say(state.viewer, await answer.text());
     return;
   }
-  const bitmap = await createImageBitmap(await answer.blob());
-  if (state !== shown) return;
-  const canvas = viewer.querySelector("#picture");
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  state.bitmap = await createImageBitmap(await answer.blob());
+  if (state === shown) drawPicture();
+}
+
+// the picture as screened, on both sides
+function drawPicture() {
+  const { bitmap, viewer } = shown;
+  if (!bitmap) return;
+  for (const canvas of viewer.querySelectorAll(".picture")) {
+    canvas.width = bitmap.width;
+    canvas.height = bitmap.height;
+    canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  }
 }
 
 function say(viewer, text) {
@@ -104,13 +120,15 @@ function say(viewer, text) {
 
 function paint() {
   const { viewer, map } = shown;
+  layOut();
   if (!map) return;
   const least = threshold() * 65535;
   const canvas = viewer.querySelector("#overlay");
   canvas.hidden = !chosen.overlay;
   let inside = 0;
   for (const value of map.values) if (value >= least) inside += 1;
-  viewer.querySelector("#area").textContent = `${(100 * inside / map.values.length).toFixed(2)} %`;
+  viewer.querySelector("#area").textContent = areaText(inside);
+  listRegionsSoon();
   viewer.dataset.inside = String(inside);
   if (chosen.overlay) drawOverlay(canvas, map, least);
   drawHistogram(viewer.querySelector("#map-histogram"), map, least);
@@ -203,28 +221,5 @@ function drawHistogram(canvas, map, least) {
   context.fillRect(least / 65535 * width - 1, 0, 2, height);
 }
 
-// the wheel and the slider walk through a volume; only the last of quick steps is loaded
-let walking = 0;
-
-function toSlice(input, step) {
-  const wanted = Math.min(Number(input.max), Math.max(1, Number(input.value) + step));
-  input.value = wanted;
-  clearTimeout(walking);
-  walking = setTimeout(() => {
-    const address = `${input.dataset.base}${wanted - 1}${input.dataset.query}`;
-    htmx.ajax("GET", address, { target: "#page", select: "#page", swap: "outerHTML show:none" })
-      .then(() => history.replaceState(null, "", address));
-  }, 60);
-}
-
-document.addEventListener("input", (event) => {
-  if (event.target.id === "slice-index") toSlice(event.target, 0);
-});
-document.addEventListener("wheel", (event) => {
-  const input = document.getElementById("slice-index");
-  if (!input || !event.target.closest(".stage")) return;
-  event.preventDefault();
-  toSlice(input, Math.sign(event.deltaY));
-}, { passive: false });
 document.addEventListener("DOMContentLoaded", start);
 document.addEventListener("htmx:afterSettle", start);

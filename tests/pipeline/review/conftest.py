@@ -4,11 +4,16 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.pipeline.review.serving import Client, served
-from tests.support.screened import Screened, screen_archive
+from tests.support.screened import Screened, archive_files, screen_archive
+from tests.support.series import series_files
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +24,26 @@ def private_archive(tmp_path_factory: pytest.TempPathFactory) -> Screened:
 @pytest.fixture(scope="session")
 def open_archive(tmp_path_factory: pytest.TempPathFactory) -> Screened:
     return screen_archive(tmp_path_factory.mktemp("lake"), "open")
+
+
+@pytest.fixture(scope="session")
+def series_archive(tmp_path_factory: pytest.TempPathFactory) -> Screened:
+    """A CT series of single files, in private results, and a picture."""
+    files = series_files() | {name: archive_files()[name] for name in ("ward/ct.dcm", "ward/head.nii")}
+    return screen_archive(tmp_path_factory.mktemp("series"), files=files)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    play = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").sync_playwright()
+    from tests.pipeline.review.browser import CHROMIUM
+
+    with play as started:
+        # the sandbox needs rights that a container may not give; pages come from this machine alone
+        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
 
 
 def copied(screened: Screened, folder: Path) -> Screened:
@@ -36,6 +61,11 @@ def private(private_archive: Screened, tmp_path: Path) -> Screened:
 @pytest.fixture
 def lake(open_archive: Screened, tmp_path: Path) -> Screened:
     return copied(open_archive, tmp_path)
+
+
+@pytest.fixture
+def series(series_archive: Screened, tmp_path: Path) -> Screened:
+    return copied(series_archive, tmp_path)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ With S2SW_SCREENSHOTS=FOLDER the pictures of docs/review.md are made anew.
 """
 
 import os
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.pipeline.review.serving import Client, served
 from tests.support.screened import HOSTILE, VOLUME_SLICES, Screened
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.pipeline.review.browser import CHROMIUM, Watched, watched
 
@@ -32,16 +31,6 @@ expect.set_options(timeout=30_000)  # a busy machine's, as that of every other s
 WIDE = {"width": 1280, "height": 860}
 NARROW = {"width": 360, "height": 740}
 SCREENSHOTS = os.environ.get("S2SW_SCREENSHOTS")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        # the sandbox needs rights that a container may not give; pages come from this machine alone
-        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield opened
-        opened.close()
 
 
 def decided(screened: Screened) -> dict[tuple[str, int], str]:

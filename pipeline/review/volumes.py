@@ -1,0 +1,142 @@
+"""The volume that a slice is part of: the slices of its file, or a series of single files in order."""
+
+import math
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from s2sw.connectors.geometry import Geometry, Vector
+from s2sw.pipeline.results.sources import Sources, Wanted
+from s2sw.pipeline.review.archive import Archive
+from s2sw.schemas.tables import Row
+
+KEPT = 100_000  # planes of objects, some 300 bytes each
+SECONDS = 30.0  # for the headers of a series; what was not read by then has no known place
+_ALIKE = 0.999  # cosine between the normals of slices of one stack
+_PARTS = re.compile(r"(\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Slices in order: object_id, slice_index and score of each. current: the place of the one shown.
+
+    of_files: whether each lies in a file of its own. unplaced: how many of these have no known position, and
+    come last. pending: their headers were not read yet, so that nothing is known of the order.
+    """
+
+    slices: Sequence[Row]
+    current: int
+    of_files: bool = False
+    unplaced: int = 0
+    pending: bool = False
+
+    @property
+    def words(self) -> str:
+        """Say what the order is, and what it is not."""
+        if not self.of_files:
+            return ""
+        if not self.unplaced:
+            return "In anatomical order."
+        if self.unplaced < len(self.slices):
+            return f"In anatomical order; {self.unplaced} files without a known position come last."
+        return "No position is known, so the order need not be anatomical."
+
+
+class Volumes:
+    """Finds volumes. Safe for several threads. reading: whether sources may be read for their order."""
+
+    def __init__(self, archive: Archive, sources: Sources, reading: bool) -> None:
+        self._archive = archive
+        self._sources = sources
+        self._reading = reading
+        self._planes: OrderedDict[str, Geometry | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, row: Row, wait: bool = False) -> Volume | None:
+        """Return the volume of a slice, None where it is alone.
+
+        wait: read headers until the order of a series is known; else it may be ``pending``.
+        """
+        if row["n_slices"] > 1:
+            own = self._archive.stack(row["object_id"], row["fingerprint"])
+            if sum(one["plane"] == row["plane"] for one in own) > 1:
+                slices = [{**one, "object_id": row["object_id"]} for one in own]
+                return _volume(slices, row)
+        members = self._archive.series(row["object_id"], row["fingerprint"], row["plane"])
+        if len(members) < 2:
+            return None
+        unknown = [one for one in members if one["object_id"] not in self._planes] if self._reading else []
+        if unknown and not wait:
+            return Volume(members, 0, of_files=True, pending=True)
+        planes = self._read(members, unknown)
+        placed = sum(planes.get(one["object_id"], _NOWHERE).height is not None for one in members)
+        return _volume(in_order(members, planes), row, of_files=True, unplaced=len(members) - placed)
+
+    def _read(self, members: list[Row], unknown: list[Row]) -> dict[str, Geometry]:
+        """Return the planes of members by id, those that are not known yet from their sources.
+
+        What could not be read in time is asked for again the next time.
+        """
+        end = time.monotonic() + SECONDS
+        private = self._sources.private
+        wanted = [Wanted(one["object_id"], one["run_id"], None if private else one["uri"]) for one in unknown]
+        found = dict(self._sources.planes(wanted, lambda: time.monotonic() > end)) if wanted else {}
+        with self._lock:
+            self._planes.update(found)
+            planes = {one["object_id"]: self._planes.get(one["object_id"]) for one in members}
+            while len(self._planes) > KEPT:
+                self._planes.popitem(last=False)
+        return {object_id: plane for object_id, plane in planes.items() if plane is not None}
+
+
+_NOWHERE = Geometry()
+
+
+def _volume(slices: Sequence[Row], row: Row, of_files: bool = False, unplaced: int = 0) -> Volume | None:
+    key = row["object_id"], row["slice_index"]
+    places = [at for at, one in enumerate(slices) if (one["object_id"], one["slice_index"]) == key]
+    return Volume(slices, places[0], of_files, unplaced) if places else None
+
+
+def in_order(members: list[Row], planes: Mapping[str, Geometry]) -> list[Row]:
+    """Return slices of a series in anatomical order.
+
+    That is by Image Position (Patient) along the normal of Image Orientation (Patient) (PS3.3 C.7.6.2.1.1),
+    one stack of parallel slices after the other; slices at one place, and those without a place behind all
+    others, by Instance Number (C.7.6.1), then by address.
+    """
+    stacks: list[Vector] = []
+
+    def key(row: Row) -> tuple[bool, int, float, float, list[str | int], str, int]:
+        plane = planes.get(row["object_id"], _NOWHERE)
+        height, normal = plane.height, plane.normal
+        stack = _stack(stacks, normal) if normal is not None and height is not None else 0
+        number = math.inf if plane.instance is None else plane.instance
+        place = round(height, 3) if height is not None else 0.0
+        address = _natural(row["uri"] or "")
+        return height is None, stack, place, number, address, row["object_id"], row["slice_index"]
+
+    return sorted(sorted(members, key=lambda row: _first(row, planes)), key=key)
+
+
+def _first(row: Row, planes: Mapping[str, Geometry]) -> tuple[float, str]:
+    """Sort stacks by their lowest number, whatever order the rows come in."""
+    instance = planes.get(row["object_id"], _NOWHERE).instance
+    return (math.inf if instance is None else instance, row["object_id"])
+
+
+def _stack(stacks: list[Vector], normal: Vector) -> int:
+    """Return the number of the stack whose slices lie in parallel; a new one is added."""
+    for at, known in enumerate(stacks):
+        if math.fsum(a * b for a, b in zip(known, normal, strict=True)) > _ALIKE:
+            return at
+    stacks.append(normal)
+    return len(stacks) - 1
+
+
+def _natural(text: str) -> list[str | int]:
+    """Return what sorts ``slice-9`` before ``slice-10``: words and numbers take turns."""
+    return [int(part) if at % 2 else part for at, part in enumerate(_PARTS.split(text))]
