@@ -56,7 +56,7 @@ def command(
     """
     from s2sw.pipeline.results.opening import readable
     from s2sw.pipeline.review.media import Switches
-    from s2sw.pipeline.review.serving import Door
+    from s2sw.pipeline.review.serving import Server
 
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
@@ -64,13 +64,13 @@ def command(
         _protect(folder)
         app = _app(folder, config, reviewer or _account(), Switches(pictures, show_names))
     try:
-        door = Door.open(app, port)
+        server = Server.open(app, port)
     except OSError as error:
         fail(f"port {port}: {os.strerror(error.errno or 0)}; name another with --port", EXIT_FAILED)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Review page: {door.gate.address}", markup=False)
+    console.print(f"Review page: {server.gate.address}", markup=False)
     console.print("It is for this machine alone. Ctrl+C ends it.")
-    door.serve()
+    server.serve()
 
 
 def _app(folder: "OutputFolder", config: "ResultsConfig", reviewer: str, switches: "Switches") -> "Starlette":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from s2sw.pipeline.results import reading as results
 from s2sw.pipeline.results.checking import BAD_ROW, bounded_columns, problem_of, sound
-from s2sw.pipeline.results.sources import Wanted
+from s2sw.pipeline.results.sources import ObjectRef
 from s2sw.schemas.tables import RANK, Row
 
 Heat = NDArray[np.float32]
@@ -73,10 +73,10 @@ class Case:
     decoder: str
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ObjectRef:
         """What finds the object again."""
         row = self.findings[0].row
-        return Wanted(row["object_id"], row["run_id"], self.uri)
+        return ObjectRef(row["object_id"], row["run_id"], self.uri)
 
 
 def cases(

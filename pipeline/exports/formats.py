@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Iterator
 
-from s2sw.pipeline.exports import coco, fiftyone, html_page, label_studio, png, worklist
+from s2sw.pipeline.exports import coco, csv_table, fiftyone, html_page, label_studio, png
 from s2sw.pipeline.exports.cases import Case
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.names import FormatName
@@ -29,7 +29,7 @@ def _dicom(module: str) -> Write:
 FORMATS: dict[FormatName, Format] = {
     FormatName.COCO: Format(Revealing(on_request=frozenset({Reveal.PIXELS, Reveal.NAMES})), coco.write),
     FormatName.PNG: Format(_PICTURES, png.write),
-    FormatName.CSV: Format(Revealing(on_request=_NAMES), worklist.write),
+    FormatName.CSV: Format(Revealing(on_request=_NAMES), csv_table.write),
     FormatName.DICOM_SEG: Format(
         Revealing(frozenset({Reveal.PATIENT})), _dicom("s2sw.pipeline.exports.dicom_seg"), needs="highdicom"
     ),

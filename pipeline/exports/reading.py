@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from s2sw.connectors.guard import reason_for
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.results.checking import BAD_ROW, BadRowError
-from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted, read_payload
+from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources, read_payload
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Reader:
         self.skipped: Counter[str] = Counter()
         self.no_source: str | None = None
         self._sources = sources
-        self._coming: list[Wanted] = []
+        self._coming: list[ObjectRef] = []
 
     def ahead(self, cases: Iterator[Case], named: bool) -> Iterator[Case]:
         """Pass cases on; where they lie is looked up for a group at once, when the first of it is read.

@@ -39,7 +39,7 @@ class NoSourceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ObjectRef:
     """An object to find: its id, the run that screened it, and the address that open results have."""
 
     object_id: str
@@ -94,7 +94,7 @@ class Sources:
             lambda run_id: _decode_settings(output, run_id)
         )
 
-    def find(self, wanted: list[Wanted]) -> dict[str, StoredObject]:
+    def find(self, wanted: list[ObjectRef]) -> dict[str, StoredObject]:
         """Return the objects that the crosswalk knows, by id; asks it once for each run."""
         missing = [one for one in wanted if one.object_id not in self._found]
         for run_id in {one.run_id for one in missing}:
@@ -103,7 +103,7 @@ class Sources:
             self._keep(found if self.private else {i: s for i, s in found.items() if _is_open_id(i, s)})
         return {one.object_id: self._found[one.object_id] for one in wanted if one.object_id in self._found}
 
-    def locate(self, wanted: Wanted) -> StoredObject:
+    def locate(self, wanted: ObjectRef) -> StoredObject:
         """Return where an object lies.
 
         Raises NoSourceError where nothing says so; ScreeningError CHANGED where an open result's address
@@ -124,7 +124,7 @@ class Sources:
         self._keep({wanted.object_id: stored})
         return stored
 
-    def slices(self, wanted: Wanted, originals: bool = False) -> Iterator[Slice]:
+    def slices(self, wanted: ObjectRef, originals: bool = False) -> Iterator[Slice]:
         """Yield the slices of an object as they were screened, at full size.
 
         originals: with what they were made from. Raises NoSourceError and, at once or half way,
@@ -136,7 +136,7 @@ class Sources:
         yield from slices
 
     def planes(
-        self, wanted: list[Wanted], too_late: Callable[[], bool]
+        self, wanted: list[ObjectRef], too_late: Callable[[], bool]
     ) -> Iterator[tuple[str, Geometry | None]]:
         """Yield the ids of DICOM objects with the planes of their first frames; None where it cannot be read.
 

@@ -25,7 +25,7 @@ from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.results.sources import Sources
 from s2sw.pipeline.review.archive import Archive
-from s2sw.pipeline.review.book import Book, key_of
+from s2sw.pipeline.review.decision_log import DecisionLog, key_of
 from s2sw.pipeline.review.filters import FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
@@ -67,9 +67,9 @@ register_url_convertor("slice", SliceIndex())
 class Decisions:
     """Answers the forms that write."""
 
-    def __init__(self, pages: Pages, book: Book) -> None:
+    def __init__(self, pages: Pages, decision_log: DecisionLog) -> None:
         self._pages = pages
-        self._book = book
+        self._decisions = decision_log
 
     async def decide(self, request: Request) -> Response:
         """Add a decision and go to the next slice; the answer comes once the decision lasts."""
@@ -93,11 +93,11 @@ class Decisions:
         )
         threshold = _number(fields, "threshold", float, "a number from 0 to 1")
         note = fields.get("note", "").replace("\r\n", "\n").strip()
-        self._book.decide(key_of(row), kind, note, threshold)
+        self._decisions.decide(key_of(row), kind, note, threshold)
         return RedirectResponse(address, status_code=SEE_OTHER)
 
     def _undo(self, filters: Filters) -> Response:
-        undone = self._book.undo()
+        undone = self._decisions.undo()
         if undone is None:
             raise DecisionError("nothing to undo: nothing was decided since the page was started")
         root = self._pages.root
@@ -112,14 +112,14 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
     All its addresses begin with ``app.state.root``, which nobody can guess.
     """
     root = f"/{secrets.token_urlsafe(ROOT_BYTES)}"
-    archive, book = Archive(output), Book(output, reviewer)
-    book.refresh()
+    archive, decision_log = Archive(output), DecisionLog(output, reviewer)
+    decision_log.refresh()
     sources.private = archive.private
     media = Media(archive, sources, switches)
     volumes = Volumes(archive, sources, reading=switches.pictures)
     naming = Naming(archive, sources, switches.show_names)
-    pages = Pages(root, archive, book, media, naming, volumes, switches)
-    decisions = Decisions(pages, book)
+    pages = Pages(root, archive, decision_log, media, naming, volumes, switches)
+    decisions = Decisions(pages, decision_log)
     of_slice = "{object_id}/{index:slice}"
     app = Starlette(
         routes=[

@@ -15,7 +15,7 @@ from s2sw.pipeline.results.mode import results_are_private
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.pipeline.review.queries import rows_of
-from s2sw.pipeline.review.worklist import COLUMNS
+from s2sw.pipeline.review.ranking import COLUMNS
 from s2sw.schemas.tables import RANK, Row
 
 MEMORY = "200MB"

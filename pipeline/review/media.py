@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from s2sw.pipeline.imaging.encoding import png
 from s2sw.pipeline.results.checking import BadRowError, bounded, bounded_columns, problem_of, sound
 from s2sw.pipeline.results.reading import mask
-from s2sw.pipeline.results.sources import Sources, Wanted
+from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.deep import facts
 from s2sw.pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
@@ -131,15 +131,15 @@ class Media:
             raise HTTPException(404, "no such slice")
         return row
 
-    def _wanted(self, row: Row) -> Wanted:
+    def _wanted(self, row: Row) -> ObjectRef:
         with self._lock:  # one look-up for the page, not one for each of its pictures
-            wanted = Wanted(row["object_id"], row["run_id"])
+            wanted = ObjectRef(row["object_id"], row["run_id"])
             page = self._pages.get(_key(row), [row])
-            together = [Wanted(other["object_id"], other["run_id"]) for other in page]
+            together = [ObjectRef(other["object_id"], other["run_id"]) for other in page]
             if self._sources.find([wanted]) or self._sources.find(together).get(row["object_id"]):
                 return wanted
             found = self._archive.objects([row["object_id"]], row["fingerprint"])
-        return Wanted(row["object_id"], row["run_id"], found.get(row["object_id"], {}).get("uri"))
+        return ObjectRef(row["object_id"], row["run_id"], found.get(row["object_id"], {}).get("uri"))
 
     def _mask(self, row: Row) -> NDArray[np.bool_] | None:
         key = _key(row)

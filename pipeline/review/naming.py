@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from s2sw.pipeline.results.sources import Sources, Wanted
+from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
 from s2sw.schemas.tables import Row
 
@@ -24,7 +24,7 @@ class Naming:
             found = self._archive.objects({row["object_id"] for row in rows}, rows[0]["fingerprint"])
             known = {object_id: row["uri"] for object_id, row in found.items() if row["uri"]}
         elif self._revealed:
-            wanted = [Wanted(row["object_id"], row["run_id"]) for row in rows]
+            wanted = [ObjectRef(row["object_id"], row["run_id"]) for row in rows]
             known |= {object_id: stored.address for object_id, stored in self._sources.find(wanted).items()}
         return {row["object_id"]: Name(row["object_id"], known.get(row["object_id"])) for row in rows}
 

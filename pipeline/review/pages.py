@@ -13,14 +13,14 @@ from s2sw.pipeline.imaging.overlays import HEAT
 from s2sw.pipeline.pages.rendering import environment
 from s2sw.pipeline.reports.summary_text import EXPLANATIONS
 from s2sw.pipeline.review.archive import Archive
-from s2sw.pipeline.review.book import Book, key_of
 from s2sw.pipeline.review.charts import score_histogram, stack_chart
+from s2sw.pipeline.review.decision_log import DecisionLog, key_of
 from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
+from s2sw.pipeline.review.ranking import Place, Worklist, bars
 from s2sw.pipeline.review.volumes import Volume, Volumes
-from s2sw.pipeline.review.worklist import Place, Worklist, bars
 from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
@@ -36,7 +36,7 @@ class Pages:
         self,
         root: str,
         archive: Archive,
-        book: Book,
+        decision_log: DecisionLog,
         media: Media,
         naming: Naming,
         volumes: Volumes,
@@ -44,7 +44,7 @@ class Pages:
     ) -> None:
         self.root = root
         self._archive = archive
-        self._book = book
+        self._decisions = decision_log
         self._media = media
         self._naming = naming
         self._switches = switches
@@ -82,7 +82,7 @@ class Pages:
             sites=_choices(facets["site"]) if "site" in facets else [],
             orders={name: words for name, (_, words) in ORDERS.items()},
             decided=DECIDED,
-            counts=self._book.counts(filters.settings),
+            counts=self._decisions.counts(filters.settings),
             left_out=page.left_out,
         )
 
@@ -104,8 +104,8 @@ class Pages:
             previous=slice_address(self.root, before, filters.query()) if before else None,
             next=slice_address(self.root, behind, filters.query()) if behind else None,
             **self._volume(self._volumes.of(row)),
-            said=self._book.said(key),
-            mine=self._book.mine(key),
+            said=self._decisions.said(key),
+            mine=self._decisions.mine(key),
             note_characters=NOTE_CHARACTERS,
             heat=HEAT_COLOURS,
             paths=media_paths(self.root, row),
@@ -181,9 +181,9 @@ class Pages:
         return HTMLResponse(page, status_code=code)
 
     def _worklist(self, filters: Filters) -> Worklist:
-        self._book.refresh()
-        cursor = self._archive.cursor(self._book.table(filters.settings))
-        return Worklist(cursor, filters, self._book.reviewer)
+        self._decisions.refresh()
+        cursor = self._archive.cursor(self._decisions.table(filters.settings))
+        return Worklist(cursor, filters, self._decisions.reviewer)
 
     def _cards(self, rows: list[Row], filters: Filters) -> list[Row]:
         names, query = self._naming.names(rows), filters.query()
@@ -193,7 +193,7 @@ class Pages:
                 "name": names[row["object_id"]],
                 "address": slice_address(self.root, row, query),
                 "paths": media_paths(self.root, row),
-                "said": self._book.said(key_of(row)),
+                "said": self._decisions.said(key_of(row)),
             }
             for row in rows
         ]
@@ -209,8 +209,8 @@ class Pages:
                 query=filters.query,
                 settings=self._archive.settings,
                 switches=self._switches,
-                reviewer=self._book.reviewer,
-                last=self._book.last,
+                reviewer=self._decisions.reviewer,
+                last=self._decisions.last,
                 **values,
             )
         )

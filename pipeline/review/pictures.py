@@ -18,7 +18,7 @@ from s2sw.pipeline.imaging.masks import SliceMaps
 from s2sw.pipeline.imaging.overlays import HEAT, outline
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import full_map, slice_maps
-from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
+from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources
 from s2sw.pipeline.review.deep import Deep, deep_of
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.tables import Row
@@ -95,18 +95,18 @@ class Pictures:
         self._lock = threading.Lock()
         self._open: _Open | None = None
 
-    def pixels(self, wanted: Wanted, index: int) -> Pixels:
+    def pixels(self, wanted: ObjectRef, index: int) -> Pixels:
         """Return a slice, uint8 (rows, cols) or (rows, cols, 3), its longer side at most LARGE_SIDE.
 
         Raises NoPictureError.
         """
         return self._found(self._small, wanted, index)
 
-    def deep(self, wanted: Wanted, index: int) -> Deep:
+    def deep(self, wanted: ObjectRef, index: int) -> Deep:
         """Return a slice at its own size and depth, as far as the page may hold it. Raises NoPictureError."""
         return self._found(self._deep, wanted, index)
 
-    def _found(self, kept: "Kept[T]", wanted: Wanted, index: int) -> T:
+    def _found(self, kept: "Kept[T]", wanted: ObjectRef, index: int) -> T:
         key = (wanted.run_id, wanted.object_id, index)
         with self._lock:
             found = kept.get(key)
@@ -130,7 +130,7 @@ class Pictures:
             words = WORDS.get(error.reason, f"The source cannot be read any more: {error.reason.value}.")
             raise NoPictureError(words) from error
 
-    def _decode(self, wanted: Wanted, index: int) -> None:
+    def _decode(self, wanted: ObjectRef, index: int) -> None:
         opened = self._take_open(wanted, index)
         slices = opened.slices if opened else self._sources.slices(wanted, originals=True)
         for place, picture in enumerate(slices, start=opened.index if opened else 0):
@@ -141,7 +141,7 @@ class Pictures:
                 return
         raise NoPictureError(f"The source has no slice {index + 1} any more.")
 
-    def _take_open(self, wanted: Wanted, index: int) -> _Open | None:
+    def _take_open(self, wanted: ObjectRef, index: int) -> _Open | None:
         """Return the volume left open if it is this one and not yet past the slice."""
         with self._lock:
             opened, self._open = self._open, None

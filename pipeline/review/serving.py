@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from s2sw.pipeline.review.gate import Gate
+from s2sw.pipeline.review.access_gate import AccessGate
 
 LOOPBACK = "127.0.0.1"
 TOKEN_BYTES = 32
@@ -50,18 +50,18 @@ class TimedProtocol(H11Protocol):
 
 
 @dataclass(frozen=True)
-class Door:
+class Server:
     """An open port of this machine and the gate in front of the page."""
 
     listener: socket.socket
-    gate: Gate
+    gate: AccessGate
 
     @classmethod
-    def open(cls, app: Starlette, port: int = 0) -> "Door":
+    def open(cls, app: Starlette, port: int = 0) -> "Server":
         """Listen on a port of the loopback interface, 0: a free one. Raises OSError where it is taken."""
         listener = socket.create_server((LOOPBACK, port))
         number: int = listener.getsockname()[1]
-        return cls(listener, Gate(app, secrets.token_urlsafe(TOKEN_BYTES), number, app.state.root))
+        return cls(listener, AccessGate(app, secrets.token_urlsafe(TOKEN_BYTES), number, app.state.root))
 
     def server(self) -> uvicorn.Server:
         """Return the server, not yet running."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s2sw.connectors.geometry import Geometry, Vector
-from s2sw.pipeline.results.sources import Sources, Wanted
+from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
 from s2sw.schemas.tables import Row
 
@@ -82,7 +82,9 @@ class Volumes:
         """
         end = time.monotonic() + SECONDS
         private = self._sources.private
-        wanted = [Wanted(one["object_id"], one["run_id"], None if private else one["uri"]) for one in unknown]
+        wanted = [
+            ObjectRef(one["object_id"], one["run_id"], None if private else one["uri"]) for one in unknown
+        ]
         found = dict(self._sources.planes(wanted, lambda: time.monotonic() > end)) if wanted else {}
         with self._lock:
             self._planes.update(found)

@@ -15,7 +15,7 @@ from s2sw.pipeline.imaging.masks import PACKBITS_ZSTD
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.results.checking import BadRowError
 from s2sw.pipeline.results.reading import full_map, mask, open_results
-from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
+from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources
 from s2sw.schemas.storage import StorageSettings
 from tests.security.forged import everything, export, forge, only
 from tests.support.screened import Screened
@@ -65,7 +65,7 @@ def test_addresses_in_private_results_are_nobodys(
     unknown = "b" * 26
     sources = Sources(LocalOutput(ward.output), Inside(ward.private), StorageSettings())
     with pytest.raises(NoSourceError):
-        sources.locate(Wanted(unknown, "20260701T010000-aaaaaa", host))
+        sources.locate(ObjectRef(unknown, "20260701T010000-aaaaaa", host))
     forge(ward, "objects", lambda _: {"uri": host})
     done = export(ward, tmp_path / "out", "-f", "csv", "--reveal", "names")
     assert done.exit_code == 0, done.output
@@ -82,7 +82,7 @@ def test_s3_is_asked_only_where_it_is_configured(ward: Screened, monkeypatch: py
     for settings in (StorageSettings(), StorageSettings(endpoint_url="http://127.0.0.1:9")):
         sources = Sources(output, Inside(ward.private), settings, private=False)
         with pytest.raises(NoSourceError):
-            sources.locate(Wanted("b" * 26, "20260701T010000-aaaaaa", address))
+            sources.locate(ObjectRef("b" * 26, "20260701T010000-aaaaaa", address))
 
 
 def _never(*_: object, **__: object) -> None:

@@ -18,7 +18,7 @@ from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.privacy.private_dir import Inside
-from s2sw.pipeline.results.sources import NoSourceError, Sources, Wanted
+from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
@@ -49,7 +49,7 @@ def archive(folder: Path) -> list[StoredObject]:
     return list(expand_archives(list_objects(str(folder), STORAGE), STORAGE, DecodeSettings()))
 
 
-def pixels(sources: Sources, wanted: Wanted) -> NDArray[np.uint8]:
+def pixels(sources: Sources, wanted: ObjectRef) -> NDArray[np.uint8]:
     return next(iter(sources.slices(wanted))).pixels
 
 
@@ -70,11 +70,11 @@ def test_the_address_of_open_results_leads_to_the_very_same_object(
     sources = Sources(output, Inside(tmp_path / "none"), STORAGE, private=False)
     assert len(listed) == 8
     for stored in listed:
-        wanted = Wanted(ids(stored.address, stored.version), FIRST, stored.address)
+        wanted = ObjectRef(ids(stored.address, stored.version), FIRST, stored.address)
         assert sources.locate(wanted) == stored
     twice = [stored for stored in listed if stored.uri.endswith("box.zip")]
     found = [
-        pixels(sources, Wanted(ids(stored.address, stored.version), FIRST, stored.address))
+        pixels(sources, ObjectRef(ids(stored.address, stored.version), FIRST, stored.address))
         for stored in twice
     ]
     np.testing.assert_array_equal(found[0], texture(8, 9, 1))
@@ -89,7 +89,7 @@ def test_an_object_that_changed_or_went_is_told_from_the_same(
         Path(stored.uri).unlink(missing_ok=True)
     Path(listed[0].uri).write_bytes(b"another")
     for stored in listed:
-        wanted = Wanted(ids(stored.address, stored.version), FIRST, stored.address)
+        wanted = ObjectRef(ids(stored.address, stored.version), FIRST, stored.address)
         with pytest.raises(ScreeningError) as refused:
             Sources(output, Inside(tmp_path / "none"), STORAGE, private=False).locate(wanted)
         changed = stored.uri == listed[0].uri
@@ -100,7 +100,7 @@ def test_private_results_need_the_crosswalk_and_nothing_else(
     listed: list[StoredObject], output: LocalOutput, tmp_path: Path
 ) -> None:
     ids, private = object_ids(KEY), tmp_path / "private"
-    wanted = [Wanted(ids(stored.address, stored.version), FIRST) for stored in listed]
+    wanted = [ObjectRef(ids(stored.address, stored.version), FIRST) for stored in listed]
     with pytest.raises(NoSourceError, match="--private-dir"):
         Sources(output, Inside(private), STORAGE).locate(wanted[0])
     folder = private / "0123/crosswalk"
@@ -109,16 +109,16 @@ def test_private_results_need_the_crosswalk_and_nothing_else(
     Todo.write(folder / FIRST, pq.read_table(tmp_path / "manifest.parquet").to_batches(), 2)
     sources = Sources(output, Inside(private), STORAGE)
     assert list(sources.find(wanted).values()) == listed
-    assert sources.find([Wanted("nobody", FIRST), Wanted(wanted[0].object_id, "20200101T000000-000000")]) == {
-        wanted[0].object_id: listed[0]
-    }
+    assert sources.find(
+        [ObjectRef("nobody", FIRST), ObjectRef(wanted[0].object_id, "20200101T000000-000000")]
+    ) == {wanted[0].object_id: listed[0]}
 
 
 def test_slices_are_decoded_as_the_run_did(
     listed: list[StoredObject], output: LocalOutput, tmp_path: Path
 ) -> None:
     (ct,) = (stored for stored in listed if stored.uri.endswith("ct.dcm"))
-    wanted = Wanted(object_ids(None)(ct.address, ct.version), FIRST, ct.address)
+    wanted = ObjectRef(object_ids(None)(ct.address, ct.version), FIRST, ct.address)
     write_run(output, summarise([]), config(decode={"ct_windows": True}))
     planes = [
         one.plane for one in Sources(output, Inside(tmp_path / "none"), STORAGE, private=False).slices(wanted)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
-from s2sw.pipeline.review.gate import COOKIE
+from s2sw.pipeline.review.access_gate import COOKIE
 from tests.pipeline.review.serving import Client
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

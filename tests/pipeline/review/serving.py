@@ -13,10 +13,10 @@ import uvicorn
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.results.sources import Sources
+from s2sw.pipeline.review.access_gate import COOKIE
 from s2sw.pipeline.review.app import build_app
-from s2sw.pipeline.review.gate import COOKIE
 from s2sw.pipeline.review.media import Switches
-from s2sw.pipeline.review.serving import Door
+from s2sw.pipeline.review.serving import Server
 from s2sw.schemas.storage import StorageSettings
 
 
@@ -95,7 +95,7 @@ def served(
     """Serve the page in a thread of this process."""
     folder = open_output(str(output), StorageSettings())
     sources = Sources(folder, Inside(private), StorageSettings())
-    door = Door.open(build_app(folder, sources, reviewer, switches or Switches()))
+    door = Server.open(build_app(folder, sources, reviewer, switches or Switches()))
     server: uvicorn.Server = door.server()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door.listener]})
     thread.start()

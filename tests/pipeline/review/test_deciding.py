@@ -13,7 +13,7 @@ import pytest
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import Decision, append, decisions, history
-from s2sw.pipeline.review.book import Book, SliceKey
+from s2sw.pipeline.review.decision_log import DecisionLog, SliceKey
 from s2sw.schemas.decisions import DecisionKind
 from tests.pipeline.review.serving import Client, served
 from tests.support.commands import COMMAND
@@ -133,7 +133,7 @@ def test_a_clock_set_back_does_not_bury_a_decision(tmp_path: Path) -> None:
     output, key = LocalOutput(tmp_path), SliceKey("a", 0, "f")
     later = datetime.now(UTC) + timedelta(days=2)
     append(output, [Decision("a", 0, "f", DecisionKind.ACCEPT, "ada", later, 0.5)])
-    book = Book(output, "ada")
+    book = DecisionLog(output, "ada")
     book.refresh()
     book.decide(key, DecisionKind.REJECT, "", 0.5)
     assert [row["decision"] for row in decisions(output).to_pylist()] == ["reject"]

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.review.archive import Archive
-from s2sw.pipeline.review.book import Book
 from s2sw.pipeline.review.charts import score_histogram
+from s2sw.pipeline.review.decision_log import DecisionLog
 from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
 from s2sw.pipeline.review.pages import flag_thresholds
-from s2sw.pipeline.review.worklist import BINS, Place, Worklist, bars
+from s2sw.pipeline.review.ranking import BINS, Place, Worklist, bars
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.tables import Row
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_parts, write_run
@@ -51,7 +51,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> LocalOutput:
 
 @pytest.fixture(scope="module")
 def worklist(output: LocalOutput) -> Callable[[Filters], Worklist]:
-    archive, book = Archive(output), Book(output, "ada")
+    archive, book = Archive(output), DecisionLog(output, "ada")
     book.refresh()
     table = book.table(SETTINGS)
     return lambda filters: Worklist(archive.cursor(table), filters, "ada")
@@ -237,7 +237,7 @@ def test_what_is_committed_meanwhile_is_seen_after_a_refresh(tmp_path: Path) -> 
     archive = Archive(output)
     write_parts(output, [screened(0, 0.7), screened(1, 0.6)], SECOND)
     archive.refresh()
-    book = Book(output, "ada")
+    book = DecisionLog(output, "ada")
     found = Worklist(archive.cursor(book.table(SETTINGS)), Filters(settings=SETTINGS), "ada")
     assert len(found.page().rows) == 3
 

@@ -42,7 +42,7 @@ SESSIONS = 64
 
 
 @dataclass(frozen=True)
-class Gate:
+class AccessGate:
     """ASGI middleware in front of everything. token: the secret in the address that was printed.
 
     root: what all addresses of the page begin with, a second secret. Browsers send cookies to every port of a

@@ -40,7 +40,7 @@ class Undoable:
     before: Row | None
 
 
-class Book:
+class DecisionLog:
     """One reviewer's view of everybody's decisions. Safe for several threads."""
 
     def __init__(self, output: OutputFolder, reviewer: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s2sw.pipeline.exports.csv_table import COLUMNS, _harmless
 from s2sw.pipeline.exports.revealing import Reveal
-from s2sw.pipeline.exports.worklist import COLUMNS, _harmless
 from s2sw.pipeline.privacy.ids import KEY_FILE
 from tests.pipeline.exports.exported import export, rows_of
 from tests.support.screened import HOSTILE, Screened

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from s2sw.pipeline.review.gate import COOKIE, HEADERS, POLICY
+from s2sw.pipeline.review.access_gate import COOKIE, HEADERS, POLICY
 from tests.pipeline.review.serving import Client
 from tests.support.screened import Screened
 
