@@ -1,6 +1,7 @@
 """How a command ends when it cannot work: one line, no traceback."""
 
 import contextlib
+import importlib.util
 import logging
 from collections.abc import Iterator
 from typing import NoReturn
@@ -32,6 +33,13 @@ def one_line_errors() -> Iterator[None]:
         if package not in SCREENING:
             raise
         fail(f"this command needs the package {package}: pip install 's2sw[screen]'", EXIT_USAGE)
+
+
+def need_screening() -> None:
+    """Raise ModuleNotFoundError where a package that screening needs is not installed; imports none."""
+    for package in sorted(SCREENING):
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
 
 def fail(message: str, code: int) -> NoReturn:

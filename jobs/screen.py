@@ -8,7 +8,7 @@ import typer
 
 from s2sw.jobs import options
 from s2sw.jobs.configuration import build_config, is_configuration, read_flags
-from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, fail, one_line_errors, warn
+from s2sw.jobs.errors import EXIT_DEFERRED, EXIT_FAILED, fail, need_screening, one_line_errors, warn
 from s2sw.jobs.logs import LogFormat, configure_logs
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.errors import UserError
@@ -94,6 +94,7 @@ def run(
     live = sys.stderr.isatty() and not quiet and log_format is LogFormat.TEXT
     configure_logs(log_format, verbose, quiet=quiet or live)
     with one_line_errors():
+        need_screening()
         from s2sw.pipeline.run.job import prepare
 
         job = prepare(config)

@@ -46,7 +46,8 @@ def test_a_window_an_interrupt_and_the_rest(
     names = sorted(archive.slices)  # oldest first
 
     first: list[str] = []
-    for share in (1.4, 2.8, 5.6, 11):  # on a busy machine a window may be over before anything is scored
+    # Ray takes longer than the processes of the undisturbed run, and on a busy machine much longer
+    for share in (4, 8, 16):
         if first := screen_until(job, round(share * seconds_to_start(undisturbed)), output):
             break
     after_window = accounts.last_run(output)
