@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -84,3 +85,29 @@ def test_the_report_counts_them(tmp_path: Path) -> None:
     assert line in done.stdout
     assert line in page.read_text()
     assert "Flagged" not in CliRunner().invoke(app, ["report", str(results(tmp_path / "x", None))]).stdout
+
+
+def test_a_rank_score_counts_where_there_is_one(tmp_path: Path) -> None:
+    ranked = screened(0, 0.1, 0.9)
+    for row, rank in zip(ranked.slices, (0.8, 0.2), strict=True):
+        row |= {"group": "CT/-/frame", "rarity_score": 1.5, "rank_score": rank}
+    output, outcomes = LocalOutput(tmp_path), [ranked, screened(1, 0.6)]
+    write_parts(output, outcomes, FIRST)
+    write_run(output, summarise(outcomes, FIRST), config(flag={"threshold": 0.5}))
+    assert flagged(tmp_path) == [(0.1, 0.5), (0.6, 0.5)]
+    rows = open_results(str(tmp_path)).sql("FROM objects ORDER BY max_score").to_arrow_table().to_pylist()
+    found = [(row["max_slice"], row["max_rank_slice"], row["max_rank_score"]) for row in rows]
+    assert found == [(0, None, None), (1, 0, pytest.approx(0.8))]
+
+
+def test_results_of_before_there_were_profiles_are_read(tmp_path: Path) -> None:
+    folder = results(tmp_path, {"threshold": 0.5})
+    new = {"group", "rarity_score", "rank_score", "max_rank_score", "max_rank_slice"}
+    for path in (*folder.glob("slices/*.parquet"), *folder.glob("objects/*.parquet")):
+        table = pq.read_table(path)
+        pq.write_table(table.drop_columns([name for name in table.column_names if name in new]), path)
+    assert flagged(folder) == [(0.5, 0.5), (0.6, 0.5), (0.9, 0.5)]
+    opened = open_results(str(folder))
+    assert {row["group"] for row in opened.slices().to_pylist()} == {None}
+    write_parts(LocalOutput(folder), [screened(2, 0.7)], SECOND)
+    assert opened.sql("SELECT count(*), count(rank_score) FROM slices").fetchall() == [(5, 0)]
