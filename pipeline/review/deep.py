@@ -95,7 +95,10 @@ def facts(deep: Deep) -> dict[str, Any]:
         "why": deep.why,
         "values": None,
     }
-    if deep.values is not None:
+    scaled = math.isfinite(deep.original.slope) and math.isfinite(deep.original.intercept)
+    if deep.values is not None and not scaled:
+        found["why"] = "The rescaling that the file names is no number."
+    elif deep.values is not None:
         try:
             found["values"] = _meaning(deep.values, deep.original)
         except ScreeningError:
