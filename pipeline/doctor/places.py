@@ -12,7 +12,7 @@ from s2sw.model.bundles.record import read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.ledger.audit import refuse_other_key
-from s2sw.pipeline.ledger.output_key import output_key
+from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.private_dir import Inside
@@ -79,7 +79,7 @@ def _bundle(config: ScreenConfig) -> Check:
 
 def _key(config: ScreenConfig) -> Check:
     output, inside = open_output(config.output, config.storage), Inside.of(config.private_dir)
-    key = output_key(inside, output, config.key_per_output).key if config.private else None
+    key = configured_key(config, inside, output).key
     refuse_other_key(output, config.private, key)
     if not config.private:
         return Check("id key", "none in open mode")

@@ -11,6 +11,7 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.audit import SCOPE, AuditError, first_entry
 from s2sw.pipeline.privacy.ids import derived_key, keyed_name
 from s2sw.pipeline.privacy.private_dir import Inside
+from s2sw.schemas.config import ScreenConfig
 
 _DOMAIN = b"output"
 
@@ -41,3 +42,12 @@ def output_key(inside: Inside, output: OutputFolder, own: bool = False, make: bo
                 "another output, or leave it out"
             )
     return OutputKey(derived_key(key, _DOMAIN + b" " + scope.encode()) if scope else key, scope)
+
+
+def configured_key(
+    config: ScreenConfig, inside: Inside, output: OutputFolder, make: bool = False
+) -> OutputKey:
+    """Return the key of a run's ids as it is configured; none in open mode. Raises as ``output_key`` does."""
+    if not config.private:
+        return OutputKey(None)
+    return output_key(inside, output, config.key_per_output, make)

@@ -15,7 +15,7 @@ from s2sw.model.bundles.record import BundleRecord, read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
-from s2sw.pipeline.ledger.output_key import OutputKey, output_key
+from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.redaction import describe
@@ -68,20 +68,12 @@ def prepare(config: ScreenConfig) -> Job:
     _check_metrics_file(config.metrics_file)
     inside = _inside(config)
     try:
-        key = output_key(inside, output, config.key_per_output).key if config.private else None
+        key = configured_key(config, inside, output).key
         refuse_other_key(output, config.private, key)
     except AuditError as error:
         raise UserError(f"output: {config.output}: {error}") from error
     profile = existing_profile(config, record, inside, key)
     return Job(config, bundle, record, output, inside, deadline, classes, profile)
-
-
-def run_key(job: Job) -> OutputKey:
-    """Return the key of a run's ids, made on first use; none in open mode."""
-    config = job.config
-    if not config.private:
-        return OutputKey(None)
-    return output_key(job.inside, job.output, config.key_per_output, make=True)
 
 
 def prepare_building(config: ScreenConfig, address: str) -> Job:

@@ -16,6 +16,7 @@ from s2sw.pipeline.ledger.audit import AuditLog
 from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
 from s2sw.pipeline.ledger.merging import warn_of_old_parts
+from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.ledger.summary import describe_bundle
 from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
 from s2sw.pipeline.listing.id_sets import IdSets
@@ -27,7 +28,7 @@ from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.account import account
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
-from s2sw.pipeline.run.job import Job, run_key
+from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.metrics import MetricsFile
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
@@ -92,7 +93,7 @@ class ScreeningRun:
         self._interruption = Interruption()
         self._state = job.inside.open_state(job.config.output, new_run_id())
         self._sets = IdSets(self._state.manifest, self._state.work)
-        own = run_key(job)
+        own = configured_key(job.config, job.inside, job.output, make=True)
         self._key = own.key
         self._audit = AuditLog(job.output, own.key, own.scope)
         precision = precision_of(job.config, resources)
