@@ -33,14 +33,12 @@ def command(
     """
     from s2sw.pipeline.evidence.drift import drift, sentence
     from s2sw.pipeline.evidence.worklist import newest_run
-    from s2sw.pipeline.results.opening import chosen_fingerprint, readable
-    from s2sw.pipeline.results.reading import Results
-    from s2sw.pipeline.results.sql_views import EVERY
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.results.reading import chosen_results
 
     folder = open_output(results_config(results, endpoint_url))
     with readable(folder):
-        chosen = chosen_fingerprint(Results(folder, EVERY).connect(), folder, fingerprint)
-        found = Results(folder, chosen)
+        found = chosen_results(folder, fingerprint)
         changes = drift(found, newest_run(found))
     if as_json:
         rows = [asdict(change) | {"moved": change.moved} for change in changes]

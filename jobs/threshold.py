@@ -97,13 +97,11 @@ def _say_reviewed(folder: "OutputFolder", asked: str | None, budget: int) -> Non
     """Print what decisions say of the worklists, and what to ask for. Ends the command where they are few."""
     from s2sw.pipeline.evidence.reviewed import reviewed
     from s2sw.pipeline.flagging.thresholds import FEWEST_DECISIONS
-    from s2sw.pipeline.results.opening import chosen_fingerprint, readable
-    from s2sw.pipeline.results.reading import Results
-    from s2sw.pipeline.results.sql_views import EVERY
+    from s2sw.pipeline.results.opening import readable
+    from s2sw.pipeline.results.reading import chosen_results
 
     with readable(folder):
-        chosen = chosen_fingerprint(Results(folder, EVERY).connect(), folder, asked)
-        found = reviewed(folder, chosen, budget, CLAIMS)
+        found = reviewed(folder, chosen_results(folder, asked).fingerprint, budget, CLAIMS)
     whole = found[-1]
     if whole.decided < FEWEST_DECISIONS:
         problem = f"{whole.decided} objects of worklists are decided; {FEWEST_DECISIONS} or more are needed"

@@ -105,12 +105,9 @@ def _make(
     from s2sw.pipeline.evidence import worklist as lists
     from s2sw.pipeline.evidence.making import KINDS
     from s2sw.pipeline.flagging.rule import flag_settings
-    from s2sw.pipeline.results.opening import chosen_fingerprint
-    from s2sw.pipeline.results.reading import Results
-    from s2sw.pipeline.results.sql_views import EVERY
+    from s2sw.pipeline.results.reading import chosen_results
 
-    chosen = chosen_fingerprint(Results(folder, EVERY).connect(), folder, asked)
-    found = Results(folder, chosen)
+    found = chosen_results(folder, asked)
     if size is None:
         configured = flag_settings(folder)
         size = configured if configured.lists else lists.DEFAULT

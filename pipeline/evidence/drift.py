@@ -6,7 +6,7 @@ corrected for all that is compared (Holm, Scand. J. Stat. 6, 1979). A change cou
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -108,15 +108,17 @@ def _groups(table: pa.Table, recent: pa.Table) -> Iterator[Change]:
     own = table["own"].to_numpy(zero_copy_only=False).astype(bool)
     late = recent["group"].to_numpy(zero_copy_only=False).astype(str)
     days = recent["day"].to_numpy(zero_copy_only=False).astype(str)
+    measured = {
+        measure: [one[measure].to_numpy(zero_copy_only=False).astype(np.float64) for one in (table, recent)]
+        for measure in MEASURES
+    }
     for name in np.unique(groups[own]):
-        for measure in MEASURES:
-            values, later = (
-                one[measure].to_numpy(zero_copy_only=False).astype(np.float64) for one in (table, recent)
-            )
-            here = groups == name
+        here = groups == name
+        of_day = {day: (late == name) & (days == day) for day in np.unique(days).tolist()}
+        for measure, (values, later) in measured.items():
             change = compare(str(name), measure, values[here & ~own], values[here & own])
             if change is not None:
-                by_day = {day: later[(late == name) & (days == day)] for day in sorted(set(days))}
+                by_day = {day: later[rows] for day, rows in of_day.items()}
                 yield _dated(change, values[here & ~own], by_day)
 
 
@@ -148,7 +150,7 @@ def corrected(changes: Sequence[Change]) -> list[Change]:
     made, least = [], 0.0
     for place, change in enumerate(ordered):
         least = min(1.0, max(least, change.p_value * (len(ordered) - place)))
-        made.append(Change(**{**change.__dict__, "p_value": least}))
+        made.append(replace(change, p_value=least))
     return made
 
 
@@ -160,4 +162,4 @@ def _dated(change: Change, before: Values, by_day: Mapping[str, Values]) -> Chan
         if there is None or there.effect < change.effect / 2:
             break
         since = date(int(day[:4]), int(day[4:6]), int(day[6:]))
-    return Change(**{**change.__dict__, "since": since})
+    return replace(change, since=since)

@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.evidence.units import VERDICTS
 from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.flagging.thresholds import Interval, clopper_pearson
 from s2sw.schemas.forms import PART
@@ -14,19 +15,13 @@ from s2sw.schemas.layout import WORKLIST_FOLDER
 DECIDED = 0.9
 """Share of lists that was decided on, from which decisions say what the lists are worth."""
 _COLUMNS = ["object_id", "fingerprint", "run_id", "rank", "q_value"]
-# an object is an anomaly if one of its slices is; a slice on which as many accept as reject is neither
-_DECIDED = """
-WITH slices AS (
-    SELECT object_id, count(*) FILTER (decision = 'accept') AS yes,
-        count(*) FILTER (decision = 'reject') AS no
-    FROM decisions GROUP BY object_id, slice_index, fingerprint
-), objects AS (
-    SELECT object_id, bool_or(yes > no) AS anomalous FROM slices WHERE yes <> no GROUP BY object_id
-)
+# an object is an anomaly if one of its slices is
+_DECIDED = f"""
+WITH objects AS (SELECT object_id, bool_or(anomalous) AS anomalous FROM ({VERDICTS}) GROUP BY object_id)
 SELECT count(*), count(anomalous), count(*) FILTER (anomalous), count(DISTINCT run_id), max(q_value)
 FROM lists LEFT JOIN objects USING (object_id)
 WHERE fingerprint = $fingerprint AND CASE WHEN $fdr IS NULL THEN rank <= $budget ELSE q_value <= $fdr END
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)

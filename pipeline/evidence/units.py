@@ -20,14 +20,18 @@ SOUND = (
     f"AND regexp_full_match({GROUP}, '{WORDS.pattern}')"
 )
 """SQL of rows that a run may have written."""
-# a slice on which as many reviewers accept as reject is neither
-_ANOMALOUS = """
-CREATE OR REPLACE TEMP TABLE anomalous AS
-SELECT DISTINCT object_id FROM (
-    SELECT object_id FROM decisions GROUP BY object_id, slice_index, fingerprint
-    HAVING count(*) FILTER (decision = 'accept') > count(*) FILTER (decision = 'reject')
-) WHERE object_id IS NOT NULL
+VERDICTS = """
+SELECT object_id, yes > no AS anomalous FROM (
+    SELECT object_id, count(*) FILTER (decision = 'accept') AS yes,
+        count(*) FILTER (decision = 'reject') AS no
+    FROM decisions GROUP BY object_id, slice_index, fingerprint
+) WHERE yes <> no
 """
+"""SQL of what reviewers found of each slice; one on which as many accept as reject is neither."""
+_ANOMALOUS = f"""
+CREATE OR REPLACE TEMP TABLE anomalous AS
+SELECT DISTINCT object_id FROM ({VERDICTS}) WHERE anomalous AND object_id IS NOT NULL
+"""  # noqa: S608
 _PARTS = """
 SELECT {unit} AS unit_id, {group} AS "group", count(*) AS length, max({rank}) AS score{more}
 FROM {source} WHERE {sound} AND {runs} AND regexp_full_match({unit}, '{id}') GROUP BY ALL

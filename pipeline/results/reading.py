@@ -21,6 +21,7 @@ from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.results import sql_views as views
 from s2sw.pipeline.results.arrow import dataset_of
 from s2sw.pipeline.results.checking import BadRowError, bad_row, check_whole, layers_of, map_problem
+from s2sw.pipeline.results.opening import chosen_fingerprint
 from s2sw.schemas.layout import TABLE_FOLDERS
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import Row
@@ -93,6 +94,11 @@ class Results:
     def slices(self) -> pa.Table:
         """Return the whole table of slices (schema SLICES), masks and maps included: for small outputs."""
         return self.dataset("slices").to_table()
+
+
+def chosen_results(output: OutputFolder, asked: str | None) -> Results:
+    """Return the results of the settings that ``chosen_fingerprint`` finds. Raises ReportError as it does."""
+    return Results(output, chosen_fingerprint(Results(output, views.EVERY).connect(), output, asked))
 
 
 def open_results(
