@@ -66,6 +66,8 @@ def _digest(config: ScreenConfig) -> str:
         key = None
     if config.private and key is None:
         return "without a digest: the first run makes the key for it"
+    if config.private and config.key_per_output:  # which key that is, its results say; they are not read here
+        return "without a digest: the audit log's is made with the output's own key"
     return f"{config_hash(config, key)} (as in the audit log)"
 
 

@@ -33,6 +33,15 @@ def test_the_digest_is_the_one_of_the_audit_log_and_needs_the_key(job: Path, tmp
     assert start_facts(config, "b", "f", key)["config_hmac"] in text
 
 
+def test_with_a_key_per_output_no_other_digest_is_shown(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir(mode=0o700)
+    load_or_create_key(tmp_path / "private")
+    job.write_text(job.read_text() + "key_per_output: true\n")
+    text = check(job).stdout
+    assert "made with the output's own key" in text
+    assert "as in the audit log" not in text
+
+
 def test_a_local_private_run_has_nothing_to_object_to(job: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     result = check(job)
