@@ -11,6 +11,7 @@ import ray
 from typing_extensions import override
 
 from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup, RunFailedError, words_of
+from s2sw.pipeline.run.ray_data_private import without_helpers
 from s2sw.pipeline.run.ray_private import lost_blocks
 from s2sw.pipeline.run.resources import Resources
 from s2sw.pipeline.run.session import check_shared, started
@@ -82,7 +83,8 @@ def run_pass(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # lost blocks are no errors: sweeps follow
-    with ray.data.DataContext.current(context), lost_blocks(lost), warnings.catch_warnings():
+    helpers = contextlib.nullcontext() if cluster.address else without_helpers()
+    with ray.data.DataContext.current(context), helpers, lost_blocks(lost), warnings.catch_warnings():
         # retries and restarts have no other place in the Ray that is pinned
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         dataset = _dataset(decode, detect, resources, cluster, task_retries)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.manifest import freeze
@@ -26,7 +27,10 @@ OBJECTS = 6
 
 
 def test_an_actor_with_a_gpu_has_two_batches_in_hand(tmp_path: Path) -> None:
-    """While one is on the GPU, the next is copied there; results are the same as of one after the other."""
+    """While one is on the GPU, the next is copied there; results are the same as of one after the other.
+
+    Ray Data's own helpers, which are actors with names, are not started on a machine's own Ray.
+    """
     listed = (StoredObject(f"null/{number}", 1, "", float(number)) for number in range(OBJECTS))
     freeze(listed, lambda address, _: address, tmp_path / "manifest")
     todo = Todo.write(tmp_path / "todo", pq.read_table(tmp_path / "manifest").to_batches(), 1)
@@ -34,6 +38,8 @@ def test_an_actor_with_a_gpu_has_two_batches_in_hand(tmp_path: Path) -> None:
     with ray_session(CLUSTER):
         resources = replace(plan_resources(CLUSTER, "cpu"), calls_per_actor=AT_ONCE)
         rows = pa.concat_tables(run_pass(NullDecode(todo), detect, resources, CLUSTER, 0)).to_pylist()
+        helpers = ray.util.list_named_actors(all_namespaces=True)
+    assert helpers == []
     slices = [row for row in rows if row["slice_index"] != END]
     assert sorted(row["object"] for row in slices) == list(range(OBJECTS))
     assert {(row["reason"], row["image_score"]) for row in slices} == {(None, LOW)}
