@@ -45,37 +45,47 @@ def command(
         from s2sw.jobs.demo_archive import make_archive
     except ImportError as error:
         fail(f"the demo needs the package {error.name}: pip install 's2sw[demo]'", EXIT_USAGE)
-    import torch
-
-    from s2sw.jobs.screen import run
-    from s2sw.model.precision import multiplies_bf16
-    from s2sw.pipeline.results.reading import open_results
-    from s2sw.schemas.config import ScreenConfig
-    from s2sw.schemas.tables import RANK
-
     console = Console(highlight=False)
     _clear(folder)
     archive, output = folder / "archive", folder / "results"
     count = make_archive(archive)
     console.print(f"An archive of {count} files lies in {archive}; screening it into {output}")
-    quick = "bf16" if multiplies_bf16(torch.device("cpu")) else "auto"
-    config = ScreenConfig(
-        source=str(archive),
-        output=str(output),
-        private_dir=str(folder / "private"),
-        mode="open",
-        precision=quick,
+    _screen(archive, output, folder / "private")
+    _show_found(console, archive, output, folder / "overlays")
+    _show_commands(console, output)
+
+
+def _screen(archive: Path, output: Path, private: Path) -> None:
+    import torch
+
+    from s2sw.jobs.screen import run
+    from s2sw.model.precision import multiplies_bf16
+    from s2sw.schemas.config import ScreenConfig
+
+    precision = "bf16" if multiplies_bf16(torch.device("cpu")) else "auto"
+    code = run(
+        ScreenConfig(
+            source=str(archive),
+            output=str(output),
+            private_dir=str(private),
+            mode="open",
+            precision=precision,
+        )
     )
-    code = run(config)
     if code:
         raise typer.Exit(code)
+
+
+def _show_found(console: Console, archive: Path, output: Path, overlays: Path) -> None:
+    from s2sw.pipeline.results.reading import open_results
+    from s2sw.schemas.tables import RANK
+
     results = open_results(str(output))
     top = results.sql(QUERY.format(limit=TOP, rank=RANK)).to_arrow_table().to_pylist()
     _show(console, top, archive)
     _quarantine(console, results, archive)
-    _write_overlays(top, folder / "overlays")
-    console.print(f"Anomaly maps over these slices: {folder / 'overlays'}/*.png", soft_wrap=True)
-    _show_commands(console, output)
+    _write_overlays(top, overlays)
+    console.print(f"Anomaly maps over these slices: {overlays}/*.png", soft_wrap=True)
 
 
 def _show_commands(console: Console, output: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.table import Table
 
 from s2sw.jobs.options import EndpointOption, FingerprintOption, ResultsArgument
 from s2sw.jobs.reading import open_output, results_config
+
+if TYPE_CHECKING:
+    from s2sw.pipeline.evidence.drift import Change
 
 WIDTH = 140
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it as one JSON document.")]
@@ -47,13 +50,17 @@ def command(
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
     if changes:
-        table = Table(box=None, pad_edge=False)
-        for name in ("group", "measure", "before", "now", "effect", "p", "objects", "reference", "moved"):
-            table.add_column(name, no_wrap=True)
-        for one in changes:
-            numbers = (f"{one.before:.4g}", f"{one.now:.4g}", f"{one.effect:.3f}", f"{one.p_value:.2g}")
-            counts = (f"{one.objects:,}", f"{one.reference:,}")
-            moved = f"since {one.since}" if one.moved and one.since else "yes" if one.moved else ""
-            table.add_row(one.group, one.measure, *numbers, *counts, moved)
-        console.print(table)
+        console.print(_table(changes))
     console.print(sentence(changes), markup=False, soft_wrap=True)
+
+
+def _table(changes: list["Change"]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("group", "measure", "before", "now", "effect", "p", "objects", "reference", "moved"):
+        table.add_column(name, no_wrap=True)
+    for one in changes:
+        numbers = (f"{one.before:.4g}", f"{one.now:.4g}", f"{one.effect:.3f}", f"{one.p_value:.2g}")
+        counts = (f"{one.objects:,}", f"{one.reference:,}")
+        moved = f"since {one.since}" if one.moved and one.since else "yes" if one.moved else ""
+        table.add_row(one.group, one.measure, *numbers, *counts, moved)
+    return table

@@ -74,19 +74,16 @@ def command(
 
     `s2sw threshold /results --target-rate 0.01`
     """
-    from s2sw.pipeline.results.opening import readable
-
-    if budget is not None:
-        if target_precision is not None or target_rate is not None or by or from_ or to:
-            fail("--budget: leave out the other options, it proposes no threshold", EXIT_USAGE)
-        _say_reviewed(open_output(results_config(results, endpoint_url)), fingerprint, budget)
-        return
-    goal = _goal(target_precision, target_rate, from_)
+    if budget is None:
+        goal = _goal(target_precision, target_rate, from_)
+    elif target_precision is not None or target_rate is not None or by or from_ or to:
+        fail("--budget: leave out the other options, it proposes no threshold", EXIT_USAGE)
     folder = open_output(results_config(results, endpoint_url))
+    if budget is not None:
+        _say_reviewed(folder, fingerprint, budget)
+        return
     columns = [name.strip() for name in by.split(",") if name.strip()]
-    with readable(folder):
-        answers, flag, counts = _propose(folder, fingerprint, goal, columns)
-    _say(answers, flag, counts, goal, to)
+    _say(*_propose(folder, fingerprint, goal, columns), goal, to)
 
 
 CLAIMS = (0.05, 0.1, 0.2, 0.5, None)
@@ -165,16 +162,17 @@ def _propose(
     from s2sw.pipeline.flagging.decisions import decisions
     from s2sw.pipeline.flagging.proposals import propose, settings
     from s2sw.pipeline.flagging.rule import would_flag
-    from s2sw.pipeline.results.opening import chosen_fingerprint
+    from s2sw.pipeline.results.opening import chosen_fingerprint, readable
     from s2sw.pipeline.results.reading import Results
     from s2sw.pipeline.results.sql_views import EVERY
 
-    connection = Results(folder, EVERY).connect()
-    connection.register("decisions", decisions(folder))
-    fingerprint = chosen_fingerprint(connection, folder, asked)
-    answers = propose(connection, fingerprint, goal.source, by, goal.threshold)
-    flag = settings(answers)
-    return answers, flag, would_flag(connection, fingerprint, flag)
+    with readable(folder):
+        connection = Results(folder, EVERY).connect()
+        connection.register("decisions", decisions(folder))
+        fingerprint = chosen_fingerprint(connection, folder, asked)
+        answers = propose(connection, fingerprint, goal.source, by, goal.threshold)
+        flag = settings(answers)
+        return answers, flag, would_flag(connection, fingerprint, flag)
 
 
 def _say(

@@ -116,3 +116,20 @@ def test_ray_is_imported_by_the_room_that_starts_it_alone() -> None:
         if module.partition(".")[0] == "ray"
     ]
     assert not found
+
+
+def test_nothing_is_too_long_to_read_at_once() -> None:
+    """Files under 300 lines, commands of at most 40, other functions of at most 60."""
+    wrong = []
+    for path in sources("jobs", "pipeline", "connectors", "model", "schemas", "benchmarks", "tests"):
+        text = path.read_text()
+        where = path.relative_to(ROOT)
+        if text.count("\n") >= 300:
+            wrong.append(f"{where}: {text.count(chr(10))} lines")
+        most = 40 if where.parts[0] == "jobs" else 60
+        for node in ast.walk(ast.parse(text, str(path))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > most:
+                    wrong.append(f"{where}:{node.lineno} {node.name} has {length} lines")
+    assert not wrong
