@@ -11,7 +11,7 @@ from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry
 from s2sw.schemas.decoding import DecodeSettings
 
 UID_KINDS = ("study", "series", "instance")
-"""What an object may be part of or be, in the order of ``Slice.uids``."""
+"""What an object may be part of or be, in the order of ``ObjectFacts.uids``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,22 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What holds of an object as a whole; all of its slices share one.
+
+    uids: what names the object's study, series and instance (``UID_KINDS``), as SHA-256 digests; b"" where
+        there is none, () for a format that has none.
+    patient: SHA-256 of what names the patient; b"" where nothing does.
+    """
+
+    uids: tuple[bytes, ...] = ()
+    patient: bytes = b""
+
+
+NO_FACTS = ObjectFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """One two-dimensional picture of an object.
 
@@ -46,9 +62,7 @@ class Slice:
     modality, body_part: the object's own codes, not yet checked against the closed lists.
     applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
     full_size: (rows, cols) of the object's own picture where it was decoded at a fraction of its size.
-    uids: what names the object's study, series and instance (``UID_KINDS``), as SHA-256 digests; b"" where
-        there is none.
-    patient: SHA-256 of what names the patient; b"" where nothing does.
+    facts: what holds of its object as a whole.
     original: what it was made from, where the decoder was asked for that.
     """
 
@@ -58,8 +72,7 @@ class Slice:
     body_part: str = ""
     applied: tuple[str, ...] = field(default=())
     full_size: tuple[int, int] | None = None
-    uids: tuple[bytes, ...] = ()
-    patient: bytes = b""
+    facts: ObjectFacts = NO_FACTS
     original: Original | None = None
 
 

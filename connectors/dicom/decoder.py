@@ -25,7 +25,7 @@ from s2sw.connectors.dicom.sop_classes import check_class, check_pixels, check_s
 from s2sw.connectors.dicom.windowing import GreyPipeline
 from s2sw.connectors.grey import Frame
 from s2sw.connectors.preflight.limits import check_frames, check_geometry
-from s2sw.connectors.slices import Slice
+from s2sw.connectors.slices import ObjectFacts, Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
@@ -47,7 +47,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
     noted = _check_size(layout, header, dataset, settings.limits)
     grey = GreyPipeline(header, dataset, layout.little, settings)
     plane = "image" if header.frames == 1 else "frame"
-    uids, patient = uid_digests(dataset), patient_digest(dataset)
+    facts = ObjectFacts(uid_digests(dataset), patient_digest(dataset))
     shown, held = 0, None
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
@@ -67,8 +67,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
                 modality=text(dataset, "Modality"),
                 body_part=text(dataset, "BodyPartExamined"),
                 applied=(*noted, *applied),
-                uids=uids,
-                patient=patient,
+                facts=facts,
                 original=original,
             )
         shown += 1

@@ -61,7 +61,8 @@ class Grouping:
         """Return the keyed name of the case (patient, lot) that a slice is of, "" where nothing names one."""
         if self.settings.case is not None and (found := re.search(self.settings.case, address)):
             return keyed_name(self.key, b"case", (found["case"] or "").encode("utf-8", "surrogatepass"))
-        return keyed_name(self.key, b"patient", picture.patient) if picture.patient else ""
+        patient = picture.facts.patient
+        return keyed_name(self.key, b"patient", patient) if patient else ""
 
     def _alias(self, kind: str) -> str:
         return keyed_name(self.key, b"kind", kind.encode("utf-8", "surrogatepass"))[:ALIAS]

@@ -12,7 +12,7 @@ from s2sw.connectors.decode import decode
 from s2sw.connectors.guard import reason_for
 from s2sw.connectors.reading.archives import is_archive, refuse_archive
 from s2sw.connectors.reading.fetching import Fetcher, Get
-from s2sw.connectors.slices import Slice
+from s2sw.connectors.slices import NO_FACTS, Slice
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.imaging.appearance import brightness, sharpness
 from s2sw.pipeline.imaging.tiles import shrunk, tile_boxes
@@ -89,7 +89,7 @@ class DecodeStage:
         """Yield the rows of one object: its slices, then its END row."""
         started = time.monotonic()
         count, decoder, reason = 0, "", None
-        uids: tuple[bytes, ...] = ()
+        facts = NO_FACTS
         case: str | None = None
         try:
             class_name = self._class_of(stored)
@@ -99,7 +99,7 @@ class DecodeStage:
             target = self.side if self.decode.scaled and not self.tiles.size else None
             decoder, slices = decode(payload.data, self.decode, target=target, companion=payload.companion)
             for row in self._kept(self._slice_rows(slices, stored), stored):
-                count, uids, case = count + 1, row.pop("uids"), row.get("case")
+                count, facts, case = count + 1, row.pop("facts"), row.get("case")
                 yield {**row, "class_name": class_name}
             if count == 0:
                 reason = Reason.MALFORMED
@@ -117,7 +117,7 @@ class DecodeStage:
             "decoder": decoder,
             "attempts": 1,
             "decode_seconds": time.monotonic() - started,
-            "uids": uids,
+            "uids": facts.uids,
             "case": case,
         }
 
@@ -166,6 +166,6 @@ class DecodeStage:
             "applied": " ".join(picture.applied),
             "brightness": brightness(views[0]),
             "sharpness": sharpness(views[0]),
-            "uids": picture.uids,
+            "facts": picture.facts,
             "pixels": np.stack(views),
         }

@@ -161,7 +161,7 @@ def _finished(number: int, stored: StoredObject) -> FinishedObject:
         decoder, decoded = decode(payload.data, DecodeSettings())
         slices = list(decoded)
         rows = [{"slice_index": index, **_row(picture)} for index, picture in enumerate(slices)]
-        return FinishedObject(number, Status.SCREENED, None, decoder, 1, rows, slices[0].uids)
+        return FinishedObject(number, Status.SCREENED, None, decoder, 1, rows, slices[0].facts.uids)
     except ScreeningError as error:
         reason: Reason = error.reason
         return FinishedObject(number, status_of(reason), reason, "", 1)

@@ -188,6 +188,6 @@ def test_uids_leave_as_digests_whatever_is_in_their_place() -> None:
     study, series, instance = 0x0020000D, 0x0020000E, 0x00080018
     extra = {study: element(study, "UI", b"1.2.3\0"), instance: element(instance, "UI", b"DOE^JANE")}
     (one,) = slices(native(RAMP, extra=extra))
-    assert one.uids == (sha256(b"1.2.3").digest(), b"", sha256(b"DOE^JANE").digest())
+    assert one.facts.uids == (sha256(b"1.2.3").digest(), b"", sha256(b"DOE^JANE").digest())
     many = {series: element(series, "UI", b"1.2\\3.4 ")}
-    assert slices(native(RAMP, extra=many))[0].uids == (b"", sha256(b"1.2").digest(), b"")
+    assert slices(native(RAMP, extra=many))[0].facts.uids == (b"", sha256(b"1.2").digest(), b"")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from s2sw.connectors.slices import Slice
+from s2sw.connectors.slices import ObjectFacts, Slice
 from s2sw.pipeline.profile.grouping import LEVELS, Grouping, grouping
 from s2sw.schemas.config import GroupSettings
 
@@ -60,7 +60,7 @@ def test_a_pattern_names_the_kind() -> None:
 
 
 def test_cases_are_patients_or_what_a_pattern_names() -> None:
-    one, other = picture(patient=b"1" * 32), picture(patient=b"2" * 32)
+    one, other = (picture(facts=ObjectFacts(patient=name * 32)) for name in (b"1", b"2"))
     assert of().case("x", one) == of().case("y", one) != of().case("x", other)
     assert of().case("x", picture()) == ""
     lots = of(case=r"lot(?P<case>\d+)_")
