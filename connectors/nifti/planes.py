@@ -1,6 +1,7 @@
 """How the planes of a NIfTI volume are turned to be looked at, and where their pixels lie then."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,16 @@ def to_stored(header: VolumeHeader, index: int) -> NDArray[np.float64]:
         way[axis, 0 if from_column else 1] = -1 if flipped else 1
         way[axis, 2] = header.shape[axis] - 1 if flipped else 0
     return way
+
+
+def from_upright(header: VolumeHeader, plane: NDArray[Any]) -> NDArray[Any]:
+    """Return an upright plane in stored order: the way back of a ``Turn``."""
+    turn = turn_of(header)
+    if turn.swap:
+        plane = plane.swapaxes(0, 1)
+    if turn.flip_second:
+        plane = plane[:, ::-1]
+    return plane[::-1] if turn.flip_first else plane
 
 
 def plane_of(header: VolumeHeader, index: int) -> Geometry:

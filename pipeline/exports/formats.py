@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Iterator
 
-from s2sw.pipeline.exports import coco, csv_table, fiftyone, html_page, label_studio, png
+from s2sw.pipeline.exports import coco, csv_table, fiftyone, html_page, label_studio, nifti, png
 from s2sw.pipeline.exports.cases import Case
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.names import FormatName
@@ -40,6 +40,7 @@ FORMATS: dict[FormatName, Format] = {
     ),
     FormatName.FIFTYONE: Format(_PICTURES, fiftyone.write),
     FormatName.LABEL_STUDIO: Format(_PICTURES, label_studio.write),
+    FormatName.NIFTI: Format(Revealing(), nifti.write),
 }
 
 

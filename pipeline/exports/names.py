@@ -13,3 +13,4 @@ class FormatName(StrEnum):
     DICOM_HEAT = "dicom-heat"
     FIFTYONE = "fiftyone"
     LABEL_STUDIO = "label-studio"
+    NIFTI = "nifti"

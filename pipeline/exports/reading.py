@@ -13,9 +13,13 @@ import pydicom
 from numpy.typing import NDArray
 
 from s2sw.connectors.guard import reason_for
+from s2sw.connectors.nifti.header import VolumeHeader
+from s2sw.connectors.nifti.volumes import header_of
+from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.results.checking import BAD_ROW, BadRowError
 from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources, read_payload
+from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 T = TypeVar("T")
@@ -56,15 +60,19 @@ class Reader:
 
     def pictures(self, case: Case) -> Iterator[tuple[Finding, NDArray[np.uint8]]]:
         """Yield the findings whose pixels can be read, and these: uint8 (rows, cols) or (rows, cols, 3)."""
+        yield from ((finding, picture.pixels) for finding, picture in self.slices(case))
+
+    def slices(self, case: Case, originals: bool = False) -> Iterator[tuple[Finding, Slice]]:
+        """Yield the findings whose slices can be read, and these. originals: as of ``decode``."""
         waiting = {finding.row["slice_index"]: finding for finding in case.findings}
         with self.counting(waiting):
             self._look_up()
-            for index, picture in enumerate(self._sources.slices(case.wanted)):
+            for index, picture in enumerate(self._sources.slices(case.wanted, originals)):
                 finding = waiting.get(index)
                 if finding is not None:
                     if picture.pixels.shape[:2] != (finding.row["rows"], finding.row["cols"]):
                         raise ScreeningError(Reason.CHANGED)
-                    yield finding, picture.pixels
+                    yield finding, picture
                     del waiting[index]
                 if not waiting:
                     return
@@ -83,12 +91,22 @@ class Reader:
         with self.counting(case.findings):
             if case.decoder != "dicom":
                 raise ScreeningError(Reason.UNSUPPORTED)
-            self._look_up()
-            stored = self._sources.locate(case.wanted)
-            settings = self._sources.decode_settings(case.wanted.run_id)
-            data = read_payload(stored, self._sources.storage, settings).data
-            return pydicom.dcmread(BytesIO(data), force=True)
+            return pydicom.dcmread(BytesIO(self._payload(case)[0]), force=True)
         return None
+
+    def nifti(self, case: Case) -> VolumeHeader | None:
+        """Return the header of a NIfTI object; None, counted, where it cannot be read or is none."""
+        with self.counting(case.findings):
+            if case.decoder not in ("nifti", "nifti_pair"):
+                raise ScreeningError(Reason.UNSUPPORTED)
+            return header_of(*self._payload(case))
+        return None
+
+    def _payload(self, case: Case) -> tuple[bytes, DecodeSettings]:
+        self._look_up()
+        stored = self._sources.locate(case.wanted)
+        settings = self._sources.decode_settings(case.wanted.run_id)
+        return read_payload(stored, self._sources.storage, settings).data, settings
 
     def _look_up(self) -> None:
         if self._coming:

@@ -1,0 +1,96 @@
+"""NIfTI volumes of maps and masks that lie where their sources lie: NIfTI files, or series of DICOM."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2sw.connectors.geometry import Geometry
+from s2sw.connectors.nifti.volumes import filled_like, nifti_bytes, stacked
+from s2sw.connectors.slices import Slice
+from s2sw.pipeline.exports.cases import Case, Finding
+from s2sw.pipeline.exports.folder import Folder
+from s2sw.pipeline.exports.options import Options
+from s2sw.pipeline.exports.reading import Reader
+
+DIGITS = 3  # of directions and spacings that planes of one stack share
+
+
+@dataclass
+class _Stack:
+    """Findings of a DICOM series, or object of several frames, and the plane of each."""
+
+    findings: list[Finding] = field(default_factory=list)
+    planes: list[Geometry] = field(default_factory=list)
+
+
+def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
+    """Write a map (float32, 0..1) and a mask (uint8, 0 or 1) for each volume, named by its best rank.
+
+    A volume is a NIfTI file, whose order of samples and geometry are kept, or the parallel slices of a DICOM
+    series or object, as (column, row, slice). Slices that are not exported are 0 in both. Objects without a
+    place in the patient, and stacks of unequal steps, are counted as unsupported.
+    """
+    stacks: dict[tuple[object, ...], _Stack] = {}
+    written = 0
+    for case in cases:
+        if case.decoder == "dicom":
+            for finding, picture in reader.slices(case, originals=True):
+                plane = picture.original.plane if picture.original else Geometry()
+                stack = stacks.setdefault(_stack_key(case, finding, picture, plane), _Stack())
+                stack.findings.append(finding)
+                stack.planes.append(plane)
+        else:
+            written += _over_file(case, reader, folder)
+    for stack in stacks.values():
+        written += _over_series(stack, reader, folder)
+    return written
+
+
+def _stack_key(case: Case, finding: Finding, picture: Slice, plane: Geometry) -> tuple[object, ...]:
+    """Return what slices share that lie in one volume; those of no series are of their object's."""
+    study_and_series = picture.facts.uids[:2]
+    whose = study_and_series if all(study_and_series) else (case.wanted.object_id,)
+    directions = [*(plane.along_row or ()), *(plane.along_col or ()), *(plane.spacing or ())]
+    rounded = tuple(round(value, DIGITS) for value in directions)
+    return (*whose, picture.plane, finding.row["rows"], finding.row["cols"], rounded)
+
+
+def _over_file(case: Case, reader: Reader, folder: Folder) -> int:
+    header = reader.nifti(case)
+    if header is None:
+        return 0
+    with reader.counting(case.findings):
+        drawn = {finding.row["slice_index"]: finding.drawn() for finding in case.findings}
+        affine = np.array(header.affine)
+        for name, volume in (
+            ("map", filled_like(header, {index: heat for index, (heat, _) in drawn.items()})),
+            (
+                "mask",
+                filled_like(header, {index: mask.astype(np.uint8) for index, (_, mask) in drawn.items()}),
+            ),
+        ):
+            folder.write(f"{_stem(case.findings)}-{name}.nii.gz", nifti_bytes(volume, affine, header.placed))
+        return len(case.findings)
+    return 0
+
+
+def _over_series(stack: _Stack, reader: Reader, folder: Folder) -> int:
+    with reader.counting(stack.findings):
+        places, affine = stacked(stack.planes)
+        rows, cols = stack.findings[0].row["rows"], stack.findings[0].row["cols"]
+        heats: NDArray[np.float32] = np.zeros((cols, rows, max(places) + 1), np.float32)
+        masks: NDArray[np.uint8] = np.zeros(heats.shape, np.uint8)
+        for finding, place in zip(stack.findings, places, strict=True):
+            heat, mask = finding.drawn()
+            heats[..., place], masks[..., place] = heat.T, mask.T
+        stem = _stem(stack.findings)
+        folder.write(f"{stem}-map.nii.gz", nifti_bytes(heats, affine))
+        folder.write(f"{stem}-mask.nii.gz", nifti_bytes(masks, affine))
+        return len(stack.findings)
+    return 0
+
+
+def _stem(findings: list[Finding]) -> str:
+    return min(findings, key=lambda one: one.rank).stem
