@@ -17,7 +17,7 @@ from s2sw.model.precision import multiplies_bf16
 from tests.support.bare_machine.sitecustomize import LACKING
 
 BARE = ROOT / "tests" / "support" / "bare_machine"
-CASES = ("s2swclip_a", "mvfa_few")
+CASES = ("mvfa_few",)
 FIGURES = {
     "parity": (*CASES, "embedded", "failed"),
     "speed": ("peak", "plain", "eager.1", "eager.2", "compiled.2", "kernels.eager.2", "attention", "float8"),
