@@ -116,6 +116,27 @@ def normals(of: Any) -> dict[str, Any]:
     return {"class_name": "bottle", "references": torch.from_numpy(pictures)}
 
 
+def adaptclip(of: Any) -> dict[str, Any]:
+    return {"checkpoint": DATA / "golden_adaptclip_ckpt.pth"}
+
+
+def af_clip(of: Any) -> dict[str, Any]:
+    return {"prompt": DATA / "golden_afclip_prompt.pt", "adaptor": DATA / "golden_afclip_adaptor.pt"}
+
+
+def aa_clip(of: Any) -> dict[str, Any]:
+    files = {name: DATA / f"golden_aaclip_{name}.pth" for name in ("image_adapter", "text_adapter")}
+    return files | {"class_name": of.meta["class_name"]}
+
+
+def mvfa(of: Any) -> dict[str, Any]:
+    return {"checkpoint": DATA / "golden_mvfa_ckpt.pth", "class_name": of.meta["class_name"]}
+
+
+def with_normals(options: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    return lambda of: options(of) | {"references": of.references}
+
+
 GOLDEN: dict[str, Callable[[Path], Path]] = {
     "s2swclip_a": s2swclip("a"),
     "s2swclip_b": s2swclip("b"),
@@ -127,6 +148,13 @@ GOLDEN: dict[str, Callable[[Path], Path]] = {
     ),
     "winclip": of_family("winclip", "winclip", lambda of: {"class_name": "bottle"}),
     "winclip_plus": of_family("winclip", "winclip", normals),
+    "adaptclip": of_family("adaptclip", "adaptclip", adaptclip),
+    "adaptclip_few": of_family("adaptclip", "adaptclip", with_normals(adaptclip)),
+    "af_clip": of_family("afclip", "af_clip", af_clip),
+    "af_clip_few": of_family("afclip", "af_clip", with_normals(af_clip)),
+    "aa_clip": of_family("aaclip", "aa_clip", aa_clip),
+    "mvfa": of_family("mvfa", "mvfa", mvfa),
+    "mvfa_few": of_family("mvfa", "mvfa", with_normals(mvfa)),
 }
 """The bundles of ``parity.CASES``, by name."""
 

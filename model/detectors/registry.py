@@ -18,6 +18,7 @@ SYSTEMS = {
     "af_clip": "s2sw.model.detectors.af_clip",
     "aa_clip": "s2sw.model.detectors.aa_clip",
     "mvfa": "s2sw.model.detectors.mvfa",
+    "musc": "s2sw.model.detectors.musc",
     "dino": "s2sw.model.detectors.dino",
     "embedded": "s2sw.model.detectors.embedded",
 }

@@ -29,18 +29,23 @@ def unlike(taps: Sequence[Tensor]) -> Tensor:
     return torch.cat(found, dim=-1)
 
 
-def around(patches: Tensor) -> Tensor:
-    """Return patches (B, N, C) averaged over 3 x 3 (fewer at the rim), L2-normalised; N a square."""
+def around(patches: Tensor, reach: int = 1) -> Tensor:
+    """Return patches (B, N, C) averaged with those up to ``reach`` away, L2-normalised; N a square.
+
+    Over 3 x 3 of them by default, over fewer at the rim.
+    """
     side = round(patches.shape[1] ** 0.5)
-    rows = _three(patches.reshape(len(patches), side, side, -1), 1)
-    return functional.normalize(_three(rows, 2).flatten(1, 2), dim=-1)
+    rows = _summed(patches.reshape(len(patches), side, side, -1), 1, reach)
+    return functional.normalize(_summed(rows, 2, reach).flatten(1, 2), dim=-1)
 
 
-def _three(square: Tensor, axis: int) -> Tensor:
-    """Return the sum of each entry and its two neighbours along an axis."""
-    total, length = square.clone(), square.shape[axis] - 1
-    total.narrow(axis, 1, length).add_(square.narrow(axis, 0, length))
-    total.narrow(axis, 0, length).add_(square.narrow(axis, 1, length))
+def _summed(square: Tensor, axis: int, reach: int) -> Tensor:
+    """Return the sum of each entry and its neighbours up to ``reach`` away along an axis."""
+    total = square.clone()
+    for step in range(1, min(reach, square.shape[axis] - 1) + 1):
+        length = square.shape[axis] - step
+        total.narrow(axis, step, length).add_(square.narrow(axis, 0, length))
+        total.narrow(axis, 0, length).add_(square.narrow(axis, step, length))
     return total
 
 

@@ -17,9 +17,9 @@ from s2sw.model.precision import multiplies_bf16
 from tests.support.bare_machine.sitecustomize import LACKING
 
 BARE = ROOT / "tests" / "support" / "bare_machine"
-CASES = ("s2swclip_a",)
+CASES = ("mvfa_few",)
 FIGURES = {
-    "parity": ("s2swclip_a", "embedded", "failed"),
+    "parity": (*CASES, "embedded", "failed"),
     "speed": ("peak", "plain", "eager.1", "eager.2", "compiled.2", "kernels.eager.2", "attention", "float8"),
     "detect_stage": ("98x98.in_hand_2.mask_threads_8", "host_ms.300x400"),
     "jpeg": ("pillow.64", "torchvision.64"),

@@ -7,7 +7,6 @@ from torch.nn import functional
 from s2sw.model import build_bundle, load_detector
 from s2sw.model.bundles.record import read_record
 from s2sw.model.detectors.mvfa import Mvfa
-from s2sw.model.errors import BundleError
 from s2sw.model.heads.augmentation import eleven_fold
 from tests.support import checkpoints, small_clip
 from tests.support.family import clip as small
@@ -180,57 +179,3 @@ def test_augmented_references(golden, detectors, tmp_path):
     difference = few.raw(golden.images)[1] - many.raw(golden.images)[1]
     assert difference.min() > -1e-4
     assert difference.max() > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c.pop("det_adapters"), "'det_adapters' is missing, which mvfa needs"),
-        (lambda c: c.update(prompt_learner={}), "'prompt_learner' is unknown to mvfa"),
-        (lambda c: c.update(seg_adapters=1), "'seg_adapters' is a int, no dict of tensors"),
-        (lambda c: c["seg_adapters"].pop("2.fc2.0.weight"), "seg_adapters: '2.fc2.0.weight' is missing"),
-        (lambda c: c["seg_adapters"].pop("0.fc1.0.weight"), "seg_adapters: '0.fc1.0.weight' is missing"),
-        (lambda c: c["det_adapters"].update(bias=torch.zeros(1)), "det_adapters: 'bias' is unknown"),
-        (
-            lambda c: c["det_adapters"].update({"1.fc1.0.weight": torch.zeros(96, 127)}),
-            r"det_adapters: '1.fc1.0.weight' is \(96, 127\) where .* call for \(96, 128\)",
-        ),
-        (
-            lambda c: c["seg_adapters"]["0.fc1.0.weight"].fill_(torch.nan),
-            "'0.fc1.0.weight' has values .* finite",
-        ),
-        (
-            lambda c: c["seg_adapters"].update({"0.fc1.0.weight": torch.zeros(96, 128, dtype=torch.int64)}),
-            "'0.fc1.0.weight' holds torch.int64, of the wrong kind",
-        ),
-    ],
-)
-def test_a_damaged_checkpoint_is_refused(golden, tmp_path, change, message):
-    path = checkpoints.changed(CHECKPOINT, tmp_path, change)
-    with pytest.raises(BundleError, match=message) as error:
-        build(golden, tmp_path, checkpoint=path)
-    assert "\n" not in str(error.value)
-    assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"checkpoint": DATA / "golden_april_linear.pth"},
-            "'trainable_linearlayer' is unknown|looks like .* april_gan",
-        ),
-        ({"checkpoint": DATA / "golden_a_prompts.pth"}, "looks like a checkpoint of s2swclip or anomalyclip"),
-        ({"checkpoint": None}, "checkpoint: mvfa needs the checkpoint of the target class"),
-        ({"checkpoint": "nowhere.pth"}, "nowhere.pth: no such file"),
-        ({"tap_blocks": (6, 12)}, "tap_blocks: 2 given, where the checkpoint has 4 levels"),
-        ({"tap_blocks": (6, 12, 18, 25)}, "tap_blocks .* to 24 at most"),
-        ({"head": "both"}, "head: 'both' given; 'seg' or 'det' is needed"),
-        ({"references": torch.zeros(1, 3, 9, 9)}, r"references: .*\(1, 3, 9, 9\)"),
-        ({"domain": "medical"}, "domain: mvfa has no such option"),
-    ],
-)
-def test_wrong_settings(golden, tmp_path, options, message):
-    with pytest.raises(BundleError, match=message):
-        build(golden, tmp_path, **options)
-    assert not list(tmp_path.iterdir())
