@@ -1,4 +1,4 @@
-"""Programs of users in environments of their own, which ``make test-clients`` fills; tests skip without them."""
+"""Programs of users in environments of their own, filled by ``make test-clients``; tests skip without."""
 
 import subprocess
 from pathlib import Path

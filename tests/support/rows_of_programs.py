@@ -43,10 +43,8 @@ def line(row: dict[str, Any]) -> str:
 def spark(folder: str) -> Rows:
     from pyspark.sql import SparkSession
 
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-    }  # the machine's name may have no address
+    # the machine's own name may have no address
+    settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
     session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
     return [row.asDict(recursive=True) for row in session.read.parquet(folder).collect()]
 
@@ -90,4 +88,4 @@ PROGRAMS: dict[str, Callable[[str], Rows]] = {
 
 if __name__ == "__main__":
     for row in PROGRAMS[sys.argv[1]](sys.argv[2]):
-        print(line(row))
+        print(line(row))  # noqa: T201 (the answer)

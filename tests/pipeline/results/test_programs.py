@@ -46,5 +46,5 @@ def told(program: str, folder: Path) -> list[str]:
 def test_a_program_reads_every_row_with_its_site_and_day(program: str, table: str, results: Screened) -> None:
     rows = expected(results, table)
     assert told(program, results.output / table) == rows
-    assert {json.loads(row)["site"] for row in rows} == {None, "south".encode().hex()}
+    assert {json.loads(row)["site"] for row in rows} == {None, b"south".hex()}
     assert len({json.loads(row)["date"] for row in rows}) == 2
