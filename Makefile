@@ -22,11 +22,16 @@ types: $(STAMP)
 test-cluster: $(STAMP)
 	$(BIN)/pytest -m cluster tests/robustness/test_cluster.py
 
-# what is written, in programs that are fetched for it (npm, apt, pip): axe-core, dciodvfy, dcmqi
+# what is written, in programs that are fetched for it (npm, apt, pip); 4 GB, most of it Spark and ClickHouse
+CLIENTS := readers datumaro label-studio
 test-clients: $(STAMP)
 	@command -v dciodvfy >/dev/null || test "$$(id -u)" != 0 || apt-get install --yes dicom3tools >/dev/null 2>&1 || true
 	@test -x $(BIN)/segimage2itkimage || $(BIN)/pip install --quiet --constraint constraints.txt dcmqi || true
-	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports/test_dcmqi.py
+	@command -v java >/dev/null || test "$$(id -u)" != 0 || apt-get install --yes default-jre-headless >/dev/null 2>&1 || true
+	@# in environments of their own: what they need does not fit ours
+	@for one in $(CLIENTS); do test -x .clients/$$one/bin/pip || $(PYTHON) -m venv .clients/$$one; \
+	  .clients/$$one/bin/pip install --quiet --requirement tests/support/clients/$$one.txt || rm -rf .clients/$$one; done
+	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports tests/pipeline/results
 	$(BIN)/pytest tests/pipeline/exports/test_dicom.py
 
 # two at a time: what starts Ray waits as much as it computes

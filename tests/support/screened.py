@@ -96,10 +96,11 @@ def screen_archive(
     mode: str = "private",
     names: Iterable[str] | None = None,
     files: Mapping[str, bytes] | None = None,
+    sites: tuple[str, str] = ("north", "south"),
 ) -> Screened:
     """Write an archive and the results of two runs over it, on two days and at two sites.
 
-    names: only these files of it. files: these instead, by path.
+    names: only these files of it. files: these instead, by path. sites: "" for one that is unknown.
     """
     source, private = folder / "archive", folder / "private"
     if files is None:
@@ -116,7 +117,7 @@ def screen_archive(
     key = load_or_create_key(private) if mode == "private" else None
     half = len(listed) // 2
     result = Screened(source, folder / "results", private, {})
-    for run_id, site, objects in ((FIRST, "north", listed[:half]), (SECOND, "south", listed[half:])):
+    for run_id, site, objects in ((FIRST, sites[0], listed[:half]), (SECOND, sites[1], listed[half:])):
         _run(result, run_id, site, mode, objects, key)
     return result
 
