@@ -12,6 +12,10 @@ RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}", re.ASCII)
 """Second of the start, UTC, microsecond and a random digit."""
 PART = re.compile(r"[A-Za-z0-9_-]+/([A-Za-z0-9_.=-]+/)*[A-Za-z0-9_-]+\.parquet")
 """The file of a part below an output; whatever else lies there is nobody's of ours."""
+RUN_OF_A_DAY = (
+    f"regexp_full_match(run_id, '{RUN_ID.pattern}') AND try_strptime(left(run_id, 8), '%Y%m%d') IS NOT NULL"
+)
+"""SQL of rows whose run has the form of a run's id, and started on a day that there is."""
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 SITE = re.compile(r"[a-z0-9-]{1,100}")
 WORDS = re.compile(r"[A-Za-z0-9_/ .-]{0,200}")

@@ -16,6 +16,7 @@ from scipy.stats import fisher_exact, ks_2samp
 
 from s2sw.pipeline.evidence.units import GROUP, SOUND
 from s2sw.pipeline.results.reading import Results
+from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.layout import day_of
 from s2sw.schemas.tables import RANK
 
@@ -41,10 +42,10 @@ FROM (
     FROM slices WHERE {SOUND} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?)
 ) GROUP BY kind, run_id, object_id
 """  # noqa: S608
-_SHARES = """
+_SHARES = f"""
 SELECT run_id = ? AS own, count(*) FILTER (status = 'quarantined') AS bad, count(*) AS everything FROM objects
-WHERE run_id = ? OR left(run_id, 8) BETWEEN ? AND ? GROUP BY own
-"""
+WHERE {RUN_OF_A_DAY} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?) GROUP BY own
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)

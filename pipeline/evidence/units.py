@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.pipeline.evidence.references import SLICES, Past, PValues, Scored, p_values, scored
-from s2sw.schemas.forms import OBJECT_ID, WORDS
+from s2sw.schemas.forms import OBJECT_ID, RUN_OF_A_DAY, WORDS
 from s2sw.schemas.tables import RANK
 
 BATCH = 1 << 18  # rows of the past in memory at a time
@@ -17,7 +17,8 @@ GROUP = """coalesce("group", concat_ws('/', nullif(modality, ''), nullif(body_pa
 # not-a-number is above 1; whoever may write to an output may write any row
 SOUND = (
     f"{RANK} BETWEEN 0 AND 1 AND regexp_full_match(object_id, '{OBJECT_ID.pattern}') "
-    f"AND regexp_full_match({GROUP}, '{WORDS.pattern}')"
+    f"AND regexp_full_match({GROUP}, '{WORDS.pattern}') AND {RUN_OF_A_DAY} "
+    f"AND slice_index BETWEEN 0 AND n_slices - 1 AND area_fraction BETWEEN 0 AND 1"
 )
 """SQL of rows that a run may have written."""
 VERDICTS = """

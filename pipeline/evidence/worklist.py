@@ -17,7 +17,7 @@ from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas import layout
 from s2sw.schemas.config import FlagSettings
-from s2sw.schemas.forms import is_run_id
+from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.tables import WORKLIST
 
 DEFAULT = FlagSettings(fdr=0.1)
@@ -74,8 +74,9 @@ class Worklist:
 
 def newest_run(results: Results) -> str:
     """Return the id of the newest run with rows. Raises ReportError where there are none."""
-    ((run_id,),) = results.connect().execute("SELECT max(run_id) FROM objects").fetchall()
-    if not is_run_id(run_id):
+    query = f"SELECT max(run_id) FROM objects WHERE {RUN_OF_A_DAY}"  # noqa: S608
+    ((run_id,),) = results.connect().execute(query).fetchall()
+    if run_id is None:
         raise ReportError(f"{results.output.root} holds no results yet; screen something first")
     return str(run_id)
 

@@ -111,25 +111,26 @@ def existing_key(private_dir: Path) -> bytes | None:
         return _parse_key(file.read(LONGEST_KEY_FILE).decode("ascii", "replace"), str(path))
 
 
-def check_private_folder(folder: Path) -> None:
+def check_private_folder(folder: Path, name: str = "private_dir") -> None:
     """Raise KeyFileError for a private folder that another account owns or may write to.
 
-    It could put a key or a crosswalk of its own there. One that does not exist yet is made when needed.
+    It could put a key, a crosswalk or a profile of its own there. One that does not exist yet is made when
+    needed. name: of the setting that names it.
     """
     try:
         status = folder.stat()
     except FileNotFoundError:
         if folder.is_symlink():
-            raise KeyFileError(f"private_dir: {folder} leads nowhere") from None
+            raise KeyFileError(f"{name}: {folder} leads nowhere") from None
         return
     except OSError as error:
-        raise KeyFileError(f"private_dir: {folder} cannot be used ({error.strerror})") from None
+        raise KeyFileError(f"{name}: {folder} cannot be used ({error.strerror})") from None
     if not stat.S_ISDIR(status.st_mode):
-        raise KeyFileError(f"private_dir: {folder} is no folder")
+        raise KeyFileError(f"{name}: {folder} is no folder")
     if status.st_uid not in (os.getuid(), 0):
-        raise KeyFileError(f"private_dir: {folder} belongs to another account; name one of your own")
+        raise KeyFileError(f"{name}: {folder} belongs to another account; name one of your own")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise KeyFileError(f"private_dir: others may write to {folder}: chmod 700 {folder}")
+        raise KeyFileError(f"{name}: others may write to {folder}: chmod 700 {folder}")
 
 
 def _create_key(path: Path) -> None:

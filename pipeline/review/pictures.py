@@ -70,6 +70,7 @@ class Kept(Generic[T]):
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._items: OrderedDict[Key, T] = OrderedDict()
+        self._bytes = 0
 
     def get(self, key: Key) -> T | None:
         """Return what is kept under a key."""
@@ -79,10 +80,12 @@ class Kept(Generic[T]):
 
     def put(self, key: Key, item: T) -> None:
         """Keep an item and drop those that were not used for longest."""
+        if (before := self._items.pop(key, None)) is not None:
+            self._bytes -= before.nbytes
         self._items[key] = item
-        self._items.move_to_end(key)
-        while sum(kept.nbytes for kept in self._items.values()) > self._most and len(self._items) > 1:
-            self._items.popitem(last=False)
+        self._bytes += item.nbytes
+        while self._bytes > self._most and len(self._items) > 1:
+            self._bytes -= self._items.popitem(last=False)[1].nbytes
 
 
 class Pictures:

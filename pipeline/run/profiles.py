@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.model.bundles.record import BundleRecord
-from s2sw.pipeline.privacy.ids import key_id
+from s2sw.pipeline.privacy.ids import check_private_folder, key_id
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
@@ -83,6 +83,8 @@ def existing_profile(
     folder = ProfileFolder(address, config.storage)
     if own and not folder.exists():
         return None
+    if not is_s3(address):
+        check_private_folder(Path(address), "profile")
     record = folder.read()
     problem = _misfit(record, config, bundle, key)
     if problem:

@@ -175,7 +175,7 @@ class DetectStage:
         if "reason" in scores:
             return scores
         token_maps: NDArray[np.float16] = scores.pop("maps").astype(np.float16)
-        if not (np.isfinite(scores["image_score"]) and np.isfinite(token_maps).all()):
+        if not (_in_range(scores) and np.isfinite(token_maps).all()):
             return {"reason": Reason.NOT_FINITE_SCORE}
         layers = self._layers(scores, token_maps)
         maps = SliceMaps(token_maps, layers, row["rows"], row["cols"], boxes_of(row["tiles"]))
@@ -199,6 +199,14 @@ class DetectStage:
         if "group" not in scores:
             return self._detector.map_layers
         return (MapLayer(token_maps.shape[-1], self._detector.image_size),)
+
+
+def _in_range(scores: Row) -> bool:
+    """Tell whether the scores are finite, and those of a profile, which others may have made, are shares."""
+    return bool(
+        np.isfinite((scores["image_score"], scores.get("rarity_score", 0.0))).all()
+        and 0 <= scores.get("rank_score", 0.0) <= 1
+    )
 
 
 def _ranks(ranked: Ranked) -> Row:

@@ -19,7 +19,7 @@ from s2sw.model.detectors.contract import Detection, Detector
 from s2sw.model.maps import MapLayer
 from s2sw.pipeline.imaging.tiles import shrunk, views
 from s2sw.pipeline.stages.detect_settings import DetectSettings
-from s2sw.pipeline.stages.detecting import DetectStage
+from s2sw.pipeline.stages.detecting import DetectStage, _in_range
 from s2sw.pipeline.stages.wire import DETECTED, END, decoded_table
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.tables import Row
@@ -186,3 +186,18 @@ def test_a_detector_that_takes_no_picture_ends_the_run() -> None:
 
     with pytest.raises(RuntimeError, match="no kernel image"):
         detecting(Broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sound"),
+    [
+        ({}, True),
+        ({"rank_score": 0.3, "rarity_score": -4.0}, True),
+        ({"image_score": float("nan")}, False),
+        ({"rank_score": float("nan"), "rarity_score": 1.0}, False),
+        ({"rank_score": 1e15, "rarity_score": 1.0}, False),
+        ({"rank_score": 0.5, "rarity_score": float("-inf")}, False),
+    ],
+)
+def test_scores_of_a_profile_are_finite_shares_or_none(changes: dict[str, float], sound: bool) -> None:
+    assert _in_range({"image_score": 0.5, **changes}) is sound
