@@ -64,8 +64,6 @@ def command(
 
     `s2sw worklist /results --fdr 0.05 --since 2026-07-01 --csv`
     """
-    from s2sw.pipeline.privacy.environment import enter_reader
-    from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.opening import readable
 
     size = _size(fdr, budget)
@@ -74,7 +72,6 @@ def command(
     start = _start(since)
     folder = open_output(results_config(results, endpoint_url))
     with readable(folder):
-        enter_reader(results_are_private(folder))
         worklist, name = _make(folder, fingerprint, size, start, by)
     if as_json:
         typer.echo(json.dumps(_document(worklist, by), indent=2, default=str))
@@ -108,8 +105,11 @@ def _make(
     from s2sw.pipeline.evidence import worklist as lists
     from s2sw.pipeline.evidence.making import KINDS
     from s2sw.pipeline.flagging.rule import flag_settings
+    from s2sw.pipeline.privacy.environment import enter_reader
+    from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.reading import chosen_results
 
+    enter_reader(results_are_private(folder))
     found = chosen_results(folder, asked)
     if size is None:
         configured = flag_settings(folder)
