@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
 from s2sw.model.bundles.record import read_record
+from s2sw.model.errors import BundleError
 from s2sw.pipeline.reports.summary_text import detector_line
 from s2sw.schemas.config import GroupSettings
 from s2sw.schemas.profile import GroupRecord, LimitRecord, LineRecord, ProfileRecord, profile_bytes
@@ -164,8 +165,18 @@ def test_texts_of_a_bundle_are_not_obeyed(tmp_path: Path) -> None:
     record = read_record(folder).model_copy(update={"clip": MARKUP, "prompts": MARKUP}).sealed()
     (folder / "bundle.json").write_text(record.text(), encoding="utf-8")
     done = CliRunner().invoke(app, ["bundle", "show", str(folder)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert "holds characters that a terminal obeys" in done.output.replace("\n", " ")
     assert not set("\x1b\x07\u202e") & set(done.output)
     said = detector_line({"detector": MARKUP, "prompts": MARKUP, "trained": True})
     assert "\x1b" not in said
     assert "[/oops]" in Text.from_markup(said).plain
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, float("inf"), float("nan")])
+def test_colours_that_nothing_can_be_divided_by_are_refused(tmp_path: Path, std: float) -> None:
+    folder = bundle(tmp_path / "bundle")
+    document = json.loads((folder / "bundle.json").read_text()) | {"std": [std] * 3}
+    (folder / "bundle.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match=r"bundle\.json: std"):
+        read_record(folder)
