@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
+from s2sw.schemas.shown import printable
+
 
 def print_bundle(folder: Path) -> None:
     """Print a bundle's record, a line an entry; raises BundleError for a folder that is none."""
@@ -24,7 +26,7 @@ def print_bundle(folder: Path) -> None:
     }
     console = Console(soft_wrap=True, highlight=False)
     for name, value in rows.items():
-        console.print(f"{name:<16} {value}", markup=False)
+        console.print(printable(f"{name:<16} {value}"), markup=False)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from typing_extensions import override
 
+from s2sw.schemas.shown import printable
+
 OWN = "s2sw"
 FIELDS = "fields"
 """Name of the extra of a log record that holds values for machines."""
@@ -27,11 +29,6 @@ class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(self.format(record) + "\n")
         sys.stderr.flush()
-
-
-def printable(text: str) -> str:
-    """Return a text without what a terminal obeys: names of files and cells may be somebody else's."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class _Text(logging.Formatter):

@@ -67,11 +67,14 @@ def _build(config: ScreenConfig, address: str) -> None:
 
     enter(config)
     configure_logs()
+    from s2sw.pipeline.reports.terminal import plain
     from s2sw.pipeline.run.job import prepare_building
     from s2sw.pipeline.run.profile_command import build_profile
 
     console = Console(highlight=False, soft_wrap=True, stderr=True)
-    record = build_profile(prepare_building(config, address), address, console.print)
+    record = build_profile(
+        prepare_building(config, address), address, lambda line: console.print(plain(line))
+    )
     _print_profile(record)
 
 
@@ -110,13 +113,16 @@ def _read(address: str, endpoint_url: str | None) -> ProfileRecord:
 
 
 def _print_profile(record: ProfileRecord) -> None:
+    from s2sw.pipeline.reports.terminal import plain
+
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Profile {record.fingerprint}, detector {record.detector}, made {record.created}")
+    said = f"Profile {record.fingerprint}, detector {record.detector}, made {record.created}"
+    console.print(plain(said))
     table = Table("group", "pictures", "objects", "resemblance", "weight of rarity", "seeded defects found")
     for group in record.groups:
         name = f"{group.name} ({group.label})" if group.label else group.name
         numbers = str(group.pictures), str(group.objects), f"{group.resemblance:.2f}", f"{group.weight:g}"
-        table.add_row(name, *numbers, _found(group))
+        table.add_row(plain(name), *numbers, _found(group))
     console.print(table)
     for group in record.groups:
         _print_limits(console, group)

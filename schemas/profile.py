@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from s2sw.schemas.config import GroupSettings
-from s2sw.schemas.strict import Count, Strict
+from s2sw.schemas.strict import LARGEST, Count, Strict
 
 PROFILE_VERSION = 1
 """Raised when an older program could no longer use a profile as it is meant."""
@@ -15,6 +15,9 @@ LEAST_PICTURES = 24
 """Pictures of a group; a smaller one falls back to its parent."""
 AUTO_FROM = 48
 """Objects from which ``profile: auto`` makes a profile."""
+
+MOST_LIMITS = 100
+"""Cells of the table of seeded defects."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -31,8 +34,14 @@ class LimitRecord(Strict):
 
     size: float
     contrast: float
-    seeds: int = Field(ge=0)
+    seeds: int = Field(ge=0, le=LARGEST)
     found: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _no_more_found_than_seeded(self) -> "LimitRecord":
+        if self.found > self.seeds:
+            raise ValueError("more found than seeded")
+        return self
 
 
 class GroupRecord(Strict):
@@ -59,7 +68,7 @@ class GroupRecord(Strict):
     score: LineRecord
     rank: LineRecord
     map: LineRecord
-    limits: tuple[LimitRecord, ...] = ()
+    limits: tuple[LimitRecord, ...] = Field((), max_length=MOST_LIMITS)
     founding: bool = True
     built: str = ""
 

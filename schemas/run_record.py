@@ -1,7 +1,6 @@
 """What a run writes of itself, ``runs/RUN.json``: its summary, configuration and versions."""
 
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from s2sw.schemas.config import FlagSettings, ScreenConfig
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.marks import without_addresses
 from s2sw.schemas.outcomes import Status
+from s2sw.schemas.shown import is_printable
 
 OPEN = "open"
 
@@ -114,26 +114,13 @@ def parse_record(data: bytes) -> RunRecord:
         document = json.loads(data)
         if not isinstance(document, dict):
             raise ValueError("an object with keys is expected")
-        if not _is_printable(document):
+        if not is_printable(document):
             raise ValueError("it holds characters that no run writes")
         return RunRecord.model_validate({**document, "summary": document})
     except ValidationError as error:
         raise ValueError(_first_problem(error).replace("summary.", "", 1)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-_OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, but for those that paths of an archive may have, and turns of the direction of text."""
-
-
-def _is_printable(value: object) -> bool:
-    """Tell whether texts hold nothing that a terminal would obey."""
-    if isinstance(value, str):
-        return _OBEYED.search(value) is None
-    if isinstance(value, dict):
-        return all(_is_printable(one) for pair in value.items() for one in pair)
-    return not isinstance(value, list) or all(map(_is_printable, value))
 
 
 def _section(key: str, model: type[Section], config: dict[str, Any]) -> Section:

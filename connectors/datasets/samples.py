@@ -4,11 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from s2sw.schemas.errors import UserError
-
-
-def printable(text: str) -> str:
-    """Return a text in one line: names out of a file may hold line breaks and what steers a terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+from s2sw.schemas.shown import printable
 
 
 class DataSetError(UserError):

@@ -7,11 +7,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
+from s2sw.schemas.errors import UserError
+
 T = TypeVar("T")
 
 PARQUET_MAGIC = b"PAR1"
 PARQUET_LEAST = 12
 """Bytes of a Parquet file at least: the magic number at both ends, and the footer's length."""
+
+CONTROL_BYTES = 64 << 20
+"""Bytes of a record, a log entry or another file of JSON at most."""
+TABLE_BYTES = 1 << 30
+"""Bytes at most of a table that is read whole, as decisions are."""
 
 TEMPORARY = ".tmp-"
 """Prefix of files not yet whole; readers of Parquet folders skip names that start with a dot."""
@@ -35,8 +42,11 @@ class OutputFolder(ABC):
         """Write a file in one step unless there is one of that name; tell whether it was written."""
 
     @abstractmethod
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes. Raises FileNotFoundError."""
+    def read(self, name: str, most: int | None = CONTROL_BYTES) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError, and UserError if there are more than ``most``.
+
+        most: None for tables and tensors, which have no bound.
+        """
 
     @abstractmethod
     def read_columns(self, name: str, columns: list[str]) -> pa.Table:
@@ -77,3 +87,8 @@ class OutputFolder(ABC):
 def columns_of(file: BinaryIO, columns: list[str]) -> pa.Table:
     """Return columns of an open Parquet file; of the rest only the footer is read."""
     return pq.ParquetFile(file, pre_buffer=True).read(columns=columns, use_threads=False)
+
+
+def too_large(address: str, most: int) -> UserError:
+    """Return the error of a file that no run has written."""
+    return UserError(f"{address} has more than {most >> 20} MiB: remove it, or restore the file from a copy")

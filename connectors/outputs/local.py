@@ -4,19 +4,33 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import PARQUET_MAGIC, TEMPORARY, OutputFolder, columns_of
+from s2sw.connectors.outputs.folder import (
+    CONTROL_BYTES,
+    PARQUET_MAGIC,
+    TEMPORARY,
+    OutputFolder,
+    columns_of,
+    too_large,
+)
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 
 class LocalOutput(OutputFolder):
-    """A folder of a file system: temporary name, fsync, rename."""
+    """A folder of a file system: temporary name, fsync, rename.
+
+    Whoever may write to it may plant links. The root may be one, below it none is followed: a folder that is
+    a link is refused by a UserError, a file that is one is left out of listings and not opened.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)
@@ -36,14 +50,14 @@ class LocalOutput(OutputFolder):
 
     @override
     def write(self, name: str, data: bytes) -> None:
-        path = self._root / name
+        path = self._place(name)
         with _temporary(path, data) as temporary:
             temporary.replace(path)
         _sync_folder(path.parent)
 
     @override
     def create(self, name: str, data: bytes) -> bool:
-        path = self._root / name
+        path = self._place(name)
         with _temporary(path, data) as temporary:
             try:
                 os.link(temporary, path)  # unlike a rename, refuses to replace
@@ -53,28 +67,35 @@ class LocalOutput(OutputFolder):
         return True
 
     @override
-    def read(self, name: str) -> bytes:
-        return (self._root / name).read_bytes()
+    def read(self, name: str, most: int | None = CONTROL_BYTES) -> bytes:
+        with self._open(name) as file:
+            if most is None:
+                return file.read()
+            if os.fstat(file.fileno()).st_size > most:
+                raise too_large(self.address(name), most)
+            return file.read(most)
 
     @override
     def read_columns(self, name: str, columns: list[str]) -> pa.Table:
-        with (self._root / name).open("rb") as file:
+        with self._open(name) as file:
             return columns_of(file, columns)
 
     @override
     def sizes(self, folder: str) -> dict[str, int]:
-        base = self._root / folder
-        if not base.is_dir():
-            return {}
-        files = (path for path in base.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return dict(sorted((path.relative_to(self._root).as_posix(), path.stat().st_size) for path in files))
+        found = {}
+        for path in self._files(folder):
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) and not path.name.startswith("."):
+                    found[path.relative_to(self._root).as_posix()] = status.st_size
+        return dict(sorted(found.items()))
 
     @override
     def is_whole_parquet(self, name: str, size: int) -> bool:
         """Look at both ends: a full disk or a power cut may leave a file of the right name and size."""
         if not super().is_whole_parquet(name, size):
             return False
-        with (self._root / name).open("rb") as file:
+        with self._open(name) as file:
             start = file.read(len(PARQUET_MAGIC))
             file.seek(-len(PARQUET_MAGIC), os.SEEK_END)
             return start == file.read() == PARQUET_MAGIC
@@ -90,7 +111,7 @@ class LocalOutput(OutputFolder):
     @override
     def delete(self, name: str) -> None:
         """Delete a file; folders KEY=VALUE, into which nothing is written now, go when they are empty."""
-        path = self._root / name
+        path = self._place(name)
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or gone
             for folder in list(path.parents)[: name.count("/")]:
@@ -99,8 +120,54 @@ class LocalOutput(OutputFolder):
 
     @override
     def clear_temporary(self, folder: str) -> None:
-        for path in (self._root / folder).rglob(f"{TEMPORARY}*"):
-            path.unlink(missing_ok=True)
+        for path in self._files(folder):
+            if path.name.startswith(TEMPORARY):
+                path.unlink(missing_ok=True)
+
+    def _place(self, name: str) -> Path:
+        """Return the path of a file. Raises UserError if a folder between it and the root is a link."""
+        path = self._root / name
+        for folder in list(path.parents)[: len(Path(name).parts) - 1]:
+            _refuse_link(folder)
+        return path
+
+    def _open(self, name: str) -> BinaryIO:
+        """Open a file to read. Raises UserError for a link, and for a pipe or device, which may never end."""
+        path = self._place(name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise UserError(
+                f"{path} is a symbolic link, which is not followed: put the file itself there"
+            ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise UserError(f"{path} is no regular file: remove it, or restore the file from a copy")
+        return os.fdopen(descriptor, "rb")
+
+    def _files(self, folder: str) -> Iterator[Path]:
+        """Yield what lies below a folder and is no folder. Raises UserError for a folder that is a link."""
+        base = self._place(folder)
+        if folder:
+            _refuse_link(base)
+        for parent, folders, files in os.walk(base, onerror=_raise_unless_gone):
+            for name in folders:
+                _refuse_link(Path(parent, name))
+            yield from (Path(parent, name) for name in files)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+        raise error
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise UserError(
+            f"{folder} is a symbolic link: move the folder itself there, or link the whole output"
+        )
 
 
 @contextlib.contextmanager

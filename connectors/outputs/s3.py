@@ -7,10 +7,10 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder, T, columns_of
+from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, T, columns_of, too_large
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.retries import with_retries
-from s2sw.connectors.storage.s3 import s3_filesystem, s3_reader, split_s3
+from s2sw.connectors.storage.s3 import read_start, s3_filesystem, s3_reader, split_s3
 from s2sw.schemas.storage import StorageSettings
 
 
@@ -57,17 +57,22 @@ class S3Output(OutputFolder):
         return with_retries(put, self._settings.tries)
 
     @override
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int | None = CONTROL_BYTES) -> bytes:
         client = s3_filesystem(self._settings)
 
         def get() -> bytes | None:
             try:
+                if most is not None:
+                    return read_start(self.address(name), self._settings, most + 1)
                 data: bytes = client.cat_file(f"{self._bucket}/{self._key(name)}")
             except FileNotFoundError:
                 return None
             return data
 
-        return self._found(name, get)
+        data = self._found(name, get)
+        if most is not None and len(data) > most:
+            raise too_large(self.address(name), most)
+        return data
 
     @override
     def read_columns(self, name: str, columns: list[str]) -> pa.Table:

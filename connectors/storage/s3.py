@@ -153,7 +153,24 @@ async def _get(client: "s3fs.S3FileSystem", stored: StoredObject) -> bytes:
         # some S3 servers ignore If-Match on reads, so the answer's own ETag is compared
         if response["ETag"].strip('"') != stored.etag:
             raise ScreeningError(Reason.CHANGED, stored.uri)
-        data = bytearray()
-        while len(data) <= stored.size and (chunk := await body.read(stored.size + 1 - len(data))):
-            data += chunk
-        return bytes(data)
+        return await _start_of(body, stored.size + 1)
+
+
+def read_start(uri: str, settings: StorageSettings, most: int) -> bytes:
+    """Return an object's first bytes, ``most`` of them at most, in one try. Raises FileNotFoundError."""
+    client = s3_filesystem(settings)
+    data: bytes = sync(client.loop, _get_start, client, *split_s3(uri), most)
+    return data
+
+
+async def _get_start(client: "s3fs.S3FileSystem", bucket: str, key: str, most: int) -> bytes:
+    response = await client._call_s3("get_object", Bucket=bucket, Key=key)
+    async with response["Body"] as body:
+        return await _start_of(body, most)
+
+
+async def _start_of(body: Any, most: int) -> bytes:
+    data = bytearray()
+    while len(data) < most and (chunk := await body.read(most - len(data))):
+        data += chunk
+    return bytes(data)

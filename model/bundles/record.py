@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.normalisation import Colour
 from s2sw.model.towers.shapes import VisionShape
+from s2sw.schemas.shown import is_printable
 
 RECORD, WEIGHTS = "bundle.json", "weights.safetensors"
 
@@ -17,6 +17,8 @@ LABELS = frozenset({"clip", "prompts", "trained", "fingerprint", "seal"})
 """Entries that change no result: they are sealed, but not part of the fingerprint."""
 
 Positive = Annotated[int, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class BundleRecord(BaseModel):
@@ -29,8 +31,8 @@ class BundleRecord(BaseModel):
     image_size: Positive = Field(description="side S of the square input, pixels")
     grid: Positive = Field(description="patches along a side, g")
     vision: VisionShape
-    mean: Colour = Field(description="subtracted from channels in 0..1")
-    std: Colour = Field(description="divides the centred channels")
+    mean: tuple[Finite, Finite, Finite] = Field(description="subtracted from channels in 0..1")
+    std: tuple[Spread, Spread, Spread] = Field(description="divides the centred channels")
     settings: dict[str, Any]
     family_names: tuple[str, ...] = Field(description="columns of family_scores")
     weights_sha256: str
@@ -83,6 +85,8 @@ def read_record(folder: Path, *, check_weights: bool = True) -> BundleRecord:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BundleError(f"{path}: {where}: {first['msg']}; build the bundle again") from error
+    if not is_printable(record.model_dump(mode="json")):
+        raise BundleError(f"{path}: holds characters that a terminal obeys; build the bundle again")
     if record.sealed() != record or record.text() != text:
         raise BundleError(f"{path}: changed after it was built (its seal differs); build it again")
     weights = folder / WEIGHTS

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from s2sw.connectors.datasets import DataSet, DataSetError, open_dataset
-from s2sw.connectors.datasets.samples import printable
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.evaluation.figures import METRICS, Evaluation, Figures, mean_figures
 from s2sw.pipeline.evaluation.tables import cell, columns_with_values, markdown
 from s2sw.pipeline.pages.rendering import template
 from s2sw.schemas.config import EMBEDDED
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.shown import printable
 from s2sw.schemas.suite import Suite, SuiteDataSet
 
 LEVELS = {"image": "Image level", "pixel": "Pixel level"}

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
 from s2sw.pipeline.ledger.parquet import parquet_bytes, table_bytes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError
@@ -139,7 +139,7 @@ def read_files(output: OutputFolder, names: list[str]) -> pa.Table:
 
 
 def _read_file(output: OutputFolder, name: str) -> pa.Table:
-    data = output.read(name)
+    data = output.read(name, TABLE_BYTES)
     try:
         return pq.read_table(BytesIO(data)).select(DECISIONS.names).cast(DECISIONS)
     except (pa.ArrowException, KeyError) as error:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.schemas import layout
 from s2sw.schemas.layout import DEFERRED_FILE
@@ -51,7 +51,7 @@ def _rows(output: OutputFolder, name: str) -> pa.Table:
     """Return the rows of a part; none, with a word, of one that turns out to be damaged inside."""
     columns = [*_COLUMNS, "fingerprint", "n_slices"]
     try:
-        return pq.read_table(pa.BufferReader(output.read(name)), columns=columns)
+        return pq.read_table(pa.BufferReader(output.read(name, most=None)), columns=columns)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -62,7 +62,7 @@ def _rows(output: OutputFolder, name: str) -> pa.Table:
 def deferred_objects(output: OutputFolder) -> pa.RecordBatchReader:
     """Stream what the last run deferred (schema DEFERRED)."""
     try:
-        table = pq.read_table(pa.BufferReader(output.read(DEFERRED_FILE))).cast(DEFERRED)
+        table = pq.read_table(pa.BufferReader(output.read(DEFERRED_FILE, TABLE_BYTES))).cast(DEFERRED)
     except FileNotFoundError:
         table = DEFERRED.empty_table()
     except pa.ArrowException:  # it says only since when objects wait; this run writes it anew

@@ -123,7 +123,7 @@ def _small(output: OutputFolder, rows: int) -> Iterator[Small]:
 
 
 def _read(output: OutputFolder, name: str) -> pa.Table:
-    return pq.read_table(BytesIO(output.read(name)))
+    return pq.read_table(BytesIO(output.read(name, most=None)))
 
 
 def _is_known(table: pa.Table, schema: pa.Schema) -> bool:

@@ -71,7 +71,7 @@ def set_aside(output: OutputFolder, damage: Damage) -> list[str]:
     moved = []
     for name in damage.set_aside:
         try:
-            output.write(f"{SET_ASIDE_FOLDER}/{name}", output.read(name))
+            output.write(f"{SET_ASIDE_FOLDER}/{name}", output.read(name, most=None))
         except FileNotFoundError:  # moved with another one
             continue
         output.delete(name)
@@ -156,7 +156,7 @@ def _table(output: OutputFolder, name: str, schema: pa.Schema, lost: str) -> Ite
 def _read(output: OutputFolder, name: str, schema: pa.Schema) -> tuple[pa.Table | None, str]:
     """Return a file's table, or why it cannot be read. Columns that earlier versions lack may be missing."""
     try:
-        table = pq.read_table(BytesIO(output.read(name)))
+        table = pq.read_table(BytesIO(output.read(name, most=None)))
     except (pa.ArrowException, OSError) as error:
         return None, f"cannot be read ({' '.join(str(error).split())[:80]})"
     required = {field.name for field in schema if not field.nullable}

@@ -62,7 +62,7 @@ class ProfileFolder:
         """Return a group's file after checking every byte. Raises ProfileError."""
         problem = f"profile: {self.address}/{group.file}"
         try:
-            data = self._output.read(group.file)
+            data = self._output.read(group.file, most=None)
         except (OSError, ScreeningError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise ProfileError(f"{problem} cannot be read ({why}); build the profile again") from None

@@ -1,9 +1,9 @@
 """The closing summary on the terminal: what was listed, how it ended, how fast it went."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from s2sw.pipeline.reports.terminal import plain
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary
@@ -79,7 +79,7 @@ def speed_line(summary: RunSummary) -> str:
 
 def detector_line(bundle: dict[str, object]) -> str:
     """Say which detector made the scores, and plainly if it was never trained."""
-    line = escape(f"Detector: {bundle['detector']}, prompts: {bundle['prompts']}")
+    line = plain(f"Detector: {bundle['detector']}, prompts: {bundle['prompts']}")
     if not bundle["trained"]:
         line += f"\n[bold yellow]UNTRAINED: {UNTRAINED}[/]"
     return line

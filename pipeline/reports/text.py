@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from s2sw.pipeline.reports.figures import RunReport
 from s2sw.pipeline.reports.histogram import ScoreHistogram
 from s2sw.pipeline.reports.speed import stages
 from s2sw.pipeline.reports.summary_text import accounting_line, counts_table, detector_line, speed_line
+from s2sw.pipeline.reports.terminal import plain
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunRecord, RunSummary
 
@@ -68,9 +68,9 @@ def _line(summary: RunSummary) -> list[str]:
     counts = [summary.new.get(s, 0) for s in (Status.SCREENED, Status.NO_PIXELS, Status.QUARANTINED)]
     numbers = [summary.listed, *counts, summary.by_status.get(Status.DEFERRED, 0), summary.slices]
     return [
-        escape(summary.run_id),
+        plain(summary.run_id),
         f"{summary.outcome} ({summary.exit_code})",
-        escape(detector),
+        plain(detector),
         *(f"{number:,}" for number in numbers),
         f"{summary.seconds.get('total', 0.0):.1f}",
         f"{summary.slices / seconds:.1f}" if seconds else "",
@@ -98,7 +98,7 @@ def _reasons(report: RunReport) -> Table:
     most = max(report.same_settings.reasons.values())
     for reason, count in report.same_settings.reasons.most_common():
         bar = "█" * max(1, round(BAR_CELLS * count / most))
-        table.add_row(escape(str(reason)), f"{report.own.reasons[reason]:,}", f"{count:,}", bar)
+        table.add_row(plain(str(reason)), f"{report.own.reasons[reason]:,}", f"{count:,}", bar)
     return table
 
 

@@ -163,11 +163,11 @@ class VanishingOutput(LocalOutput):
 
     vanishes = True
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int | None = None) -> bytes:
         if self.vanishes:
             self.vanishes = False
             compact(LocalOutput(self._root), keep=1)
-        return super().read(name)
+        return super().read(name, most)
 
 
 def test_files_rewritten_while_they_are_read_are_listed_anew(output: LocalOutput) -> None:
