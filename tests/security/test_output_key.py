@@ -9,13 +9,13 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.ledger.audit import SCOPE, STARTED, AuditError, AuditLog
 from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import OutputKey, output_key, run_key
-from s2sw.pipeline.ledger.summary import write_run
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.output_scopes import FOLDER
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.run_record import RunSummary
 from tests.pipeline.ledger.test_audit import rewrite
+from tests.support.finished_runs import write_run
 
 RUN = "20260704T010000-aaaaaa"
 ENTRY = "audit/00000000.jsonl"
