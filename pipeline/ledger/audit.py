@@ -124,7 +124,7 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
             f"the head noted earlier, {noted_head}, is not in the log: its end was cut off"
         )
     verdict.problems += [
-        f"{name}: its name is that of no entry, nobody reads it; look at it and remove it"
+        f"{name!a}: its name is that of no entry, nobody reads it; look at it and remove it"
         for name in output.names(AUDIT_FOLDER)
         if layout.entry_number(name) < 0
     ]

@@ -45,7 +45,7 @@ def test_files_of_other_names_are_no_entries(output: LocalOutput, name: str) -> 
     runs(output)
     assert entry_names(output) == [layout.entry_name(number) for number in range(5)]
     (problem,) = verify(output, KEY).problems
-    assert problem.startswith(f"audit/{name}.jsonl: its name is that of no entry")
+    assert problem.startswith(f"{f'audit/{name}.jsonl'!a}: its name is that of no entry")
 
 
 @pytest.mark.parametrize("number", [1, 3, 1000, 99_999_999, 100_000_000, 10**12 - 1])
