@@ -44,7 +44,7 @@ _PARQUET = ".parquet"
 _RECORD = ".json"
 _ENTRY = ".jsonl"
 _SUFFIXES = frozenset({_PARQUET, _RECORD, _ENTRY, ".log"})
-_NUMBER = re.compile(r"[0-9]{8,20}")
+_NUMBER = re.compile(r"[0-9]{8,12}", re.ASCII)
 _MERGED = re.compile(r"m[0-9a-f]{10}")
 
 
@@ -161,6 +161,7 @@ def entry_name(number: int) -> str:
 
 
 def entry_number(name: str) -> int:
-    """Return the number of an entry of the audit log, -1 for a name that is none."""
-    path = PurePosixPath(name)
-    return int(path.stem) if _NUMBER.fullmatch(path.stem) and path.suffix == _ENTRY else -1
+    """Return the number of an entry of the audit log, -1 for a name that ``entry_name`` does not give."""
+    stem = PurePosixPath(name).stem
+    number = int(stem) if _NUMBER.fullmatch(stem) else -1
+    return number if number >= 0 and name == entry_name(number) else -1

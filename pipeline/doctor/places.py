@@ -11,7 +11,7 @@ from s2sw.connectors.storage.objects import stat_object
 from s2sw.model.bundles.record import read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
-from s2sw.pipeline.ledger.audit import refuse_other_key
+from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.ids import key_id

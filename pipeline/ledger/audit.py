@@ -52,11 +52,10 @@ class AuditLog:
 
     def append(self, event: str, run_id: str, facts: Entry) -> None:
         """Add one entry. Raises AuditError if another process adds one at the same time."""
-        names = entry_names(self._output)
-        number = layout.entry_number(names[-1]) + 1 if names else 0
+        number, before = self._next()
         entry: Entry = {
             "entry": number,
-            "previous": _digest(self._output.read(names[-1])) if names else START,
+            "previous": _digest(before) if before is not None else START,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "event": event,
             "run_id": run_id,
@@ -69,35 +68,17 @@ class AuditLog:
         if not self._output.create(layout.entry_name(number), _line(entry)):
             raise AuditError(f"{AUDIT_FOLDER}: another process has just added entry {number}")
 
+    def _next(self) -> tuple[int, bytes | None]:
+        """Return the next entry's number, and the bytes of the entry before it.
 
-def refuse_other_key(output: OutputFolder, private: bool, key: bytes | None) -> None:
-    """Raise AuditError if the results were made under another id key, or in the other mode.
-
-    They would name the same objects by other ids, and all would be screened again; and addresses beside keyed
-    ids would tell which is whose. private, key: of this run; a first private run has no key yet.
-    """
-    names = entry_names(output)
-    if not names:
-        return
-    try:
-        before = _parse(output.read(names[-1])).get("key_id")
-    except ValueError as error:
-        raise AuditError(
-            f"{names[-1]} is damaged ({error}), and it says which key made the ids: restore it from a copy, "
-            "or name another output; `s2sw audit verify` tells more"
-        ) from None
-    if private and before is None:
-        raise AuditError("its results are open, this run is private: name another output, or use --open")
-    if before and not private:
-        raise AuditError(
-            "its results are private, this run is open: name another output, or leave out --open"
-        )
-    now = key_id(key) if key else "a new one"
-    if before and before != now:
-        raise AuditError(
-            f"its results have ids made with key {before}, this run would take {now}: restore the key, "
-            "or name another output"
-        )
+        That is the last one of this log: a file that somebody else put there must not end all later runs.
+        """
+        name = last_name(self._output, self._key)
+        number = layout.entry_number(name) + 1 if name else 0
+        taken = set(map(layout.entry_number, entry_names(self._output)))
+        while number in taken:
+            number += 1
+        return number, self._output.read(name) if name else None
 
 
 @dataclass
@@ -142,6 +123,11 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
         verdict.problems.append(
             f"the head noted earlier, {noted_head}, is not in the log: its end was cut off"
         )
+    verdict.problems += [
+        f"{name!a}: its name is that of no entry, nobody reads it; look at it and remove it"
+        for name in output.names(AUDIT_FOLDER)
+        if layout.entry_number(name) < 0
+    ]
     for run_id in sorted(_runs_with_results(output) - runs):
         verdict.problems.append(f"run {run_id} left results but no entry: entries were removed")
     if verdict.unsealed and verdict.sealed + verdict.unchecked_seals:
@@ -151,8 +137,33 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
 
 
 def entry_names(output: OutputFolder) -> list[str]:
-    """Return the names of the entries' files in their order."""
-    return [name for name in output.names(AUDIT_FOLDER) if layout.entry_number(name) >= 0]
+    """Return the names of the entries' files in their order; files of other names are none."""
+    names = (name for name in output.names(AUDIT_FOLDER) if layout.entry_number(name) >= 0)
+    return sorted(names, key=layout.entry_number)
+
+
+def last_name(output: OutputFolder, key: bytes | None) -> str | None:
+    """Return the name of the last entry whose seal fits, without a key of the last that is one.
+
+    Where there is none, that of the last file; None for an empty log.
+    """
+    names = entry_names(output)
+    for name in reversed(names):
+        with contextlib.suppress(ValueError):
+            entry = _parse(output.read(name))
+            if entry.get("entry") == layout.entry_number(name) and (key is None or fits(entry, key)):
+                return name
+    return names[-1] if names else None
+
+
+def read_entry(output: OutputFolder, name: str) -> Entry:
+    """Return an entry. Raises ValueError for a file that is none."""
+    return _parse(output.read(name))
+
+
+def fits(entry: Entry, key: bytes) -> bool:
+    """Tell whether an entry was sealed with this key and not changed since."""
+    return hmac.compare_digest(str(entry.get("seal")).encode(), _seal(entry, key).encode())
 
 
 def first_entry(output: OutputFolder) -> Entry | None:
@@ -216,7 +227,7 @@ def _check_seal(entry: Entry, key: bytes | None, name: str, verdict: Verdict) ->
         verdict.unchecked_seals += 1
         return
     verdict.sealed += 1
-    if not hmac.compare_digest(str(entry.get("seal")), _seal(entry, key)):
+    if not fits(entry, key):
         verdict.problems.append(f"{name}: its seal does not fit; it was changed, or written without the key")
 
 

@@ -1,9 +1,10 @@
 """Merging the parts of an output as a whole, with its lease held and an entry in its audit log."""
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.ledger.audit import COMPACTED, AuditLog, refuse_other_key, who
+from s2sw.pipeline.ledger.audit import COMPACTED, AuditLog, who
 from s2sw.pipeline.ledger.lease import Lease
 from s2sw.pipeline.ledger.merging import merge, merges
+from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import OutputKey
 from s2sw.pipeline.ledger.writer import sweep_orphans
 from s2sw.pipeline.privacy.private_dir import new_run_id

@@ -14,7 +14,8 @@ from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.bundles.record import BundleRecord, read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
-from s2sw.pipeline.ledger.audit import AuditError, refuse_other_key
+from s2sw.pipeline.ledger.audit import AuditError
+from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.listing.source import listing
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other

@@ -81,7 +81,7 @@ def existing_profile(
     own = config.profile == AUTO
     address = own_address(config, bundle, inside, key) if own else config.profile
     folder = ProfileFolder(address, config.storage)
-    if own and not folder.exists():
+    if own and ((config.private and key is None) or not folder.exists()):  # no key yet, so no profile
         return None
     if not is_s3(address):
         check_private_folder(Path(address), "profile")
@@ -101,7 +101,7 @@ def _misfit(
         return f"was made with another detector ({record.detector}, {record.bundle[:8]})"
     if record.decode != decode_digest(config):
         return "was made with other settings of decoding"
-    if record.key_id != (key_id(key) if key else ""):
+    if record.key_id != (key_id(key) if key else "") or (config.private and key is None):
         return "has ids of another key, or of the other mode"
     if config.groups not in (GroupSettings(), record.settings):
         return "was made with other groups"

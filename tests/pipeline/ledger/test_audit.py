@@ -8,7 +8,8 @@ import pytest
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.pipeline.ledger.audit import START, STARTED, AuditError, AuditLog, entries, refuse_other_key, verify
+from s2sw.pipeline.ledger.audit import START, STARTED, AuditError, AuditLog, entries, verify
+from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.schemas.config import ScreenConfig, config_hash
 
