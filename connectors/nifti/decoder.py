@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
-from s2sw.connectors.nifti.header import VolumeHeader, read_header
+from s2sw.connectors.nifti.header import HEADER_BYTES, VolumeHeader, read_header
 from s2sw.connectors.nifti.planes import plane_of, turn_of
 from s2sw.connectors.preflight.inflate import Inflater
 from s2sw.connectors.preflight.limits import check_inflated
@@ -15,7 +15,6 @@ from s2sw.connectors.slices import Original, Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
-HEADER_BYTES = 540
 BATCH_BYTES = 128 << 20
 """Where slices run across the stored order, so many bytes of them are gathered in one pass of the stream."""
 _COLOURS = 3

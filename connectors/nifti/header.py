@@ -16,6 +16,8 @@ from s2sw.schemas.outcomes import Reason, ScreeningError
 logging.getLogger("nibabel").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"nibabel(\.|$)")
 
+HEADER_BYTES = 540
+"""Of the longer of the two headers, NIfTI-2's: enough to read either."""
 PLANES = ("sagittal", "coronal", "axial")
 """Names of the slices across the canonical axes R, A, S."""
 _DERIVED_INTENTS = frozenset((*range(2, 25), *range(1001, 1011), *range(3000, 3100)))

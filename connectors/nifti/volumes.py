@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.connectors.geometry import Geometry
-from s2sw.connectors.nifti.header import VolumeHeader, read_header
+from s2sw.connectors.nifti.header import HEADER_BYTES, VolumeHeader, read_header
 from s2sw.connectors.nifti.planes import from_upright
 from s2sw.connectors.preflight.formats import Format, sniff
 from s2sw.connectors.preflight.inflate import Inflater
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
-HEADER_BYTES = 540
 MOST_PLANES = 16_384
 SINGLE = 1.0
 """Millimetres between planes where there is one, whose thickness nobody says."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.connectors.geometry import Geometry
-from s2sw.connectors.nifti.volumes import filled_like, nifti_bytes, stacked
+from s2sw.connectors.nifti.volumes import Affine, Plane, filled_like, nifti_bytes, stacked
 from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
@@ -63,16 +63,9 @@ def _over_file(case: Case, reader: Reader, folder: Folder) -> int:
         return 0
     with reader.counting(case.findings):
         drawn = {finding.row["slice_index"]: finding.drawn() for finding in case.findings}
-        affine = np.array(header.affine)
-        for name, volume in (
-            ("map", filled_like(header, {index: heat for index, (heat, _) in drawn.items()})),
-            (
-                "mask",
-                filled_like(header, {index: mask.astype(np.uint8) for index, (_, mask) in drawn.items()}),
-            ),
-        ):
-            folder.write(f"{_stem(case.findings)}-{name}.nii.gz", nifti_bytes(volume, affine, header.placed))
-        return len(case.findings)
+        heats = filled_like(header, {index: heat for index, (heat, _) in drawn.items()})
+        masks = filled_like(header, {index: mask.astype(np.uint8) for index, (_, mask) in drawn.items()})
+        return _kept(case.findings, heats, masks, np.array(header.affine), header.placed, folder)
     return 0
 
 
@@ -85,12 +78,15 @@ def _over_series(stack: _Stack, reader: Reader, folder: Folder) -> int:
         for finding, place in zip(stack.findings, places, strict=True):
             heat, mask = finding.drawn()
             heats[..., place], masks[..., place] = heat.T, mask.T
-        stem = _stem(stack.findings)
-        folder.write(f"{stem}-map.nii.gz", nifti_bytes(heats, affine))
-        folder.write(f"{stem}-mask.nii.gz", nifti_bytes(masks, affine))
-        return len(stack.findings)
+        return _kept(stack.findings, heats, masks, affine, True, folder)
     return 0
 
 
-def _stem(findings: list[Finding]) -> str:
-    return min(findings, key=lambda one: one.rank).stem
+def _kept(
+    findings: list[Finding], heats: Plane, masks: Plane, affine: Affine, placed: bool, folder: Folder
+) -> int:
+    """Write the two volumes of findings, and return how many these are."""
+    stem = min(findings, key=lambda one: one.rank).stem
+    folder.write(f"{stem}-map.nii.gz", nifti_bytes(heats, affine, placed))
+    folder.write(f"{stem}-mask.nii.gz", nifti_bytes(masks, affine, placed))
+    return len(findings)
