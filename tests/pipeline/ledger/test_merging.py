@@ -44,6 +44,10 @@ THIRD = "20260703T010000-cccccc"
 OTHER = "e" * 32
 OBJECTS = [screened(number, 0.01 * number, 0.5) for number in range(7)] + [quarantined(7), quarantined(8)]
 Rows = Counter[tuple[Any, ...]]
+COLUMNS = {
+    "slices": "object_id, slice_index, run_id, image_score, date, site, fingerprint",
+    "objects": "object_id, run_id, status, n_slices, date, site, fingerprint, uri",
+}
 
 
 class Killed(BaseException):
@@ -84,17 +88,21 @@ def fill(output: OutputFolder) -> None:
 def rows(output: OutputFolder) -> dict[str, Rows]:
     """Return every committed row of both tables, but for the name of its part."""
     results = open_results(output.root, fingerprint="all")
-    columns = {
-        "slices": "object_id, slice_index, run_id, image_score, date, site, fingerprint",
-        "objects": "object_id, run_id, status, n_slices, date, site, fingerprint, uri",
+    with results.connect() as connection:
+        return {
+            name: Counter(connection.sql(f"SELECT {text} FROM {name}").fetchall())
+            for name, text in COLUMNS.items()
+        }
+
+
+def rows_without_sql(output: OutputFolder) -> dict[str, Rows]:
+    """Return the same rows as a dataset of Arrow has them."""
+    results = open_results(output.root, fingerprint="all")
+    found = {
+        name: results.dataset(name).to_table(columns=text.split(", ")).to_pylist()
+        for name, text in COLUMNS.items()
     }
-    by_sql = {
-        name: Counter(results.sql(f"SELECT {text} FROM {name}").fetchall()) for name, text in columns.items()
-    }
-    for name, text in columns.items():
-        table = results.dataset(name).to_table(columns=text.split(", "))
-        assert Counter(tuple(row.values()) for row in table.to_pylist()) == by_sql[name]
-    return by_sql
+    return {name: Counter(tuple(row.values()) for row in table) for name, table in found.items()}
 
 
 def files(folder: Path) -> list[str]:
@@ -112,9 +120,10 @@ def test_small_parts_of_the_same_settings_become_one(tmp_path: Path) -> None:
     output = LocalOutput(tmp_path)
     fill(output)
     before = rows(output)
+    assert before == rows_without_sql(output)
     assert all(count == 1 for table in before.values() for count in table.values())
     assert merge_all(output) == 2  # one of each fingerprint
-    assert rows(output) == before
+    assert rows(output) == before == rows_without_sql(output)
     assert len(files(tmp_path / "objects")) == 1 + 1
     assert merge_all(output) == 0, "nothing is left to merge"
     assert list(verify(output, masks=False)) == []
