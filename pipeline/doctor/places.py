@@ -13,7 +13,7 @@ from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
-from s2sw.pipeline.listing.source import listing
+from s2sw.pipeline.listing.source import first_object, with_source
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.schemas.config import ScreenConfig
@@ -30,8 +30,8 @@ def place_checks(config: ScreenConfig) -> Iterator[Check]:
 
 
 def _source(config: ScreenConfig) -> Check:
-    first = next(listing(config), None)
-    if first is None:
+    config = with_source(config)
+    if first_object(config) is None:
         return failed("source", f"{config.source} holds no files", "check the address")
     return Check("source", f"{config.source} can be listed")
 

@@ -103,6 +103,11 @@ def _strangers(address: str) -> list[str]:
 
 def _reads(config: ScreenConfig) -> list[str]:
     lines = [f"{config.source}: every object below it, and nothing is changed there"]
+    if config.manifest is not None:
+        lines = [
+            f"{config.manifest}: the list of objects, and the data files that an inventory names",
+            f"{config.source}: of what lies below it the objects of that list; nothing is changed there",
+        ]
     bundle = "built in, made once in the user's cache" if config.bundle == "embedded" else config.bundle
     return [*lines, f"detector: {bundle}"]
 
@@ -206,7 +211,7 @@ def _exposed(config: ScreenConfig) -> list[str]:
 
 
 def _uses_s3(config: ScreenConfig) -> bool:
-    return is_s3(config.source) or is_s3(config.output)
+    return any(map(is_s3, (config.source, config.output, config.manifest or "")))
 
 
 def _proxies(config: ScreenConfig) -> list[str]:
