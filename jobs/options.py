@@ -15,7 +15,8 @@ ManifestOption = Annotated[
     typer.Option(help="CSV, Parquet or S3 Inventory that lists the objects to screen (docs/cluster.md)."),
 ]
 BundleOption = Annotated[
-    str | None, typer.Option(help="Detector bundle folder, or: embedded.  [default: embedded]")
+    str | None,
+    typer.Option(help="Detector bundle: a folder, s3://bucket/prefix, or embedded.  [default: embedded]"),
 ]
 OpenOption = Annotated[
     bool | None,

@@ -202,7 +202,7 @@ class ScreenConfig(ResultsConfig):
         "manifest.json, local or on S3; source is then what all of them lie below, by default the bucket",
     )
     bundle: Annotated[str, Place(remote=True, words=frozenset({EMBEDDED}))] = Field(
-        EMBEDDED, description="bundle folder, or: embedded"
+        EMBEDDED, description="bundle folder, s3://bucket/prefix of one, or: embedded"
     )
     mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
     key_per_output: bool = Field(

@@ -12,7 +12,6 @@ from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.bundles.record import BundleRecord, read_record
-from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.pipeline.ledger.audit import AuditError
 from s2sw.pipeline.ledger.other_key import refuse_other_key
@@ -24,6 +23,7 @@ from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.profiles import existing_profile
 from s2sw.pipeline.run.window import parse_until
+from s2sw.pipeline.stages.bundles import bundle_folder
 from s2sw.pipeline.stages.classes import ClassRule, class_rule
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.errors import UserError
@@ -98,7 +98,7 @@ def prepare_building(config: ScreenConfig, address: str) -> Job:
 
 def _detector(config: ScreenConfig) -> tuple[Path, BundleRecord, ClassRule | None]:
     try:
-        bundle = resolve_bundle(config.bundle)
+        bundle = bundle_folder(config.bundle, config.storage)
         record = read_record(bundle)
     except BundleError as error:
         raise UserError(f"bundle: {error}") from error
