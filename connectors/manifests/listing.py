@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from s2sw.connectors.manifests.columns import RowError, flags, sizes, texts, times
 from s2sw.connectors.manifests.files import ManifestError
@@ -69,7 +70,7 @@ def markers(address: str, settings: StorageSettings, name: str) -> set[str]:
     else:
         columns = (batch.column("key") for _, batch in inventory_batches(address, inventory, settings))
     for column in columns:
-        ends = pa.compute.ends_with(column.cast(pa.binary()), pattern=f"/{name}")
+        ends = pc.ends_with(column.cast(pa.binary()), pattern=f"/{name}")
         for value in column.filter(ends).to_pylist():
             text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
             found.add(text if inventory is None else f"s3://{inventory.source}/{decoded_keys([text])[0]}")
