@@ -96,7 +96,8 @@ def test_every_pod_is_closed_and_the_head_alone_has_the_key() -> None:
     for place, pod in enumerate(pods(job)):
         (container,) = pod["spec"]["containers"]
         assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
         }  # fmt: skip
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         assert pod["spec"]["automountServiceAccountToken"] is False
