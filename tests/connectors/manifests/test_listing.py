@@ -105,7 +105,7 @@ def test_each_wrong_thing_is_one_line_without_an_address(tmp_path: Path, problem
         ("a.parquet", b"PAR1" + b"x" * 100, "is damaged, or no parquet file"),
         ("a.csv", b"", "the column 'uri' is missing"),
         ("a.csv.gz", b"uri\n", "cannot be read (it is cut, or no gzip file)"),
-        ("a.csv.gz", gzip.compress(b"uri\n" * 1000, mtime=0)[:-9], "cannot be read (it is cut, or no gzip file)"),
+        ("a.csv.gz", gzip.compress(b"uri\n", mtime=0)[:-9], "cannot be read (it is cut, or no gzip file)"),
         ("a.txt", b"uri\n", "is none of .csv, .csv.gz, .parquet"),
         ("missing.csv", None, "cannot be read (it does not exist)"),
     ],
