@@ -58,8 +58,10 @@ def check(
         "private_dir": private_dir,
         "storage.endpoint_url": endpoint_url,
     }
-    config = build_config(Path(source) if from_file else None, options)
+    from s2sw.pipeline.listing.source import with_source
     from s2sw.pipeline.privacy.report import describe_boundary, warnings_of
+
+    config = with_source(build_config(Path(source) if from_file else None, options))
 
     _print(describe_boundary(config))
     warnings = warnings_of(config)

@@ -70,7 +70,7 @@ def build_results_config(file: Path | None, options: dict[str, Any]) -> ResultsC
         return _checked(ResultsConfig, _merged(None, options), None)
     whole = build_config(file, options)
     return ResultsConfig(
-        source=whole.source, output=whole.output, private_dir=whole.private_dir, storage=whole.storage
+        source=whole.source or None, output=whole.output, private_dir=whole.private_dir, storage=whole.storage
     )
 
 

@@ -10,8 +10,13 @@ from s2sw.jobs.logs import LogFormat
 OutputOption = Annotated[
     str | None, typer.Option("--output", "-o", help="Folder or s3://bucket/prefix for the results.")
 ]
+ManifestOption = Annotated[
+    str | None,
+    typer.Option(help="CSV, Parquet or S3 Inventory that lists the objects to screen (docs/cluster.md)."),
+]
 BundleOption = Annotated[
-    str | None, typer.Option(help="Detector bundle folder, or: embedded.  [default: embedded]")
+    str | None,
+    typer.Option(help="Detector bundle: a folder, s3://bucket/prefix, or embedded.  [default: embedded]"),
 ]
 OpenOption = Annotated[
     bool | None,

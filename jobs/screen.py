@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.schemas.run_record import RunSummary
 
-Source = Annotated[str, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")]
+Source = Annotated[
+    str | None, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")
+]
 
 
 def command(
-    source: Source,
+    source: Source = None,
     output: options.OutputOption = None,
+    manifest: options.ManifestOption = None,
     bundle: options.BundleOption = None,
     open_mode: options.OpenOption = None,
     limit: options.LimitOption = None,
@@ -47,9 +50,8 @@ def command(
 ) -> None:
     """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
 
-    The same command again continues: what is done is skipped.
-    Exit codes: 0 all accounted for, 1 failed, 2 bad usage or configuration, 3 deferred work remains,
-    4 more quarantined than `max_quarantined` allows.
+    The same command again continues. Exit codes: 0 all accounted for, 1 failed, 2 bad usage or
+    configuration, 3 deferred work remains, 4 more quarantined than `max_quarantined` allows.
 
     Examples:
 
@@ -64,7 +66,8 @@ def command(
 
 
 KEYS = {
-    "output": "output", "bundle": "bundle", "limit": "limit", "until": "until", "force": "force",
+    "output": "output", "manifest": "manifest", "bundle": "bundle",
+    "limit": "limit", "until": "until", "force": "force",
     "threshold": "threshold", "precision": "precision", "profile": "profile", "private_dir": "private_dir",
     "key_per_output": "key_per_output",
     "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
@@ -73,15 +76,15 @@ KEYS = {
 """Options of the command to keys of a job file."""
 
 
-def _configuration(source: str, given: dict[str, Any], flag: Path | None) -> ScreenConfig:
+def _configuration(source: str | None, given: dict[str, Any], flag: Path | None) -> ScreenConfig:
     """Return the configuration: the job file, if the source is one, and the options over it."""
-    from_file = is_configuration(source)
+    from_file = source is not None and is_configuration(source)
     values = {KEYS[name]: value for name, value in given.items()}
     if values["mode"] is not None:
         values["mode"] = "open" if values["mode"] else "private"
     values["source"] = None if from_file else source
     values["flag"] = read_flags(flag) if flag else None
-    return build_config(Path(source) if from_file else None, values)
+    return build_config(Path(source) if source and from_file else None, values)
 
 
 def run(

@@ -196,8 +196,13 @@ class ScreenConfig(ResultsConfig):
     """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
 
     source: Address = Field(description="folder, file or s3://bucket/prefix to screen")
+    manifest: Address | None = Field(
+        None,
+        description="list of the objects to screen, instead of a listing: CSV, Parquet, or S3 Inventory's "
+        "manifest.json, local or on S3; source is then what all of them lie below, by default the bucket",
+    )
     bundle: Annotated[str, Place(remote=True, words=frozenset({EMBEDDED}))] = Field(
-        EMBEDDED, description="bundle folder, or: embedded"
+        EMBEDDED, description="bundle folder, s3://bucket/prefix of one, or: embedded"
     )
     mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
     key_per_output: bool = Field(
@@ -236,6 +241,13 @@ class ScreenConfig(ResultsConfig):
     def private(self) -> bool:
         """Whether results keep addresses out."""
         return self.mode == "private"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_of_a_manifest(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("manifest") and not values.get("source"):
+            return {**values, "source": ""}  # the manifest says it
+        return values
 
     @field_validator("metrics_file")
     @classmethod

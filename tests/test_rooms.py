@@ -17,7 +17,7 @@ ROOMS = {
         "maps metrics precision synthetic", "errors",
     ),
     "connectors": (
-        "datasets", "decode reading", "archives dicom images nifti outputs",
+        "datasets", "decode reading", "archives dicom images manifests nifti outputs",
         "grey guard preflight slices storage", "geometry",
     ),
 }  # fmt: skip

@@ -23,10 +23,10 @@ def expand_archives(
 ) -> Iterator[StoredObject]:
     """Put the files of each archive in its place. An archive that cannot be read, or is empty, stays itself.
 
-    Every archive is read once for this.
+    Every archive is read once for this; members of archives are passed on.
     """
     for stored in objects:
-        if not is_archive(stored.uri):
+        if stored.member or not is_archive(stored.uri):
             yield stored
             continue
         try:

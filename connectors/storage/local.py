@@ -46,14 +46,14 @@ def list_local(root: Path, skip: Path | None) -> Iterator[StoredObject]:
         out = [name for name in folders if _leads_out(here / name, root)]
         for name in sorted([*names, *out]):
             with suppress(FileNotFoundError):  # gone since its folder was read: never listed
-                yield _listed(here / name)
+                yield listed_file(here / name)
     yield from _unlisted(unlisted)
 
 
 def _unlisted(folders: list[Path]) -> Iterator[StoredObject]:
     """Yield what stands for folders that cannot be listed, and forget them; reading one says why."""
     while folders:
-        yield _listed(folders.pop())
+        yield listed_file(folders.pop())
 
 
 def _leads_out(path: Path, root: Path) -> bool:
@@ -64,21 +64,24 @@ def _leads_out(path: Path, root: Path) -> bool:
         return False
 
 
-def _listed(path: Path) -> StoredObject:
-    """Return what listing says of a name; of a link that leads to no file, what it says itself."""
+def listed_file(path: Path) -> StoredObject:
+    """Return what listing says of a name; of a link that leads to no file, what it says itself.
+
+    Raises FileNotFoundError.
+    """
     try:
         status = path.lstat()
     except FileNotFoundError:
         raise
     except OSError:  # a folder that may be read and not entered, a path too long: reading will say so
-        return StoredObject(_local_uri(path), 0, "", 0.0)
+        return StoredObject(local_uri(path), 0, "", 0.0)
     if stat.S_ISLNK(status.st_mode):
         with suppress(OSError):
             target = path.stat()
             status = status if stat.S_ISDIR(target.st_mode) else target
     regular = stat.S_ISREG(status.st_mode)
     return StoredObject(
-        _local_uri(path), status.st_size if regular else 0, _local_etag(status), status.st_mtime
+        local_uri(path), status.st_size if regular else 0, _local_etag(status), status.st_mtime
     )
 
 
@@ -86,10 +89,10 @@ def local_object(path: Path) -> StoredObject:
     """Return what listing says of a file. Raises OSError."""
     path = path.absolute()
     status = path.stat()
-    return StoredObject(_local_uri(path), status.st_size, _local_etag(status), status.st_mtime)
+    return StoredObject(local_uri(path), status.st_size, _local_etag(status), status.st_mtime)
 
 
-def _local_uri(path: Path) -> str:
+def local_uri(path: Path) -> str:
     """Return the path; a file URI (RFC 8089) where its bytes are no UTF-8, which no table could hold."""
     try:
         str(path).encode()

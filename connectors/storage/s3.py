@@ -1,6 +1,7 @@
 """Objects on S3: one client a process, one endpoint, no redirects."""
 
 import asyncio
+import errno
 import functools
 import os
 import time
@@ -166,6 +167,34 @@ def read_start(uri: str, settings: StorageSettings, most: int) -> bytes:
 async def _get_start(client: "s3fs.S3FileSystem", bucket: str, key: str, most: int) -> bytes:
     response = await client._call_s3("get_object", Bucket=bucket, Key=key)
     async with response["Body"] as body:
+        return await _start_of(body, most)
+
+
+def read_range(stored: StoredObject, settings: StorageSettings, start: int, most: int) -> bytes:
+    """Return ``most`` bytes of a listed object from ``start`` on, fewer at its end; tries anew what may pass.
+
+    Raises ScreeningError: ``changed`` where its ETag is no longer the listed one, and the reasons of storage.
+    """
+    client = s3_filesystem(settings)
+    most = min(most, stored.size - start)
+
+    def get() -> bytes:
+        data: bytes = sync(client.loop, _get_range, client, stored, start, most)
+        if len(data) != most:
+            raise OSError(errno.EIO, f"{len(data)} of {most} bytes read")
+        return data
+
+    return with_retries(get, settings.tries)
+
+
+async def _get_range(client: "s3fs.S3FileSystem", stored: StoredObject, start: int, most: int) -> bytes:
+    bucket, key = split_s3(stored.uri)
+    response = await client._call_s3(
+        "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + most - 1}"
+    )
+    async with response["Body"] as body:
+        if response["ETag"].strip('"') != stored.etag:
+            raise ScreeningError(Reason.CHANGED, stored.uri)
         return await _start_of(body, most)
 
 

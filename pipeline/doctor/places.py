@@ -9,13 +9,13 @@ from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.objects import stat_object
 from s2sw.model.bundles.record import read_record
-from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
-from s2sw.pipeline.listing.source import listing
+from s2sw.pipeline.listing.source import first_object, with_source
 from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.private_dir import Inside
+from s2sw.pipeline.stages.bundles import bundle_folder
 from s2sw.schemas.config import ScreenConfig
 
 CLOCK_SECONDS = 60.0  # S3 refuses requests that are 15 minutes off
@@ -30,8 +30,8 @@ def place_checks(config: ScreenConfig) -> Iterator[Check]:
 
 
 def _source(config: ScreenConfig) -> Check:
-    first = next(listing(config), None)
-    if first is None:
+    config = with_source(config)
+    if first_object(config) is None:
         return failed("source", f"{config.source} holds no files", "check the address")
     return Check("source", f"{config.source} can be listed")
 
@@ -70,7 +70,7 @@ def _clock(output: OutputFolder, name: str, config: ScreenConfig) -> Check:
 
 
 def _bundle(config: ScreenConfig) -> Check:
-    record = read_record(resolve_bundle(config.bundle))
+    record = read_record(bundle_folder(config.bundle, config.storage))
     found = f"{record.detector}, {record.fingerprint[:12]}, whole"
     if not record.trained:
         return warning("bundle", found, "its weights are random: scores mean nothing")

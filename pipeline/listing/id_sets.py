@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from s2sw.connectors.manifests.files import ManifestError
 from s2sw.schemas.tables import DEFERRED, MANIFEST
 
 MEMORY = "300MB"  # for DuckDB's own pages; what is larger goes to files in the work folder
@@ -29,6 +30,25 @@ class IdSets:
         self._connection.register("incoming", rows)
         self._connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")  # noqa: S608
         self._connection.unregister("incoming")
+
+    def refuse_repeated(self, source: str | None) -> None:
+        """Raise ManifestError where an address stands in the manifest more than once.
+
+        source: the list that was given instead of a listing; None for a listing, which names all once.
+        """
+        if source is None:
+            return
+        # hashes first: they are shorter than addresses, of which few are then compared
+        (count,) = self._one(
+            "WITH likely AS (SELECT hash(uri) AS mark FROM read_parquet($manifest) "
+            "GROUP BY mark, place HAVING count(*) > 1) "
+            "SELECT count(*) FROM (SELECT uri FROM read_parquet($manifest) "
+            "WHERE hash(uri) IN (SELECT mark FROM likely) GROUP BY uri, place HAVING count(*) > 1)"
+        )
+        if count:
+            raise ManifestError(
+                source, f"addresses that stand there more than once: {count}; keep one row of each"
+            )
 
     def measure_open(self) -> tuple[int, int]:
         """Return how many of the manifest's objects are not done, and their bytes."""

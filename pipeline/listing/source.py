@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from s2sw.connectors.manifests.completing import completed
+from s2sw.connectors.manifests.listing import list_manifest, markers, source_of
 from s2sw.connectors.reading.archives import expand_archives
 from s2sw.connectors.storage.local import local_path
 from s2sw.connectors.storage.objects import list_objects
@@ -25,17 +27,50 @@ def listing(config: ScreenConfig, left_out: Counter[str] | None = None) -> Itera
     left_out: counts the files that are passed over, by what they belong to.
     """
     counts: Counter[str] = Counter() if left_out is None else left_out
-    belongs, leads_out = _belongs(config), _leads_out(config)
+    known: set[str] = set()
+    if config.manifest is not None and is_s3(config.source):
+        known = markers(config.manifest, config.storage, MARKER)
+    return itertools.islice(_members(config, counts, known), config.limit)
+
+
+def first_object(config: ScreenConfig) -> StoredObject | None:
+    """Return one object of the source; None where it holds nothing but what s2sw itself wrote.
+
+    A manifest is not searched for outputs of others, which takes as long as reading it.
+    """
+    return next(_members(config, Counter(), set()), None)
+
+
+def with_source(config: ScreenConfig) -> ScreenConfig:
+    """Return the configuration with the source that a manifest implies. Raises UserError."""
+    if config.source or config.manifest is None:
+        return config
+    return config.model_copy(update={"source": source_of(config.manifest, config.storage)})
+
+
+def _members(config: ScreenConfig, counts: Counter[str], known: set[str]) -> Iterator[StoredObject]:
+    """Yield the objects that are screened, archives by their members.
+
+    known: addresses of markers of outputs that a manifest, which has no order, lists anywhere.
+    """
+    belongs, leads_out = _belongs(config, known), _leads_out(config)
 
     def kept() -> Iterator[StoredObject]:
-        for stored in list_objects(config.source, config.storage):
+        for stored in _listed(config, counts):
             kind = belongs(stored.uri) or (LINK_OUT if leads_out(stored.uri) else None)
             if kind is None:
                 yield stored
             else:
                 counts[kind] += 1
 
-    return itertools.islice(expand_archives(kept(), config.storage, config.decode), config.limit)
+    whole = kept() if config.manifest is None else completed(kept(), config.storage)
+    return expand_archives(whole, config.storage, config.decode)
+
+
+def _listed(config: ScreenConfig, counts: Counter[str]) -> Iterator[StoredObject]:
+    if config.manifest is None:
+        return list_objects(config.source, config.storage)
+    return list_manifest(config.manifest, config.source, config.storage, counts)
 
 
 def _leads_out(config: ScreenConfig) -> Callable[[str], bool]:
@@ -57,12 +92,12 @@ def _leads_out(config: ScreenConfig) -> Callable[[str], bool]:
     return leads_out
 
 
-def _belongs(config: ScreenConfig) -> Callable[[str], str | None]:
+def _belongs(config: ScreenConfig, known: set[str]) -> Callable[[str], str | None]:
     """Return the function that tells what of ours an object belongs to; None for an object of the archive."""
     own = _folder(config.output)
     others: Callable[[str], str | None]
     if is_s3(config.source):
-        private, others = None, _InBucket().root_of
+        private, others = None, _InBucket(known).root_of
     else:
         private, others = _folder(str(Inside.of(config.private_dir).folder)), _InFolder(config.source).root_of
 
@@ -105,8 +140,9 @@ class _InFolder:
 class _InBucket:
     """The same for a bucket, whose objects come sorted: a marker comes before all that lies in its output."""
 
-    def __init__(self) -> None:
-        self._roots: set[str] = set()
+    def __init__(self, markers: set[str]) -> None:
+        """markers: addresses of those that may come later."""
+        self._roots = {uri.removesuffix(MARKER) for uri in markers}
 
     def root_of(self, uri: str) -> str | None:
         """Return the output's prefix, a slash at its end."""

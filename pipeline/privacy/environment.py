@@ -6,7 +6,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE_ENV
 from s2sw.pipeline.privacy.redaction import seal
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.storage import StorageSettings
@@ -72,7 +72,8 @@ def local_environment(temporary: Path, more: dict[str, str | None] | None = None
 
     more: further variables; None removes one.
     """
-    changes = {**OFFLINE, LOOPBACK_RAY: "0", "TMPDIR": str(temporary), KEY_ENV: None, **(more or {})}
+    changes: dict[str, str | None] = {**OFFLINE, LOOPBACK_RAY: "0", "TMPDIR": str(temporary)}
+    changes |= {KEY_ENV: None, KEY_FILE_ENV: None, **(more or {})}
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)
     try:

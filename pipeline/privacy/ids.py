@@ -6,6 +6,7 @@ import hmac
 import os
 import secrets
 import stat
+import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from s2sw.schemas.errors import UserError
 
 ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32
-KEY_ENV = "S2SW_ID_KEY"
+KEY_ENV, KEY_FILE_ENV = "S2SW_ID_KEY", "S2SW_ID_KEY_FILE"
+"""Environment variables that bring the key: itself, or the name of a file, such as a mounted secret."""
 KEY_FILE = "id.key"
 LONGEST_KEY_FILE = 4096
 
@@ -72,10 +74,10 @@ def key_id(key: bytes) -> str:
 
 
 def load_or_create_key(private_dir: Path) -> bytes:
-    """Return the id key: of the environment variable S2SW_ID_KEY (hex), else of the file id.key.
+    """Return the id key: of the environment (KEY_ENV, KEY_FILE_ENV), else of the file id.key.
 
-    The file is made on first use, readable by its owner only. Raises KeyFileError if the key is too
-    short or the file is readable by others.
+    Hexadecimal or base64. The file id.key is made on first use, readable by its owner only. Raises
+    KeyFileError if the key is too short or a file is readable by others.
     """
     key = existing_key(private_dir)
     if key is None:
@@ -88,10 +90,25 @@ def load_or_create_key(private_dir: Path) -> bytes:
 
 def existing_key(private_dir: Path) -> bytes | None:
     """Return the id key if there is one. Raises KeyFileError as ``load_or_create_key`` does."""
+    if KEY_ENV in os.environ and KEY_FILE_ENV in os.environ:
+        raise KeyFileError(f"{KEY_ENV} and {KEY_FILE_ENV} are both set: unset one of them")
     if KEY_ENV in os.environ:
         return _parse_key(os.environ[KEY_ENV], f"environment variable {KEY_ENV}")
+    if KEY_FILE_ENV in os.environ:
+        path = Path(os.environ[KEY_FILE_ENV])
+        key = _read_key(path, secret=True)
+        if key is None:
+            raise KeyFileError(f"{KEY_FILE_ENV}: {path} does not exist: is the secret mounted there?")
+        return key
     check_private_folder(private_dir)
-    path = private_dir / KEY_FILE
+    return _read_key(private_dir / KEY_FILE)
+
+
+def _read_key(path: Path, secret: bool = False) -> bytes | None:
+    """Return the key in a file, None where there is no file. Raises KeyFileError.
+
+    secret: its group may read it if it is root's: Kubernetes gives mounted secrets to the group of the pod.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # links are followed: secrets are mounted so
     except FileNotFoundError:
@@ -104,8 +121,10 @@ def existing_key(private_dir: Path) -> bytes | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"{path} is no file")
-        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyFileError(f"{path} can be read by others: chmod 600 {path}")
+        allowed = stat.S_IRGRP if secret and status.st_uid == 0 else 0
+        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed:
+            advice = "mount it with defaultMode 0400, or" if secret else ""
+            raise KeyFileError(f"{path} can be read by others: {advice} chmod 600 {path}".replace("  ", " "))
         if status.st_uid not in (os.getuid(), 0):
             raise KeyFileError(f"{path} belongs to another account: take a copy of your own")
         return _parse_key(file.read(LONGEST_KEY_FILE).decode("ascii", "replace"), str(path))
@@ -148,12 +167,26 @@ def _create_key(path: Path) -> None:
 
 def _parse_key(text: str, where: str) -> bytes:
     try:
-        key = bytes.fromhex(text.strip())
+        key = _decoded(text.strip())
     except ValueError:
-        raise KeyFileError(f"{where} is no hexadecimal key: 64 hex digits are expected") from None
+        raise KeyFileError(f"{where} is no key: 64 hex digits, or 32 bytes in base64, are expected") from None
     if len(key) < KEY_BYTES:
         raise KeyFileError(
             f"{where} holds {len(key)} bytes: at least {KEY_BYTES} are needed. If it was cut, ids of earlier "
             "results cannot be made any more: restore it, or take a new --private-dir and --output"
         )
+    return key
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes of hex digits, else 32 bytes of base64 (RFC 4648, either alphabet). Raises ValueError.
+
+    Base64 has one length, so that hex digits with a letter mistyped are not another key.
+    """
+    if set(text) <= set(string.hexdigits):  # a hexadecimal key that was cut is not taken for base64
+        return bytes.fromhex(text)
+    padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+    key = base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{len(key)} bytes")
     return key

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
-from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KEY_FILE_ENV
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.ray_ports import LOCAL_PORTS, Answer, ask_without_token, can_be_asked
 from s2sw.pipeline.privacy.temporary import temporary_root
@@ -103,7 +103,13 @@ def _strangers(address: str) -> list[str]:
 
 def _reads(config: ScreenConfig) -> list[str]:
     lines = [f"{config.source}: every object below it, and nothing is changed there"]
+    if config.manifest is not None:
+        lines = [
+            f"{config.manifest}: the list of objects, and the data files that an inventory names",
+            f"{config.source}: of what lies below it the objects of that list; nothing is changed there",
+        ]
     bundle = "built in, made once in the user's cache" if config.bundle == "embedded" else config.bundle
+    bundle += ", fetched once a machine into the user's cache" if is_s3(bundle) else ""
     return [*lines, f"detector: {bundle}"]
 
 
@@ -123,8 +129,7 @@ def _writes(config: ScreenConfig) -> list[str]:
             "picture; private data as well"
         )
     if config.private:
-        key = f"the environment variable {KEY_ENV}" if KEY_ENV in os.environ else f"{private / KEY_FILE}"
-        lines.append(f"{key}: the id key" + ("" if KEY_ENV in os.environ else ", made on first use"))
+        lines.append(_key_line(private))
     if config.metrics_file:
         lines.append(f"{config.metrics_file}: counts, times and codes of the run")
     if not config.cluster.address:
@@ -133,6 +138,14 @@ def _writes(config: ScreenConfig) -> list[str]:
             "this user alone; removed at the end, and after a crash when the next run starts"
         )
     return lines
+
+
+def _key_line(private: Path) -> str:
+    if KEY_ENV in os.environ:
+        return f"the environment variable {KEY_ENV}: the id key"
+    if KEY_FILE_ENV in os.environ:
+        return f"{os.environ[KEY_FILE_ENV]}, named by {KEY_FILE_ENV}: the id key"
+    return f"{private / KEY_FILE}: the id key, made on first use"
 
 
 def _columns(config: ScreenConfig) -> list[str]:
@@ -206,7 +219,7 @@ def _exposed(config: ScreenConfig) -> list[str]:
 
 
 def _uses_s3(config: ScreenConfig) -> bool:
-    return is_s3(config.source) or is_s3(config.output)
+    return any(map(is_s3, (config.source, config.output, config.manifest or "", config.bundle)))
 
 
 def _proxies(config: ScreenConfig) -> list[str]:

@@ -12,18 +12,18 @@ from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.bundles.record import BundleRecord, read_record
-from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.pipeline.ledger.audit import AuditError
 from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
-from s2sw.pipeline.listing.source import listing
+from s2sw.pipeline.listing.source import first_object, listing, with_source
 from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.profiles import existing_profile
 from s2sw.pipeline.run.window import parse_until
+from s2sw.pipeline.stages.bundles import bundle_folder
 from s2sw.pipeline.stages.classes import ClassRule, class_rule
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.errors import UserError
@@ -54,6 +54,7 @@ def prepare(config: ScreenConfig) -> Job:
 
     Raises UserError, KeyFileError for an id key that cannot be used.
     """
+    config = with_source(config)
     _check_source(config)
     bundle, record, classes = _detector(config)
     output = open_output(config.output, config.storage)
@@ -79,6 +80,7 @@ def prepare(config: ScreenConfig) -> Job:
 
 def prepare_building(config: ScreenConfig, address: str) -> Job:
     """Check what building a profile at an address needs, without writing anything. Raises UserError."""
+    config = with_source(config)
     _check_source(config)
     bundle, record, classes = _detector(config)
     output = open_output(address, config.storage)
@@ -96,7 +98,7 @@ def prepare_building(config: ScreenConfig, address: str) -> Job:
 
 def _detector(config: ScreenConfig) -> tuple[Path, BundleRecord, ClassRule | None]:
     try:
-        bundle = resolve_bundle(config.bundle)
+        bundle = bundle_folder(config.bundle, config.storage)
         record = read_record(bundle)
     except BundleError as error:
         raise UserError(f"bundle: {error}") from error
@@ -122,13 +124,14 @@ def _check_source(config: ScreenConfig) -> None:
     if not is_s3(config.source) and "://" in config.source:
         raise UserError(f"source: {config.source} is neither a folder nor s3://bucket/prefix")
     try:
-        first = next(listing(config), None)
+        first = first_object(config)
     except ScreeningError as error:
         if config.private and not is_s3(config.source):
             error = ScreeningError(error.reason, describe(error))  # the detail may be a path of the archive
         raise UserError(f"source: cannot list {config.source} ({_storage_problem(error, config)})") from error
     if first is None:
-        raise UserError(f"source: {config.source} holds no files of its own; nothing to screen")
+        named = config.manifest or config.source
+        raise UserError(f"source: {named} holds no files of its own; nothing to screen")
 
 
 def _check_metrics_file(metrics_file: str | None) -> None:

@@ -163,6 +163,7 @@ class ScreeningRun:
         with self._timed("list"):
             objects = in_window(self._job.objects(self._config, left_out), self.too_late)
             self.summary.listed = freeze(objects, ids, self._state.manifest)
+            self._sets.refuse_repeated(self._config.manifest)
         self.summary.left_out = dict(left_out)
         with self._timed("subtract"):
             self.summary.orphans_removed = len(sweep_orphans(self._job.output))
@@ -174,10 +175,9 @@ class ScreeningRun:
                 self._build_profile()
         with self._timed("subtract"):
             self._sets.load("deferred", deferred_objects(self._job.output))
-            count, size = self._sets.measure_open()
-            self._open_bytes = size
+            count, self._open_bytes = self._sets.measure_open()
             self.summary.already_done = self.summary.listed - count
-            each = group_size(count, size, self._resources.cores)
+            each = group_size(count, self._open_bytes, self._resources.cores)
             return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
 
     def _build_profile(self) -> None:

@@ -3,6 +3,7 @@
 import functools
 from typing import TYPE_CHECKING
 
+from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.profile.grouping import grouping
@@ -10,6 +11,7 @@ from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.resources import Resources
+from s2sw.pipeline.stages.bundles import remote
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
 from s2sw.schemas.config import GroupSettings, ScreenConfig
@@ -45,8 +47,9 @@ def decode_stage(job: Job, todo: Todo, groups: GroupSettings | None, key: bytes 
 def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None) -> DetectSettings:
     """Return what detect stages are told."""
     config = job.config
+    bundle = remote(config.bundle, config.storage, job.bundle) or job.bundle
     return DetectSettings(
-        load=functools.partial(load, job.bundle, resources.device, precision_of(config, resources)),
+        load=functools.partial(load, bundle, resources.device, precision_of(config, resources)),
         threshold=config.threshold,
         batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
         threads=resources.threads,
@@ -69,4 +72,5 @@ def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, sma
         return ProcessExecutor(cluster, resources)
     from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
 
-    return RayExecutor(cluster, resources, [job.bundle, todo.folder])
+    shared = [todo.folder] if is_s3(job.config.bundle) else [job.bundle, todo.folder]
+    return RayExecutor(cluster, resources, shared)

