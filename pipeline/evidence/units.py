@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.pipeline.evidence.references import SLICES, Past, PValues, Scored, p_values, scored
+from s2sw.pipeline.flagging.decisions import VERDICTS
 from s2sw.schemas.forms import OBJECT_ID, RUN_OF_A_DAY, WORDS
 from s2sw.schemas.tables import RANK
 
@@ -21,14 +22,6 @@ SOUND = (
     f"AND slice_index BETWEEN 0 AND n_slices - 1 AND area_fraction BETWEEN 0 AND 1"
 )
 """SQL of rows that a run may have written."""
-VERDICTS = """
-SELECT object_id, yes > no AS anomalous FROM (
-    SELECT object_id, count(*) FILTER (decision = 'accept') AS yes,
-        count(*) FILTER (decision = 'reject') AS no
-    FROM decisions GROUP BY object_id, slice_index, fingerprint
-) WHERE yes <> no
-"""
-"""SQL of what reviewers found of each slice; one on which as many accept as reject is neither."""
 _ANOMALOUS = f"""
 CREATE OR REPLACE TEMP TABLE anomalous AS
 SELECT DISTINCT object_id FROM ({VERDICTS}) WHERE anomalous AND object_id IS NOT NULL

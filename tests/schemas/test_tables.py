@@ -16,7 +16,8 @@ ALLOWED = {
         "object_id slice_index n_slices plane rows cols image_score family_scores group rarity_score "
         "rank_score map_max map_mean "
         "area_fraction threshold mask mask_encoding token_map grid side smooth map_layers class_name "
-        "tiles brightness sharpness modality body_part applied bundle fingerprint run_id date site",
+        "tiles brightness sharpness pixel_spacing image_position image_orientation instance_number "
+        "modality body_part applied bundle fingerprint run_id date site",
     ),
     "objects": (
         OBJECTS,

@@ -42,7 +42,9 @@ def night(folder: Path, run_id: str, objects: list[FinishedObject]) -> None:
         PartSettings(),
         constants,
         keep_uri=False,
-        uid_ids=lambda uids: {"study_id": uids[0].decode()} if uids else {},
+        uid_ids=lambda uids: {
+            name: uid.decode() for name, uid in zip(("study_id", "series_id"), uids, strict=False)
+        },
     )
     for number, finished in enumerate(objects):
         writer.add(finished, made_id(run_id, number), stored(number))
@@ -146,3 +148,61 @@ def test_the_command_lists_cases(tmp_path: Path) -> None:
     table: pa.Table = pq.read_table(tmp_path / "cases" / f"{SECOND}.parquet")
     assert table.schema.equals(CASES)
     assert not (tmp_path / "worklist").exists()
+
+
+def in_series(
+    number: int, height: float, score: float, share: float, instance: int = 0, step: float = 0.5
+) -> FinishedObject:
+    """Return a file of a series: an oblique slice, its place along the normal in mm."""
+    finished = with_masks(screened(number, score), [share])
+    (row,) = finished.slices
+    row["image_orientation"] = [1.0, 0.0, 0.0, 0.0, 0.8, 0.6]
+    row["image_position"] = [5.0, -0.6 * height, 0.8 * height]
+    row["pixel_spacing"], row["instance_number"] = [step, 0.25], float(instance)
+    return replace(finished, uids=(STUDY.encode(), b"r" * 26))
+
+
+def test_files_of_a_series_are_neighbours_by_their_place(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    shares = {0: 0, 1: 0.25, 2: 0.5, 3: 0.5, 4: 0, 5: 0.25, 6: 0, 7: 0}
+    order = np.random.default_rng(2).permutation(len(shares))
+    night(tmp_path, SECOND, [in_series(n, 3.0 * at, 0.2 + at / 20, shares[at]) for n, at in enumerate(order)])
+    (row,) = cases(tmp_path)
+    assert row["n_findings"] == 2
+    lesion, speck = row["findings"]
+    ids = {at: made_id(SECOND, number) for number, at in enumerate(order)}
+    assert (lesion["first_object"], lesion["last_object"], lesion["object_id"]) == (ids[1], ids[3], ids[3])
+    assert (lesion["slices"], lesion["of_slices"], lesion["pixels"]) == (3, 8, 30)
+    assert lesion["volume_mm3"] == pytest.approx(30 * 0.5 * 0.25 * 3.0)
+    assert (speck["first_object"], speck["last_object"], speck["slices"]) == (ids[5], ids[5], 1)
+
+
+def test_a_missing_file_parts_two_findings(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    there = [0, 1, 2, 4, 5, 6]  # of 3 nothing is known
+    night(tmp_path, SECOND, [in_series(n, 2.0 * at, 0.5, 0.25) for n, at in enumerate(there)])
+    (row,) = cases(tmp_path)
+    assert sorted(one["slices"] for one in row["findings"]) == [3, 3]
+
+
+def test_pictures_at_one_place_are_stacks_of_their_own(tmp_path: Path) -> None:
+    """Two echoes: one has a lesion through all slices, the other none."""
+    night(tmp_path, FIRST, usual(100))
+    files = [in_series(2 * at + echo, 2.0 * at, 0.5, 0.25 * echo, echo) for at in range(4) for echo in (0, 1)]
+    night(tmp_path, SECOND, files)
+    (row,) = cases(tmp_path)
+    assert [(one["slices"], one["of_slices"]) for one in row["findings"]] == [(4, 4)]
+
+
+def test_a_speck_of_one_slice_weighs_half_of_a_thicker_finding(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    volume = with_masks(screened(0, 0.9, 0.1, 0.6, 0.6, 0.1), [0.25, 0, 0.25, 0.25, 0])
+    alone = with_masks(screened(1, 0.5), [0.25])  # a picture is no speck
+    night(tmp_path, SECOND, [volume, alone])
+    found = {len(row["findings"]): row["findings"] for row in cases(tmp_path)}
+    thick, speck = found[2]
+    assert (thick["slices"], speck["slices"]) == (2, 1)
+    assert (thick["weight"], speck["weight"]) == (pytest.approx(0.6), pytest.approx(0.45))
+    assert speck["score"] == pytest.approx(0.9)
+    assert found[1][0]["weight"] == pytest.approx(0.5)
+    assert found[1][0]["volume_mm3"] is None

@@ -95,9 +95,9 @@ def test_a_file_is_laid_over_itself(exported: Path, volumes: Screened) -> None:
     )
     samples, rows = np.asarray(image.dataobj), rows_of(volumes)
     inverse = np.linalg.inv(source.affine)
-    _, slices = decode(head(), DecodeSettings(), originals=True)
+    _, slices = decode(head(), DecodeSettings())
     for index, picture in enumerate(slices):
-        plane, heat = picture.original.plane, full_map(rows[volumes.ids[HEAD], index])  # type: ignore[union-attr]
+        plane, heat = picture.geometry, full_map(rows[volumes.ids[HEAD], index])
         for at_row, at_col in ((0, 0), (heat.shape[0] - 1, 3), (4, heat.shape[1] - 1)):
             there = np.array(plane.position)
             there += at_col * plane.spacing[1] * np.array(plane.along_row)  # type: ignore[index]
