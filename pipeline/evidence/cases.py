@@ -25,18 +25,20 @@ SPECK_DEPTH = 3
 _GAP = 1.5
 """Steps between slices above which one is missing."""
 
-_CASE = "coalesce(study_id, case_id, object_id)"
-_PERSON = "coalesce(case_id, study_id, object_id)"
+CASE_ID = "coalesce(study_id, case_id, object_id)"
+"""SQL of the id of an object's case: its study, what ``groups.case`` finds in its address, or itself."""
+PERSON_ID = "coalesce(case_id, study_id, object_id)"
+"""SQL of what earlier objects share that tell of the same: the patient, the lot."""
 _JOINED = (
     "(SELECT s.*, study_id, case_id, series_id FROM slices s "
     "JOIN objects o USING (object_id, fingerprint, run_id))"
 )
-CASE = UnitKind(_CASE, _JOINED)
+CASE = UnitKind(CASE_ID, _JOINED)
 """A study; of other objects what ``groups.case`` finds in the address; else the object."""
 
 _ROWS = f"""
 CREATE OR REPLACE TEMP VIEW case_rows AS
-SELECT {_CASE} AS unit_id, {_PERSON} AS person, study_id, case_id, series_id, object_id, run_id, plane,
+SELECT {CASE_ID} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id, object_id, run_id, plane,
     slice_index, rows, cols, instance_number, {RANK} AS score, area_fraction,
     CAST(area_fraction AS DOUBLE) * rows * cols AS pixels,
     pixel_spacing[1] * pixel_spacing[2] AS pixel_area, image_orientation AS o,
