@@ -24,6 +24,7 @@ from s2sw.pipeline.flagging.decisions import DecisionError
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.results.sources import Sources
+from s2sw.pipeline.review.addresses import slice_address
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.case_views import CaseViews
 from s2sw.pipeline.review.cases import CaseList
@@ -31,7 +32,7 @@ from s2sw.pipeline.review.decision_log import DecisionLog, key_of
 from s2sw.pipeline.review.filters import FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
-from s2sw.pipeline.review.pages import Pages, slice_address
+from s2sw.pipeline.review.pages import Pages
 from s2sw.pipeline.review.volumes import Volumes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.outcomes import ScreeningError

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.forms import is_object_id
 
@@ -138,6 +139,17 @@ class Filters:
         if self.decision == "disputed":
             return [Condition(f"{_SLICE} IN ({_SAID} GROUP BY ALL HAVING count(DISTINCT decision) > 1)")]
         return [Condition(f"{_SLICE} IN ({_SAID} WHERE decision = ?)", (self.decision,))]
+
+
+def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
+    """Return the scores from which slices that may meet the filter are flagged, the lowest first."""
+    fitting = [
+        group.threshold
+        for group in flag.groups
+        if group.site in (None, filters.site or group.site)
+        and group.modality in (None, filters.modality or group.modality)
+    ]
+    return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
 
 
 def _days(first: date | None, last: date | None) -> list[Condition]:

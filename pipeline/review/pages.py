@@ -13,18 +13,18 @@ from s2sw.pipeline.flagging.decisions import NOTE_CHARACTERS
 from s2sw.pipeline.imaging.overlays import HEAT
 from s2sw.pipeline.pages.rendering import environment
 from s2sw.pipeline.reports.summary_text import EXPLANATIONS
+from s2sw.pipeline.review.addresses import media_paths, slice_address
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.case_views import DECIDED as CASES_DECIDED
 from s2sw.pipeline.review.case_views import CaseViews
 from s2sw.pipeline.review.charts import score_histogram, stack_chart
 from s2sw.pipeline.review.decision_log import DecisionLog, key_of
-from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
+from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters, flag_thresholds
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
 from s2sw.pipeline.review.ranking import Place, Worklist, bars
 from s2sw.pipeline.review.volumes import Volume, Volumes
-from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
 
@@ -269,32 +269,6 @@ class Pages:
             )
         )
         return HTMLResponse(page)
-
-
-def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
-    """Return the scores from which slices that may meet the filter are flagged, the lowest first."""
-    fitting = [
-        group.threshold
-        for group in flag.groups
-        if group.site in (None, filters.site or group.site)
-        and group.modality in (None, filters.modality or group.modality)
-    ]
-    return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
-
-
-def slice_address(root: str, row: Row, query: str) -> str:
-    """Return the address of a slice's page. root: of the page; query: what ``Filters.query`` gives."""
-    return f"{root}/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{query}"
-
-
-def media_paths(root: str, row: Row) -> dict[str, str]:
-    """Return the addresses of a slice's thumbnail, picture, facts, values and map. root: of the page."""
-    run_id, object_id, settings = (quote(row[n], safe="") for n in ("run_id", "object_id", "fingerprint"))
-    of_run = f"{run_id}/{object_id}/{row['slice_index']}?settings={settings}"
-    return {
-        **{kind: f"{root}/{kind}/{of_run}" for kind in ("thumbnail", "picture", "facts", "values")},
-        "map": f"{root}/map/{object_id}/{row['slice_index']}?settings={settings}",
-    }
 
 
 def _place(request: Request, name: str) -> Place | None:
