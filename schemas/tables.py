@@ -200,6 +200,17 @@ _OF_RUN = [
     pa.field("date", pa.date32()),
 ]
 
+P_VALUES = pa.schema(
+    [
+        pa.field("object_id", pa.string(), nullable=False),
+        pa.field("slice_index", pa.int32(), nullable=False),
+        *_EVIDENCE[:5],
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row a slice that was screened that night; compared with all earlier slices of its group."""
+
 WORKLIST = pa.schema(
     [
         pa.field("rank", pa.int32(), nullable=False),

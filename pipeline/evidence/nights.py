@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2sw.pipeline.evidence.drift import LEFT_OUT, MEASURES, REFERENCE, Change, by_day
 from s2sw.pipeline.results.reading import Results
@@ -40,7 +41,7 @@ def histograms(results: Results, run_id: str, changes: Sequence[Change]) -> Iter
         yield _nights(change, days[known], numbers[known])
 
 
-def _nights(change: Change, days: np.ndarray, numbers: np.ndarray) -> Nights:  # type: ignore[type-arg]
+def _nights(change: Change, days: NDArray[np.str_], numbers: NDArray[np.float64]) -> Nights:
     # the outermost hundredths would flatten all others
     low, high = np.quantile(numbers, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)

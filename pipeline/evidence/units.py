@@ -108,10 +108,22 @@ def judged_units(connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: N
 
 def _slice_p_values(connection: duckdb.DuckDBPyConnection, units: Scored, night: Night) -> PValues:
     """Return the p-values of the units' highest slices among all slices of their groups."""
-    query = f'SELECT {GROUP} AS "group", {SLICES} AS length, {RANK} AS score FROM slices WHERE {SOUND} AND '  # noqa: S608
-    past, own = (_past(connection, query + runs) for runs in (night.past, night.own))
+    past = past_of(connection, night)
+    own = _past(connection, slices_query(night.own))
     alone = Scored(units.groups, units.lengths * 0 + SLICES, units.scores)
     return p_values(alone, past, own)
+
+
+def slices_query(runs: str, more: str = "") -> str:
+    """Return SQL of group, length and score of each slice of some runs. more: columns before these."""
+    columns = f'{more}{GROUP} AS "group", {SLICES} AS length, {RANK} AS score'
+    return f"SELECT {columns} FROM slices WHERE {SOUND} AND {runs}"  # noqa: S608
+
+
+def past_of(connection: duckdb.DuckDBPyConnection, night: Night) -> Past:
+    """Return the scores of all slices before a night, each for itself."""
+    connection.execute(_ANOMALOUS)
+    return _past(connection, slices_query(night.past))
 
 
 def _parts(kind: UnitKind, runs: str, more: str = "") -> str:

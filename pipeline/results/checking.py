@@ -238,7 +238,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("max_slice", "max_rank_slice"), _optional(_COUNT)),
     "group": _optional(_shaped(forms.WORDS)),
     **dict.fromkeys(("rarity_score", "brightness", "sharpness", "instance_number"), _optional(_finite)),
-    "pixel_spacing": _optional(lambda value: _numbers(2)(value) and min(value) > 0),
+    "pixel_spacing": _optional(_numbers(2)),
     "image_position": _optional(_numbers(3)),
     "image_orientation": _optional(_numbers(6)),
     "bytes": _COUNT,
