@@ -147,7 +147,7 @@ def log_name(run_id: str) -> str:
 
 
 def worklist_name(folder: str, run_id: str) -> str:
-    """Return the name of a run's worklist. folder: WORKLIST_FOLDER, CASES_FOLDER or P_VALUES_FOLDER. Raises ValueError."""
+    """Return the name of what was made of a run in WORKLIST_FOLDER or one like it. Raises ValueError."""
     return f"{folder}/{PurePosixPath(record_name(run_id)).stem}{_PARQUET}"
 
 
