@@ -63,18 +63,13 @@ class CaseViews:
             "families": self._families(top) if top else [],
             "before": self._prior(case, row),
             "progress": cases.progress(),
+            "around": _around(cases, case, filters),
         }
 
     def neighbours(self, filters: Filters) -> tuple[Row | None, Row | None]:
         """Return the cases before and behind the one that is looked at."""
         found = self._one(filters)
-        if found is None:
-            return None, None
-        cases, case = found
-        chosen = _chosen(filters)
-        if not case["listed"]:
-            chosen = replace(chosen, every=True)
-        return cases.neighbours(chosen, case["rank"])
+        return _around(*found, filters) if found else (None, None)
 
     def _one(self, filters: Filters) -> tuple[Cases, Row] | None:
         if not filters.case:
@@ -121,6 +116,14 @@ class CaseViews:
             shown = round(share * (prior["n_slices"] - 1))
         found = self._archive.slice_row(prior["object_id"], shown, case["fingerprint"])
         return None if found is None else {**found, "highest": prior["slice_index"]}
+
+
+def _around(cases: Cases, case: Row, filters: Filters) -> tuple[Row | None, Row | None]:
+    """Return the cases before and behind one; of one that is not on the list, among all of the night."""
+    chosen = _chosen(filters)
+    if not case["listed"]:
+        chosen = replace(chosen, every=True)
+    return cases.neighbours(chosen, case["rank"])
 
 
 def _chosen(filters: Filters) -> CaseFilter:

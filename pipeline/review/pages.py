@@ -117,7 +117,7 @@ class Pages:
         worklist = self._worklist(filters)
         shown = self._cases.case(filters, row)
         if shown["case"]:
-            before, behind = self._cases.neighbours(filters)
+            before, behind = shown["around"]
             rank, total = shown["case"]["rank"] - 1, shown["progress"].cases
         else:
             before, behind = worklist.neighbours(row)
