@@ -189,10 +189,10 @@ def measure(output: Path) -> dict[str, float]:
     with server(output) as (process, port, token, start):
         result = {"start": start}
         used = cpu(process)
-        result["first page, cold"], text = get(port, token, "/")
+        result["first page, cold"], text = get(port, token, "/slices")
         result["first page, cold, CPU"] = cpu(process) - used
-        pages = {"first page": "/"} | {
-            f"filter {name}": f"/?{query}"
+        pages = {"first page": "/slices"} | {
+            f"filter {name}": f"/slices?{query}"
             for name, query in {
                 "score": "low=0.6&high=0.7", "modality": "modality=CT", "site": "site=north",
                 "day": "first=2026-07-02&last=2026-07-02", "undecided": "decision=none",

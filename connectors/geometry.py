@@ -1,8 +1,9 @@
 """Where the pixels of a picture lie and how large they are, in millimetres and in the patient."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 Vector = tuple[float, float, float]
 
@@ -53,6 +54,31 @@ class Geometry:
 
 
 UNKNOWN_PLANE = Geometry()
+
+
+def columns_of(plane: Geometry) -> dict[str, Any]:
+    """Return a plane as columns of a table, by DICOM's names; None: not known, or not in the patient."""
+    directions = None
+    if plane.along_row is not None and plane.along_col is not None:
+        directions = [*plane.along_row, *plane.along_col]
+    return {
+        "pixel_spacing": list(plane.spacing) if plane.spacing and plane.in_patient else None,
+        "image_position": list(plane.position) if plane.position and directions else None,
+        "image_orientation": directions,
+        "instance_number": plane.instance,
+    }
+
+
+def plane_from(columns: Mapping[str, Any]) -> Geometry:
+    """Return the plane of such columns; one that cannot be meant is not known."""
+    found = directions_of(columns.get("image_orientation") or ())
+    spacing = spacing_of(columns.get("pixel_spacing") or ())
+    plane = Geometry(spacing, True, aspect_of(spacing or ()), instance=columns.get("instance_number"))
+    if found is None:
+        return plane
+    position = vector_of(columns.get("image_position") or ())
+    along_row, along_col = found
+    return replace(plane, along_row=along_row, along_col=along_col, position=position, marks=marks_of(*found))
 
 
 def spacing_of(values: Sequence[float]) -> tuple[float, float] | None:

@@ -24,7 +24,6 @@ class Original:
     slope, intercept: from there to values of the modality, linearly. unit: of these, a code of PS3.3
         C.11.1.1.2 such as ``HU``, or "".
     inverted: whether the lowest value is white.
-    plane: where the pixels lie.
     """
 
     values: NDArray[Any] | None = None
@@ -32,7 +31,6 @@ class Original:
     intercept: float = 0.0
     unit: str = ""
     inverted: bool = False
-    plane: Geometry = UNKNOWN_PLANE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,7 @@ class Slice:
     applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
     full_size: (rows, cols) of the object's own picture where it was decoded at a fraction of its size.
     facts: what holds of its object as a whole.
+    geometry: where the pixels lie, as far as the object says.
     original: what it was made from, where the decoder was asked for that.
     """
 
@@ -73,6 +72,7 @@ class Slice:
     applied: tuple[str, ...] = field(default=())
     full_size: tuple[int, int] | None = None
     facts: ObjectFacts = NO_FACTS
+    geometry: Geometry = UNKNOWN_PLANE
     original: Original | None = None
 
 

@@ -147,6 +147,7 @@ def _export_drift(output: "OutputFolder", path: str, summary: "RunSummary") -> N
 def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:
     """Write the worklist that the configuration asks for. A run counts without one, too."""
     from s2sw.pipeline.evidence.making import KINDS
+    from s2sw.pipeline.evidence.slices import slice_p_values, write_p_values
     from s2sw.pipeline.evidence.worklist import write
     from s2sw.pipeline.results.opening import readable
     from s2sw.pipeline.results.reading import Results
@@ -154,6 +155,7 @@ def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunS
     try:
         with readable(output):
             found = Results(output, summary.fingerprint)
+            write_p_values(output, slice_p_values(found, summary.run_id), summary.run_id)
             for noun, (make, folder) in KINDS.items():
                 made = make(found, summary.run_id, config.flag)
                 name = write(output, made, folder)

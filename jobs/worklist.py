@@ -56,7 +56,7 @@ def command(
     --fdr or --budget; else as the newest run's configuration says (`flag.fdr`, `flag.budget`), else
     --fdr 0.1.
     All objects of the run, with p-values and q-values, are written to worklist/RUN.parquet, or by case to
-    cases/RUN.parquet (docs/worklist.md).
+    cases/RUN.parquet, and the p-values of all slices to p_values/RUN.parquet (docs/worklist.md).
 
     Examples:
 
@@ -104,6 +104,7 @@ def _make(
     """Make and write a worklist; return it and its file's name."""
     from s2sw.pipeline.evidence import worklist as lists
     from s2sw.pipeline.evidence.making import KINDS
+    from s2sw.pipeline.evidence.slices import slice_p_values, write_p_values
     from s2sw.pipeline.flagging.rule import flag_settings
     from s2sw.pipeline.privacy.environment import enter_reader
     from s2sw.pipeline.results.mode import results_are_private
@@ -117,6 +118,7 @@ def _make(
     make, place = KINDS[by]
     worklist = make(found, lists.newest_run(found), size, start)
     try:
+        write_p_values(folder, slice_p_values(found, worklist.run_id, start), worklist.run_id)
         return worklist, lists.write(folder, worklist, place)
     except OSError as error:
         fail(f"cannot write the worklist to {folder.root}: {error.strerror}", EXIT_FAILED)

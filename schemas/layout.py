@@ -21,6 +21,7 @@ AUDIT_FOLDER = "audit"
 DECISIONS_FOLDER = "decisions"
 WORKLIST_FOLDER = "worklist"
 CASES_FOLDER = "cases"
+P_VALUES_FOLDER = "p_values"
 MARKER = "_s2sw-output"
 """A file that says that its folder is an output: no listing of a source looks into it. Its name sorts before
 those of all folders of an output, and readers of Parquet folders skip names that begin so."""
@@ -31,6 +32,7 @@ SET_ASIDE_FOLDER = "set-aside"
 """Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
 FOLDERS = (
     SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER, WORKLIST_FOLDER, CASES_FOLDER,
+    P_VALUES_FOLDER,
 )  # fmt: skip
 TABLE_FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER)
 PARTITIONS = ("date", "site")
@@ -145,7 +147,7 @@ def log_name(run_id: str) -> str:
 
 
 def worklist_name(folder: str, run_id: str) -> str:
-    """Return the name of a run's worklist. folder: WORKLIST_FOLDER or CASES_FOLDER. Raises ValueError."""
+    """Return the name of what was made of a run in WORKLIST_FOLDER or one like it. Raises ValueError."""
     return f"{folder}/{PurePosixPath(record_name(run_id)).stem}{_PARQUET}"
 
 

@@ -81,6 +81,13 @@ SLICES = pa.schema(
         # pixels over the standard deviation. They tell when a camera or a scanner changed
         pa.field("brightness", pa.float32()),
         pa.field("sharpness", pa.float32()),
+        # where the picture lies in the patient, as far as it says: mm between rows and between columns;
+        # centre of the first pixel, mm to the left, back and head; directions along a row and down a column;
+        # number in its series. DICOM's attributes of these names; likewise from a NIfTI header
+        pa.field("pixel_spacing", pa.list_(pa.float64())),
+        pa.field("image_position", pa.list_(pa.float64())),
+        pa.field("image_orientation", pa.list_(pa.float64())),
+        pa.field("instance_number", pa.float64()),
         pa.field("modality", pa.string(), nullable=False),
         pa.field("body_part", pa.string(), nullable=False),
         pa.field("applied", pa.string(), nullable=False),
@@ -109,7 +116,7 @@ def rank_of(row: Row) -> float:
 
 DECODE_COLUMNS = (
     "plane", "rows", "cols", "tiles", "modality", "body_part", "applied", "class_name",
-    "brightness", "sharpness",
+    "brightness", "sharpness", "pixel_spacing", "image_position", "image_orientation", "instance_number",
 )  # fmt: skip
 """Columns of SLICES that the decode stage fills."""
 
@@ -193,6 +200,17 @@ _OF_RUN = [
     pa.field("date", pa.date32()),
 ]
 
+P_VALUES = pa.schema(
+    [
+        pa.field("object_id", pa.string(), nullable=False),
+        pa.field("slice_index", pa.int32(), nullable=False),
+        *_EVIDENCE[:5],
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row a slice that was screened that night; compared with all earlier slices of its group."""
+
 WORKLIST = pa.schema(
     [
         pa.field("rank", pa.int32(), nullable=False),
@@ -215,16 +233,23 @@ _SLICE_OF_CASE = [
     pa.field("slice_index", pa.int32()),
     pa.field("score", pa.float32()),
 ]
-# a run of neighbouring slices of one object and plane whose masks are not empty, with the pixels of these
+# a run of neighbouring slices of one stack, an object or a series of single files, whose masks are not
+# empty: the worst, the first and the last of them, how many of how many, and the pixels of their masks, in
+# mm^3 where spacing and distance are known. weight: the score, less for a single slice in a stack
 _FINDING = [
     pa.field("object_id", pa.string()),
+    pa.field("worst_slice", pa.int32()),
     pa.field("plane", pa.string()),
+    pa.field("first_object", pa.string()),
     pa.field("first_slice", pa.int32()),
+    pa.field("last_object", pa.string()),
     pa.field("last_slice", pa.int32()),
     pa.field("slices", pa.int32()),
-    pa.field("worst_slice", pa.int32()),
+    pa.field("of_slices", pa.int32()),
     pa.field("score", pa.float32()),
+    pa.field("weight", pa.float32()),
     pa.field("pixels", pa.int64()),
+    pa.field("volume_mm3", pa.float64()),
 ]
 CASES = pa.schema(
     [

@@ -21,6 +21,7 @@ from s2sw.connectors.dicom.header import (
 from s2sw.connectors.dicom.layout import UNDEFINED, Layout, scan
 from s2sw.connectors.dicom.originals import original_of
 from s2sw.connectors.dicom.palette import Palette, read_palette
+from s2sw.connectors.dicom.plane import plane_of
 from s2sw.connectors.dicom.sop_classes import check_class, check_pixels, check_syntax
 from s2sw.connectors.dicom.windowing import GreyPipeline
 from s2sw.connectors.grey import Frame
@@ -52,12 +53,14 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
     for index, (samples, converted) in enumerate(frames(layout, header, dataset, settings.limits)):
+        groups = frame_groups(dataset, index)
         if samples.ndim == 3 or indexed:
             pixels, done = _colour(samples, header, palette)
             views = [("", pixels, (*converted, *done))]
         else:
-            views = grey(samples, frame_groups(dataset, index))
-        original = original_of(samples, header, dataset, index, layout.little) if originals else None
+            views = grey(samples, groups)
+        original = original_of(samples, header, dataset, groups, layout.little) if originals else None
+        geometry = plane_of(dataset, groups)
         for view, pixels, applied in views:
             if held is not None:
                 yield held
@@ -68,6 +71,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
                 body_part=text(dataset, "BodyPartExamined"),
                 applied=(*noted, *applied),
                 facts=facts,
+                geometry=geometry,
                 original=original,
             )
         shown += 1

@@ -107,15 +107,15 @@ def _slices(
     transfer, applied = (None, ("rgb",)) if coloured else _transfer(header, planes, settings)
     for index, plane in enumerate(planes(header.axis)):
         shown = _rgb(plane) if transfer is None else render(_real(plane), transfer)
-        original = _original(plane, header, index) if originals else None
-        yield Slice(_upright(shown, header), header.plane, applied=applied, original=original)
+        original = _original(plane, header) if originals else None
+        where = plane_of(header, index % header.shape[header.axis])
+        yield Slice(_upright(shown, header), header.plane, applied=applied, geometry=where, original=original)
 
 
-def _original(plane: Frame, header: VolumeHeader, index: int) -> Original:
-    where = plane_of(header, index % header.shape[header.axis])
+def _original(plane: Frame, header: VolumeHeader) -> Original:
     if header.dtype.names is not None:
-        return Original(plane=where)
-    return Original(_upright(_real(plane), header), header.slope, header.intercept, plane=where)
+        return Original()
+    return Original(_upright(_real(plane), header), header.slope, header.intercept)
 
 
 def _transfer(

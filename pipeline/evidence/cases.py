@@ -1,4 +1,9 @@
-"""From slices to cases: what a reader opens at once, its findings, and what was said of it before."""
+"""From slices to cases: what a reader opens at once, its findings, and what was said of it before.
+
+A finding is a run of neighbouring slices whose masks are not empty. Neighbours are slices of one stack: of an
+object in their order, or single files of a DICOM series by Image Position (Patient) along the normal of Image
+Orientation (Patient) (PS3.3 C.7.6.2.1.1). Where a slice is missing between two, they are no neighbours.
+"""
 
 import duckdb
 import pyarrow as pa
@@ -14,38 +19,80 @@ WORST = 3
 FINDINGS = 20
 """Findings that are described of a case; all are counted."""
 
-_CASE = "coalesce(study_id, case_id, object_id)"
-_PERSON = "coalesce(case_id, study_id, object_id)"
+SPECK = 0.5
+"""Weight of a finding of one slice alone in a stack of SPECK_DEPTH or more, by that of a thicker one."""
+SPECK_DEPTH = 3
+_GAP = 1.5
+"""Steps between slices above which one is missing."""
+
+CASE_ID = "coalesce(study_id, case_id, object_id)"
+"""SQL of the id of an object's case: its study, what ``groups.case`` finds in its address, or itself."""
+PERSON_ID = "coalesce(case_id, study_id, object_id)"
+"""SQL of what earlier objects share that tell of the same: the patient, the lot."""
 _JOINED = (
-    "(SELECT s.*, study_id, case_id FROM slices s JOIN objects o USING (object_id, fingerprint, run_id))"
+    "(SELECT s.*, study_id, case_id, series_id FROM slices s "
+    "JOIN objects o USING (object_id, fingerprint, run_id))"
 )
-CASE = UnitKind(_CASE, _JOINED)
+CASE = UnitKind(CASE_ID, _JOINED)
 """A study; of other objects what ``groups.case`` finds in the address; else the object."""
 
 _ROWS = f"""
 CREATE OR REPLACE TEMP VIEW case_rows AS
-SELECT {_CASE} AS unit_id, {_PERSON} AS person, study_id, case_id, object_id, run_id, plane, slice_index,
-    {RANK} AS score, area_fraction, CAST(area_fraction AS DOUBLE) * rows * cols AS pixels
+SELECT {CASE_ID} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id, object_id, run_id, plane,
+    slice_index, rows, cols, instance_number, {RANK} AS score, area_fraction,
+    CAST(area_fraction AS DOUBLE) * rows * cols AS pixels,
+    pixel_spacing[1] * pixel_spacing[2] AS pixel_area, image_orientation AS o,
+    list_transform(image_orientation[:6], lambda x: round(x, 2))::VARCHAR AS directions,
+    (o[2] * o[6] - o[3] * o[5]) * image_position[1] + (o[3] * o[4] - o[1] * o[6]) * image_position[2]
+        + (o[1] * o[5] - o[2] * o[4]) * image_position[3] AS said_height,
+    CASE WHEN isfinite(said_height) THEN said_height END AS height
 FROM {_JOINED} WHERE {SOUND}
 """  # noqa: S608
-# CT windows of a frame are slices of their own: neighbours are those of one plane, in order
+# CT windows of a frame are slices of their own: neighbours are those of one plane. Slices of a series that
+# lie at one place, such as several echoes, are layers: each is a stack of its own
 _DETAILS = """
 WITH own AS (FROM case_rows WHERE {own}),
-placed AS (
-    SELECT *, row_number() OVER (PARTITION BY object_id, plane ORDER BY slice_index) AS place FROM own
+stacked AS (
+    SELECT *, count(*) OVER (PARTITION BY object_id, plane) = 1 AND series_id IS NOT NULL
+        AND height IS NOT NULL AS is_file,
+        CASE WHEN is_file THEN concat_ws('/', series_id, rows, cols, directions) ELSE object_id END AS stack
+    FROM own
+), layered AS (
+    SELECT *, CASE WHEN is_file THEN row_number() OVER (
+        PARTITION BY unit_id, stack, plane, round(height, 2) ORDER BY instance_number, object_id
+    ) ELSE 0 END AS layer FROM stacked
+), placed AS (
+    SELECT *, row_number() OVER whole AS place, abs(height - lag(height) OVER whole) AS gap,
+        coalesce(lag(area_fraction) OVER whole, 0) AS area_before
+    FROM layered WINDOW whole AS (
+        PARTITION BY unit_id, stack, plane, layer ORDER BY CASE WHEN is_file THEN height END, slice_index
+    )
+), stepped AS (
+    SELECT *, median(gap) OVER alike AS step, count(*) OVER alike AS depth
+    FROM placed WINDOW alike AS (PARTITION BY unit_id, stack, plane, layer)
 ), marked AS (
-    SELECT *, place - row_number() OVER (PARTITION BY object_id, plane ORDER BY place) AS run
-    FROM placed WHERE area_fraction > 0
+    SELECT *, count(*) FILTER (area_before = 0 OR gap > {gap} * step) OVER (
+        PARTITION BY unit_id, stack, plane, layer ORDER BY place
+    ) AS run FROM stepped WHERE area_fraction > 0
 ), findings AS (
-    SELECT unit_id, object_id, plane, min(slice_index) AS first_slice, max(slice_index) AS last_slice,
-        count(*) AS slices, -max({{'score': score, 'before': -slice_index}}).before AS worst_slice,
-        max(score) AS score, CAST(round(sum(pixels)) AS BIGINT) AS pixels
-    FROM marked GROUP BY unit_id, object_id, plane, run
+    SELECT unit_id, plane,
+        max({{'score': score, 'before': -place, 'object_id': object_id, 'slice': slice_index}}) AS top,
+        arg_min(object_id, place) AS first_object, arg_min(slice_index, place) AS first_slice,
+        arg_max(object_id, place) AS last_object, arg_max(slice_index, place) AS last_slice,
+        count(*) AS slices, max(score) AS score, any_value(depth) AS of_slices,
+        max(score) * CASE WHEN count(*) = 1 AND any_value(depth) >= {speck_depth} THEN {speck} ELSE 1 END
+            AS weight,
+        CAST(round(sum(pixels)) AS BIGINT) AS pixels,
+        CASE WHEN count(pixel_area) = count(*) AND any_value(step) > 0
+            THEN sum(pixels * pixel_area) * any_value(step) END AS volume_mm3
+    FROM marked GROUP BY unit_id, stack, plane, layer, run
 ), found AS (
     SELECT unit_id, count(*) AS n_findings, list({{
-        'object_id': object_id, 'plane': plane, 'first_slice': first_slice, 'last_slice': last_slice,
-        'slices': CAST(slices AS INTEGER), 'worst_slice': worst_slice, 'score': score, 'pixels': pixels
-    }} ORDER BY score DESC, object_id, first_slice)[:{findings}] AS findings
+        'object_id': top.object_id, 'plane': plane, 'first_object': first_object, 'first_slice': first_slice,
+        'last_object': last_object, 'last_slice': last_slice, 'slices': CAST(slices AS INTEGER),
+        'of_slices': CAST(of_slices AS INTEGER), 'worst_slice': top.slice, 'score': score,
+        'weight': CAST(weight AS FLOAT), 'pixels': pixels, 'volume_mm3': volume_mm3
+    }} ORDER BY weight DESC, score DESC, first_object, first_slice)[:{findings}] AS findings
     FROM findings GROUP BY unit_id
 ), whole AS (
     SELECT unit_id, min(person) AS person, max(score) AS highest, count(DISTINCT object_id) AS n_objects,
@@ -80,7 +127,10 @@ def case_worklist(results: Results, run_id: str, size: FlagSettings, since: str 
 def _with_details(connection: duckdb.DuckDBPyConnection, units: pa.Table, night: Night) -> pa.Table:
     """Return the units, in their order, with what a reader is told of each."""
     connection.execute(_ROWS)
-    details = _DETAILS.format(own=night.own, earlier=night.earlier, worst=WORST, findings=FINDINGS)
+    details = _DETAILS.format(
+        own=night.own, earlier=night.earlier, worst=WORST, findings=FINDINGS, gap=_GAP, speck=SPECK,
+        speck_depth=SPECK_DEPTH,
+    )  # fmt: skip
     numbered = units.append_column("place", pa.array(range(len(units)), pa.int64()))
     connection.register("units", numbered)
     return connection.sql(f"FROM units JOIN ({details}) USING (case_id) ORDER BY place").to_arrow_table()

@@ -42,6 +42,15 @@ FROM (
     FROM slices WHERE {SOUND} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?)
 ) GROUP BY kind, run_id, object_id
 """  # noqa: S608
+_NIGHTLY = f"""
+SELECT left(run_id, 8) AS day, avg(score) AS score, avg(brightness) AS brightness,
+    avg(sharpness) AS sharpness, avg(size) AS size
+FROM (
+    SELECT {GROUP} AS kind, run_id, object_id, {RANK} AS score, brightness, sharpness,
+        CAST(rows AS DOUBLE) * cols AS size
+    FROM slices WHERE {SOUND} AND run_id >= ? AND run_id <= ?
+) WHERE kind = ? GROUP BY run_id, object_id ORDER BY day
+"""  # noqa: S608
 _SHARES = f"""
 SELECT run_id = ? AS own, count(*) FILTER (status = 'quarantined') AS bad, count(*) AS everything FROM objects
 WHERE {RUN_OF_A_DAY} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?) GROUP BY own
@@ -92,6 +101,11 @@ def drift(results: Results, run_id: str) -> list[Change]:
     found = list(_groups(table, connection.sql(_OBJECTS, params=recent).to_arrow_table()))
     shares = connection.sql(_SHARES, params=between).fetchall()
     return corrected([*found, *share_change({own: (bad, every) for own, bad, every in shares})])
+
+
+def by_day(results: Results, group: str, first: str, last: str) -> pa.Table:
+    """Return day and all MEASURES of each object of a group, of runs from a day to another run."""
+    return results.connect().sql(_NIGHTLY, params=[first, last, group]).to_arrow_table()
 
 
 def sentence(changes: Sequence[Change]) -> str:

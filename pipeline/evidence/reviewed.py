@@ -6,8 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.evidence.units import VERDICTS
-from s2sw.pipeline.flagging.decisions import decisions
+from s2sw.pipeline.flagging.decisions import VERDICTS, decisions
 from s2sw.pipeline.flagging.thresholds import Interval, clopper_pearson
 from s2sw.schemas.forms import PART
 from s2sw.schemas.layout import WORKLIST_FOLDER

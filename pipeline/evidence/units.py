@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.pipeline.evidence.references import SLICES, Past, PValues, Scored, p_values, scored
+from s2sw.pipeline.flagging.decisions import VERDICTS
 from s2sw.schemas.forms import OBJECT_ID, RUN_OF_A_DAY, WORDS
 from s2sw.schemas.tables import RANK
 
@@ -21,14 +22,6 @@ SOUND = (
     f"AND slice_index BETWEEN 0 AND n_slices - 1 AND area_fraction BETWEEN 0 AND 1"
 )
 """SQL of rows that a run may have written."""
-VERDICTS = """
-SELECT object_id, yes > no AS anomalous FROM (
-    SELECT object_id, count(*) FILTER (decision = 'accept') AS yes,
-        count(*) FILTER (decision = 'reject') AS no
-    FROM decisions GROUP BY object_id, slice_index, fingerprint
-) WHERE yes <> no
-"""
-"""SQL of what reviewers found of each slice; one on which as many accept as reject is neither."""
 _ANOMALOUS = f"""
 CREATE OR REPLACE TEMP TABLE anomalous AS
 SELECT DISTINCT object_id FROM ({VERDICTS}) WHERE anomalous AND object_id IS NOT NULL
@@ -115,10 +108,22 @@ def judged_units(connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: N
 
 def _slice_p_values(connection: duckdb.DuckDBPyConnection, units: Scored, night: Night) -> PValues:
     """Return the p-values of the units' highest slices among all slices of their groups."""
-    query = f'SELECT {GROUP} AS "group", {SLICES} AS length, {RANK} AS score FROM slices WHERE {SOUND} AND '  # noqa: S608
-    past, own = (_past(connection, query + runs) for runs in (night.past, night.own))
+    past = past_of(connection, night)
+    own = _past(connection, slices_query(night.own))
     alone = Scored(units.groups, units.lengths * 0 + SLICES, units.scores)
     return p_values(alone, past, own)
+
+
+def slices_query(runs: str, more: str = "") -> str:
+    """Return SQL of group, length and score of each slice of some runs. more: columns before these."""
+    columns = f'{more}{GROUP} AS "group", {SLICES} AS length, {RANK} AS score'
+    return f"SELECT {columns} FROM slices WHERE {SOUND} AND {runs}"  # noqa: S608
+
+
+def past_of(connection: duckdb.DuckDBPyConnection, night: Night) -> Past:
+    """Return the scores of all slices before a night, each for itself."""
+    connection.execute(_ANOMALOUS)
+    return _past(connection, slices_query(night.past))
 
 
 def _parts(kind: UnitKind, runs: str, more: str = "") -> str:

@@ -117,6 +117,18 @@ def listed(units: pa.Table, run_id: str, fingerprint: str, size: FlagSettings, s
     return Worklist(run_id, pa.table(rows, schema=schema), _value(p, tested, first, chosen))
 
 
+def written_value(output: OutputFolder, run_id: str, folder: str = layout.WORKLIST_FOLDER) -> Value | None:
+    """Return what a run's list, as it was written, is worth; None where none was."""
+    columns = ["p_value", "first_night", "listed"]
+    try:
+        table = output.read_columns(layout.worklist_name(folder, run_id), columns)
+    except (FileNotFoundError, ValueError):
+        return None
+    p = table["p_value"].to_numpy(zero_copy_only=False).astype(np.float64)
+    first, listed = (table[name].to_numpy(zero_copy_only=False).astype(np.bool_) for name in columns[1:])
+    return _value(p, np.where(first, np.nan, p), first, listed)
+
+
 def _value(
     p: NDArray[np.float64],
     tested: NDArray[np.float64],

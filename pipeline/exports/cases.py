@@ -153,7 +153,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, fingerprint: str, wanted: dict[
     marks = ", ".join("?" * len(wanted))
     query = (
         f"WITH own AS (SELECT * FROM slices WHERE fingerprint = ? AND object_id IN ({marks})) "  # noqa: S608
-        f"SELECT {bounded_columns('own')}, o.uri, o.decoder FROM own "
+        f"SELECT {bounded_columns('own')}, o.uri, o.decoder, o.study_id, o.series_id FROM own "
         "SEMI JOIN wanted USING (object_id, slice_index) "
         f"JOIN (SELECT * FROM objects WHERE fingerprint = ? AND object_id IN ({marks})) o "
         "USING (object_id, fingerprint, run_id) ORDER BY slice_index"

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from s2sw.connectors.geometry import Geometry
+from s2sw.connectors.geometry import Geometry, plane_from
 from s2sw.connectors.nifti.volumes import Affine, Plane, filled_like, nifti_bytes, stacked
-from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
@@ -36,9 +35,8 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     written = 0
     for case in cases:
         if case.decoder == "dicom":
-            for finding, picture in reader.slices(case, originals=True):
-                plane = picture.original.plane if picture.original else Geometry()
-                stack = stacks.setdefault(_stack_key(case, finding, picture, plane), _Stack())
+            for finding, plane in _planes(case, reader):
+                stack = stacks.setdefault(_stack_key(finding, plane), _Stack())
                 stack.findings.append(finding)
                 stack.planes.append(plane)
         else:
@@ -48,13 +46,31 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     return written
 
 
-def _stack_key(case: Case, finding: Finding, picture: Slice, plane: Geometry) -> tuple[object, ...]:
+def _planes(case: Case, reader: Reader) -> Iterator[tuple[Finding, Geometry]]:
+    """Yield the findings of a DICOM object and the plane of each, from as little of the source as will do.
+
+    Results say it; in those of earlier versions the header of a single picture does, and else its pixels are
+    decoded on the way.
+    """
+    planes = [plane_from(finding.row) for finding in case.findings]
+    if all(plane.height is not None for plane in planes):
+        yield from zip(case.findings, planes, strict=True)
+    elif all(finding.row["n_slices"] == 1 for finding in case.findings):
+        with reader.counting(case.findings):
+            plane = reader.first_plane(case)
+            yield from ((finding, plane) for finding in case.findings)
+    else:
+        yield from ((finding, picture.geometry) for finding, picture in reader.slices(case))
+
+
+def _stack_key(finding: Finding, plane: Geometry) -> tuple[object, ...]:
     """Return what slices share that lie in one volume; those of no series are of their object's."""
-    study_and_series = picture.facts.uids[:2]
-    whose = study_and_series if all(study_and_series) else (case.wanted.object_id,)
+    row = finding.row
+    study_and_series = row.get("study_id"), row.get("series_id")
+    whose = study_and_series if all(study_and_series) else (row["object_id"],)
     directions = [*(plane.along_row or ()), *(plane.along_col or ()), *(plane.spacing or ())]
     rounded = tuple(round(value, DIGITS) for value in directions)
-    return (*whose, picture.plane, finding.row["rows"], finding.row["cols"], rounded)
+    return (*whose, row["plane"], row["rows"], row["cols"], rounded)
 
 
 def _over_file(case: Case, reader: Reader, folder: Folder) -> int:

@@ -12,6 +12,8 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from s2sw.connectors.decode import first_plane
+from s2sw.connectors.geometry import Geometry
 from s2sw.connectors.guard import reason_for
 from s2sw.connectors.nifti.header import VolumeHeader
 from s2sw.connectors.nifti.volumes import header_of
@@ -93,6 +95,10 @@ class Reader:
                 raise ScreeningError(Reason.UNSUPPORTED)
             return pydicom.dcmread(BytesIO(self._payload(case)[0]), force=True)
         return None
+
+    def first_plane(self, case: Case) -> Geometry:
+        """Return where the first picture of a DICOM object lies, from its header."""
+        return first_plane(*self._payload(case))
 
     def nifti(self, case: Case) -> VolumeHeader | None:
         """Return the header of a NIfTI object; None, counted, where it cannot be read or is none."""

@@ -23,6 +23,14 @@ from s2sw.schemas.tables import DECISIONS
 
 REVIEWER_CHARACTERS = 100
 NOTE_CHARACTERS = 2000
+VERDICTS = """
+SELECT object_id, slice_index, fingerprint, yes > no AS anomalous FROM (
+    SELECT object_id, slice_index, fingerprint, count(*) FILTER (decision = 'accept') AS yes,
+        count(*) FILTER (decision = 'reject') AS no
+    FROM decisions GROUP BY ALL
+) WHERE yes <> no
+"""
+"""SQL of what reviewers found of each slice; one on which as many accept as reject is neither."""
 KEPT_FILES = 200
 """So many small files are left as they are; more are rewritten as one, since each is opened to be read."""
 

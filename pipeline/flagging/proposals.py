@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from s2sw.pipeline.flagging.decisions import VERDICTS
 from s2sw.pipeline.flagging.rule import has_site
 from s2sw.pipeline.flagging.thresholds import Proposal, TooFewError
 from s2sw.schemas.config import FlagGroup, FlagSettings
@@ -19,14 +20,9 @@ COLUMNS = ("site", "modality")
 Group = dict[str, str]
 Propose = Callable[[NDArray[np.float64], NDArray[np.bool_]], Proposal]
 
-# a slice on which as many reviewers accept as reject is neither
-_DECIDED = """
-SELECT s.*, accepted > rejected AS anomalous FROM slices s JOIN (
-    SELECT object_id, slice_index, fingerprint, count(*) FILTER (decision = 'accept') AS accepted,
-        count(*) FILTER (decision = 'reject') AS rejected
-    FROM decisions GROUP BY ALL HAVING accepted <> rejected
-) USING (object_id, slice_index, fingerprint)
-"""
+_DECIDED = f"""
+SELECT s.*, anomalous FROM slices s JOIN ({VERDICTS}) USING (object_id, slice_index, fingerprint)
+"""  # noqa: S608
 _NORMAL = """
 SELECT *, false AS anomalous FROM slices
 ANTI JOIN (SELECT * FROM decisions WHERE decision = 'accept') USING (object_id, slice_index, fingerprint)

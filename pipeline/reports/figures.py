@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.evidence.drift import drift, sentence
+from s2sw.pipeline.evidence.making import KINDS
+from s2sw.pipeline.evidence.nights import Nights, histograms
+from s2sw.pipeline.evidence.worklist import written_value
 from s2sw.pipeline.flagging.rule import would_flag
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.ledger.run_records import run_ids
@@ -53,6 +56,10 @@ class RunReport:
     bad_rows: int = 0
     drift: str = ""
     """Which groups differ from their past, in one line."""
+    nights: list[Nights] = field(default_factory=list)
+    """Histograms over nights of what moved."""
+    worth: list[str] = field(default_factory=list)
+    """What the run's worklists are worth, a line each."""
 
 
 def gather(output: OutputFolder, run: RunRecord) -> RunReport:
@@ -68,9 +75,20 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
         log.warning("%s", f"{report.bad_rows} rows that no run wrote are left out")
     known = set(run_ids(output))
     report.flagged = _flagged(output, run)
-    report.drift = sentence(drift(Results(output, run.summary.fingerprint), run.summary.run_id))
+    results, run_id = Results(output, run.summary.fingerprint), run.summary.run_id
+    changes = drift(results, run_id)
+    report.drift, report.nights = sentence(changes), list(histograms(results, run_id, changes))
+    report.worth = list(_worth(output, run_id))
     report.unfinished = sorted({part.run for part in parts[OBJECTS_FOLDER]} - known)
     return report
+
+
+def _worth(output: OutputFolder, run_id: str) -> Iterator[str]:
+    """Say of each of the run's lists what it is worth."""
+    for noun, (_, folder) in KINDS.items():
+        value = written_value(output, run_id, folder)
+        if value is not None:
+            yield value.sentence(f"{noun}s")
 
 
 def _flagged(output: OutputFolder, run: RunRecord) -> int | None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from s2sw.pipeline.evidence.nights import Nights
 from s2sw.pipeline.pages.charts import Bar, rate_chart, score_chart
+from s2sw.pipeline.pages.night_chart import night_chart
 from s2sw.pipeline.pages.rendering import template
 from s2sw.pipeline.reports.figures import RunReport
 from s2sw.pipeline.reports.speed import Span, spans, stages
@@ -28,6 +30,8 @@ def report_page(report: RunReport) -> str:
         outcome=outcome(summary),
         notes=list(_notes(report)),
         untrained=None if summary.bundle.get("trained") else UNTRAINED,
+        morning=list(_morning(report)),
+        night_charts={_moved(one): _night_chart(one) for one in report.nights},
         statuses=[
             (status.value, summary.by_status.get(status, 0), summary.new.get(status, 0), EXPLANATIONS[status])
             for status in Status
@@ -58,12 +62,29 @@ def _notes(report: RunReport) -> Iterator[str]:
         yield f"NOT accounted for: {summary.missing} objects missing, {summary.duplicates} there twice."
     if summary.exit_code == 4:
         yield f"More than {summary.max_quarantined:.1%} of the listed objects are quarantined."
-    if summary.by_status.get(Status.DEFERRED):
-        yield f"{summary.by_status[Status.DEFERRED]:,} objects are left for the next run."
-    if report.drift:
-        yield f"{report.drift}."
     if report.unfinished:
         yield f"Results without a run file (killed, or still at work): {', '.join(report.unfinished)}."
+
+
+def _morning(report: RunReport) -> Iterator[str]:
+    """Say what a reader wants to know first: what the lists are worth, what moved, what is left."""
+    yield from (f"{line}." for line in report.worth)
+    if not report.worth:
+        yield "No worklist of this run was written; `s2sw worklist` makes it."
+    if report.drift:
+        yield f"{report.drift}."
+    deferred = report.run.summary.by_status.get(Status.DEFERRED, 0)
+    yield f"{deferred:,} objects are left for the next run." if deferred else "Nothing was deferred."
+
+
+def _moved(nights: Nights) -> str:
+    return f"{nights.change.group}: {nights.change.measure} over nights"
+
+
+def _night_chart(nights: Nights) -> Markup:
+    change = nights.change
+    text = f"{change.words()}; histograms of objects over {len(nights.days)} nights, one column a night."
+    return night_chart(nights.days, nights.edges, nights.shares, _moved(nights), text)
 
 
 def _bars(report: RunReport) -> list[Bar]:

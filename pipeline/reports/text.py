@@ -26,6 +26,8 @@ def print_report(report: RunReport, console: Console) -> None:
     console.print(_scores(report))
     if report.flagged is not None:
         console.print(flagged_line(report))
+    for line in report.worth:
+        console.print(line, markup=False, soft_wrap=True)
     if report.drift:
         console.print(report.drift, markup=False, soft_wrap=True)
     if report.same_settings.reasons:

@@ -195,12 +195,17 @@ def _shares(value: object) -> bool:
     return type(value) is list and len(value) <= forms.FAMILIES and all(map(_share, value))
 
 
+def _numbers(count: int) -> Callable[[object], bool]:
+    return lambda value: type(value) is list and len(value) == count and all(map(_finite, value))
+
+
 _SIZES = {
     "mask": f"octet_length({{}}) <= {forms.MASK_BYTES}",
     "token_map": f"octet_length({{}}) <= {forms.TOKEN_BYTES}",
     "tiles": f"len({{}}) <= {4 * forms.TILES}",
     "family_scores": f"len({{}}) <= {forms.FAMILIES}",
     "map_layers": f"len({{}}) <= {forms.LAYERS}",
+    **dict.fromkeys(("pixel_spacing", "image_position", "image_orientation"), "len({}) <= 6"),
 }
 """Of wide columns the condition, in SQL, under which a value is held at all."""
 _COUNT = _between(0, LARGEST_INT)
@@ -232,7 +237,10 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("max_score", "rank_score", "max_rank_score", "score"), _optional(_share)),
     **dict.fromkeys(("max_slice", "max_rank_slice"), _optional(_COUNT)),
     "group": _optional(_shaped(forms.WORDS)),
-    **dict.fromkeys(("rarity_score", "brightness", "sharpness"), _optional(_finite)),
+    **dict.fromkeys(("rarity_score", "brightness", "sharpness", "instance_number"), _optional(_finite)),
+    "pixel_spacing": _optional(_numbers(2)),
+    "image_position": _optional(_numbers(3)),
+    "image_orientation": _optional(_numbers(6)),
     "bytes": _COUNT,
     "attempts": _COUNT,
     "uri": _optional(lambda value: isinstance(value, str) and 0 < len(value) <= forms.URI_CHARACTERS),

@@ -24,12 +24,15 @@ from s2sw.pipeline.flagging.decisions import DecisionError
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.results.sources import Sources
+from s2sw.pipeline.review.addresses import slice_address
 from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.case_views import CaseViews
+from s2sw.pipeline.review.cases import CaseList
 from s2sw.pipeline.review.decision_log import DecisionLog, key_of
 from s2sw.pipeline.review.filters import FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
-from s2sw.pipeline.review.pages import Pages, slice_address
+from s2sw.pipeline.review.pages import Pages
 from s2sw.pipeline.review.volumes import Volumes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.outcomes import ScreeningError
@@ -118,7 +121,8 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
     media = Media(archive, sources, switches)
     volumes = Volumes(archive, sources, reading=switches.pictures)
     naming = Naming(archive, sources, switches.show_names)
-    pages = Pages(root, archive, decision_log, media, naming, volumes, switches)
+    cases = CaseViews(CaseList(output, archive), archive, decision_log)
+    pages = Pages(root, archive, decision_log, media, naming, volumes, cases, switches)
     decisions = Decisions(pages, decision_log)
     of_slice = "{object_id}/{index:slice}"
     app = Starlette(
@@ -126,7 +130,8 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
             Mount(
                 root,
                 routes=[
-                    Route("/", pages.worklist),
+                    Route("/", pages.cases),
+                    Route("/slices", pages.worklist),
                     Route(f"/slice/{of_slice}", pages.slice),
                     Route("/objects", pages.objects),
                     Route(f"/thumbnail/{{run_id}}/{of_slice}", media.thumbnail),

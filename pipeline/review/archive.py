@@ -10,6 +10,7 @@ import pyarrow as pa
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.rule import flag_settings, has_site, threshold_sql
 from s2sw.pipeline.ledger.committed import committed_parts
+from s2sw.pipeline.ledger.run_records import ReportError, read_run
 from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.results.mode import results_are_private
 from s2sw.pipeline.results.reading import Results
@@ -63,6 +64,14 @@ class Archive:
             self.settings = _settings(connection)
             self.has_site = has_site(connection)
 
+    def newest_run(self, fingerprint: str) -> str | None:
+        """Return the newest run with results under a fingerprint."""
+        return next((one.latest for one in self.settings if one.fingerprint == fingerprint), None)
+
+    def slices_of(self, fingerprint: str) -> int:
+        """Return how many slices there are under a fingerprint."""
+        return sum(one.slices for one in self.settings if one.fingerprint == fingerprint)
+
     def cursor(self, decisions: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
         """Return a cursor with the views of the results, and these decisions as ``said``.
 
@@ -99,6 +108,27 @@ class Archive:
         query = f"SELECT {columns} FROM ranked s WHERE object_id = ? AND slice_index = ? AND fingerprint = ?"  # noqa: S608
         found, _ = sound(rows_of(self.cursor(), f"{query} LIMIT 1", [object_id, index, fingerprint]))
         return found[0] if found else None
+
+    def slice_rows(self, places: list[tuple[str, int]], fingerprint: str) -> dict[tuple[str, int], Row]:
+        """Return the rows of some slices that a run may have written, by object and slice."""
+        ids, indices = ([place[at] for place in places] for at in (0, 1))
+        cursor = self.cursor()
+        page = {"object_id": pa.array(ids, pa.string()), "slice_index": pa.array(indices, pa.int32())}
+        cursor.register("page", pa.table(page))
+        query = (
+            f"SELECT {COLUMNS} FROM ranked s WHERE fingerprint = ? "  # noqa: S608
+            "AND (object_id, slice_index) IN (FROM page)"
+        )
+        found, _ = sound(rows_of(cursor, query, [fingerprint]))
+        return {(row["object_id"], row["slice_index"]): row for row in found}
+
+    def family_names(self, run_id: str) -> list[str]:
+        """Return what a run calls the parts of the image score; none where its record does not say."""
+        try:
+            names = read_run(self._output, run_id).summary.bundle.get("family_names") or []
+        except (FileNotFoundError, ReportError):
+            return []
+        return [str(name) for name in names]
 
     def stack(self, object_id: str, fingerprint: str) -> list[Row]:
         """Return slice_index, score and plane of all slices of an object, in order."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.connectors.dicom.windows import CT_WINDOWS
+from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry
 from s2sw.connectors.grey import histogram, percentile_range, span
 from s2sw.connectors.slices import Original, Slice
 from s2sw.pipeline.imaging.encoding import Pixels
@@ -38,12 +39,14 @@ class Deep:
 
     full: the picture at native size, where that is larger than the page's usual one. values: uint8, int16,
     uint16 or float32 (rows, cols), little endian; None where ``why`` says why not. original: their meaning,
-    without values of its own. why: words for the reviewer; may stand beside values.
+    without values of its own. geometry: where the pixels lie. why: words for the reviewer; may stand beside
+    values.
     """
 
     full: Pixels | None
     values: NDArray[Any] | None
     original: Original
+    geometry: Geometry = UNKNOWN_PLANE
     why: str = ""
 
     @property
@@ -58,15 +61,16 @@ def deep_of(picture: Slice, side: int) -> Deep:
     side: of the usual picture, pixels. Arrays are copies, so that the whole object need not stay in memory.
     """
     pixels, original = picture.pixels, picture.original or Original()
-    meaning = replace(original, values=None)
+    meaning, where = replace(original, values=None), picture.geometry
     if pixels.shape[0] * pixels.shape[1] > MOST_PIXELS:
-        return Deep(None, None, meaning, TOO_LARGE)
+        return Deep(None, None, meaning, where, TOO_LARGE)
     full = pixels.copy() if max(pixels.shape) > side else None
     if original.values is not None:
-        return Deep(full, _sent(original.values), meaning)
+        return Deep(full, _sent(original.values), meaning, where)
     if pixels.ndim == 3:
-        return Deep(full, None, meaning, COLOURS)
-    return Deep(full, _sent(pixels), meaning, NOT_KEPT if "percentile" in picture.applied else "")
+        return Deep(full, None, meaning, where, COLOURS)
+    why = NOT_KEPT if "percentile" in picture.applied else ""
+    return Deep(full, _sent(pixels), meaning, where, why)
 
 
 def _sent(values: NDArray[Any]) -> NDArray[Any]:
@@ -86,7 +90,7 @@ def _fits(values: NDArray[Any], kind: str) -> bool:
 
 def facts(deep: Deep) -> dict[str, Any]:
     """Return what the page's script is told of a slice; all numbers are finite."""
-    plane = deep.original.plane
+    plane = deep.geometry
     found: dict[str, Any] = {
         "spacing": plane.spacing,
         "inPatient": plane.in_patient,

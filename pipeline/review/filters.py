@@ -7,7 +7,9 @@ from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.forms import is_object_id
 
 T = TypeVar("T")
 
@@ -56,7 +58,8 @@ class Filters:
 
     settings: the fingerprint that scores were made under. low, high: score, 0..1. first, last: days
     (UTC) on which the run began. highest: of each volume its highest slice only. flagged: only those
-    that reach the threshold in force. stay: do not go on to the next slice after a decision.
+    that reach the threshold in force. stay: do not go on to the next slice after a decision. case: the id of
+    the case that slices are looked at for; every: cases that are not on the list are shown too.
     """
 
     settings: str = ""
@@ -71,6 +74,8 @@ class Filters:
     highest: bool = False
     flagged: bool = False
     stay: bool = False
+    case: str = ""
+    every: bool = False
 
     @classmethod
     def parse(cls, fields: Mapping[str, str]) -> "Filters":
@@ -88,9 +93,13 @@ class Filters:
             highest=fields.get("highest") == "1",
             flagged=fields.get("flagged") == "1",
             stay=fields.get("stay") == "1",
+            case=fields.get("case", ""),
+            every=fields.get("every") == "1",
         )
         _one_of("decision", filters.decision, DECIDED)
         _one_of("order", filters.order, ORDERS)
+        if filters.case and not is_object_id(filters.case):
+            raise FilterError(f"case is {filters.case[:40]!r}: the id of a case is expected")
         return filters
 
     def query(self, **changes: Any) -> str:
@@ -130,6 +139,17 @@ class Filters:
         if self.decision == "disputed":
             return [Condition(f"{_SLICE} IN ({_SAID} GROUP BY ALL HAVING count(DISTINCT decision) > 1)")]
         return [Condition(f"{_SLICE} IN ({_SAID} WHERE decision = ?)", (self.decision,))]
+
+
+def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
+    """Return the scores from which slices that may meet the filter are flagged, the lowest first."""
+    fitting = [
+        group.threshold
+        for group in flag.groups
+        if group.site in (None, filters.site or group.site)
+        and group.modality in (None, filters.modality or group.modality)
+    ]
+    return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
 
 
 def _days(first: date | None, last: date | None) -> list[Condition]:

@@ -1,5 +1,6 @@
 """The pages of text: the worklist, one slice, what was not screened."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -12,16 +13,18 @@ from s2sw.pipeline.flagging.decisions import NOTE_CHARACTERS
 from s2sw.pipeline.imaging.overlays import HEAT
 from s2sw.pipeline.pages.rendering import environment
 from s2sw.pipeline.reports.summary_text import EXPLANATIONS
+from s2sw.pipeline.review.addresses import media_paths, slice_address
 from s2sw.pipeline.review.archive import Archive
+from s2sw.pipeline.review.case_views import DECIDED as CASES_DECIDED
+from s2sw.pipeline.review.case_views import CaseViews
 from s2sw.pipeline.review.charts import score_histogram, stack_chart
 from s2sw.pipeline.review.decision_log import DecisionLog, key_of
-from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
+from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters, flag_thresholds
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
 from s2sw.pipeline.review.ranking import Place, Worklist, bars
 from s2sw.pipeline.review.volumes import Volume, Volumes
-from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
 
@@ -40,6 +43,7 @@ class Pages:
         media: Media,
         naming: Naming,
         volumes: Volumes,
+        cases: CaseViews,
         switches: Switches,
     ) -> None:
         self.root = root
@@ -49,6 +53,26 @@ class Pages:
         self._naming = naming
         self._switches = switches
         self._volumes = volumes
+        self._cases = cases
+
+    def cases(self, request: Request) -> Response:
+        """Show a page of the list of cases."""
+        self._archive.refresh()
+        filters = self.filters(request)
+        shown = self._cases.page(filters, _rank(request, "after"), _rank(request, "before"))
+        tops = [case["top"] for case in shown["rows"]]
+        self._media.expect(tops)
+        names = self._naming.names(tops)
+        shown["rows"] = [
+            {
+                **case,
+                "address": self.case_address(case, filters),
+                "name": names[case["top"]["object_id"]],
+                "paths": media_paths(self.root, case["top"]),
+            }
+            for case in shown["rows"]
+        ]
+        return self._render("cases.html", filters, decided=CASES_DECIDED, **shown)
 
     def worklist(self, request: Request) -> Response:
         """Show a page of the worklist."""
@@ -91,8 +115,14 @@ class Pages:
         filters = self.filters(request)
         row = self.row(request.path_params["object_id"], request.path_params["index"], filters)
         worklist = self._worklist(filters)
-        before, behind = worklist.neighbours(row)
-        rank, total = worklist.rank(row)
+        shown = self._cases.case(filters, row)
+        if shown["case"]:
+            before, behind = shown["around"]
+            rank, total = shown["case"]["rank"] - 1, shown["progress"].cases
+        else:
+            before, behind = worklist.neighbours(row)
+            rank, total = worklist.rank(row)
+        prior = shown.get("before")
         key = key_of(row)
         return self._render(
             "slice.html",
@@ -101,8 +131,11 @@ class Pages:
             name=self._naming.names([row])[row["object_id"]],
             rank=rank + 1,
             total=total,
-            previous=slice_address(self.root, before, filters.query()) if before else None,
-            next=slice_address(self.root, behind, filters.query()) if behind else None,
+            previous=self._address(before, filters) if before else None,
+            next=self._address(behind, filters) if behind else None,
+            **shown,
+            before_paths=media_paths(self.root, prior) if prior else None,
+            slice_of=self._slice_of(filters),
             **self._volume(self._volumes.of(row)),
             said=self._decisions.said(key),
             mine=self._decisions.mine(key),
@@ -172,8 +205,29 @@ class Pages:
 
     def next_address(self, row: Row, filters: Filters) -> str:
         """Return the address of the slice behind one in the worklist; its own if it is the last."""
-        _, behind = self._worklist(filters).neighbours(row)
-        return slice_address(self.root, behind or row, filters.query())
+        _, behind = (
+            self._cases.neighbours(filters) if filters.case else self._worklist(filters).neighbours(row)
+        )
+        return self._address(behind or row, filters)
+
+    def case_address(self, case: Row, filters: Filters) -> str:
+        """Return the address of a case's highest slice, and of the case with it."""
+        return slice_address(self.root, case["worst"][0], filters.query(case=case["case_id"]))
+
+    def _address(self, row: Row, filters: Filters) -> str:
+        """Return the address of a case or slice."""
+        return (
+            self.case_address(row, filters)
+            if "worst" in row
+            else slice_address(self.root, row, filters.query())
+        )
+
+    def _slice_of(self, filters: Filters) -> Callable[[str, int], str]:
+        """Return what gives the address of a slice of the case that is looked at."""
+        query = filters.query()
+        return lambda object_id, index: slice_address(
+            self.root, {"object_id": object_id, "slice_index": index}, query
+        )
 
     def error(self, text: str, code: int) -> Response:
         """Return a page that says what is wrong."""
@@ -217,35 +271,17 @@ class Pages:
         return HTMLResponse(page)
 
 
-def flag_thresholds(flag: FlagSettings, filters: Filters) -> list[float]:
-    """Return the scores from which slices that may meet the filter are flagged, the lowest first."""
-    fitting = [
-        group.threshold
-        for group in flag.groups
-        if group.site in (None, filters.site or group.site)
-        and group.modality in (None, filters.modality or group.modality)
-    ]
-    return sorted({*fitting, *([] if flag.threshold is None else [flag.threshold])})
-
-
-def slice_address(root: str, row: Row, query: str) -> str:
-    """Return the address of a slice's page. root: of the page; query: what ``Filters.query`` gives."""
-    return f"{root}/slice/{quote(row['object_id'], safe='')}/{row['slice_index']}{query}"
-
-
-def media_paths(root: str, row: Row) -> dict[str, str]:
-    """Return the addresses of a slice's thumbnail, picture, facts, values and map. root: of the page."""
-    run_id, object_id, settings = (quote(row[n], safe="") for n in ("run_id", "object_id", "fingerprint"))
-    of_run = f"{run_id}/{object_id}/{row['slice_index']}?settings={settings}"
-    return {
-        **{kind: f"{root}/{kind}/{of_run}" for kind in ("thumbnail", "picture", "facts", "values")},
-        "map": f"{root}/map/{object_id}/{row['slice_index']}?settings={settings}",
-    }
-
-
 def _place(request: Request, name: str) -> Place | None:
     text = request.query_params.get(name)
     return Place.parse(text) if text else None
+
+
+def _rank(request: Request, name: str) -> int:
+    """Return a rank from the address, 0 where none is named. Raises FilterError."""
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise FilterError(f"{name} is {text[:40]!r}: follow the links of the list")
+    return int(text)
 
 
 def _choices(values: list[str]) -> list[tuple[str, str]]:

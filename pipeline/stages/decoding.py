@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from s2sw.connectors.archives.members import is_container
 from s2sw.connectors.decode import decode
+from s2sw.connectors.geometry import columns_of
 from s2sw.connectors.guard import reason_for
 from s2sw.connectors.reading.archives import is_archive, refuse_archive
 from s2sw.connectors.reading.fetching import Fetcher, Get
@@ -166,6 +167,7 @@ class DecodeStage:
             "applied": " ".join(picture.applied),
             "brightness": brightness(views[0]),
             "sharpness": sharpness(views[0]),
+            **columns_of(picture.geometry),
             "facts": picture.facts,
             "pixels": np.stack(views),
         }

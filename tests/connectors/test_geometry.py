@@ -1,6 +1,7 @@
 """Planes: what is believed of a header, and the letters of edges."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from s2sw.connectors.geometry import (
     Geometry,
     aspect_of,
+    columns_of,
     directions_of,
     letters,
     marks_of,
     opposite,
+    plane_from,
     spacing_of,
     vector_of,
 )
@@ -45,3 +48,27 @@ def test_the_height_is_the_position_along_the_normal() -> None:
     assert axial.height == 34.5
     assert sagittal.height == -17
     assert Geometry(position=(1, 2, 3)).height is None
+
+
+@given(anything, anything, anything, st.none() | st.floats(allow_nan=False))
+def test_a_plane_comes_back_from_its_columns(
+    spacing: list[float], directions: list[float], position: list[float], number: float | None
+) -> None:
+    columns = {
+        "pixel_spacing": spacing, "image_orientation": directions, "image_position": position,
+        "instance_number": number,
+    }  # fmt: skip
+    plane = plane_from(columns)
+    assert plane_from(columns_of(plane)) in (plane, replace(plane, position=None))
+
+
+def test_the_columns_of_a_plane_are_dicom_s_attributes() -> None:
+    axial = Geometry((0.5, 0.7), True, 0.5 / 0.7, (1, 0, 0), (0, 1, 0), (3, 4, 5), None, 7)
+    columns = columns_of(axial)
+    assert columns == {
+        "pixel_spacing": [0.5, 0.7], "image_orientation": [1, 0, 0, 0, 1, 0], "image_position": [3, 4, 5],
+        "instance_number": 7,
+    }  # fmt: skip
+    assert plane_from(columns).height == 5
+    assert columns_of(replace(axial, in_patient=False))["pixel_spacing"] is None  # sizes at a detector
+    assert set(columns_of(Geometry()).values()) == {None}

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2sw.pipeline.ledger.parquet import parquet_bytes
-from s2sw.schemas.tables import DEFERRED, OBJECTS, SLICES, WORKLIST
+from s2sw.schemas.tables import DEFERRED, OBJECTS, P_VALUES, SLICES, WORKLIST
 from tests.support.rows import slice_row
 
 ALLOWED = {
@@ -16,7 +16,8 @@ ALLOWED = {
         "object_id slice_index n_slices plane rows cols image_score family_scores group rarity_score "
         "rank_score map_max map_mean "
         "area_fraction threshold mask mask_encoding token_map grid side smooth map_layers class_name "
-        "tiles brightness sharpness modality body_part applied bundle fingerprint run_id date site",
+        "tiles brightness sharpness pixel_spacing image_position image_orientation instance_number "
+        "modality body_part applied bundle fingerprint run_id date site",
     ),
     "objects": (
         OBJECTS,
@@ -28,6 +29,10 @@ ALLOWED = {
         WORKLIST,
         "rank listed object_id slice_index slice_p_value n_slices score group n_past first_night p_value "
         "q_value q_group fingerprint run_id date",
+    ),
+    "p_values": (
+        P_VALUES,
+        "object_id slice_index score group n_past first_night p_value fingerprint run_id date",
     ),
     "deferred": (DEFERRED, "object_id since"),
 }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
 from s2sw.connectors.decode import decode
+from s2sw.connectors.geometry import columns_of
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.reading.archives import expand_archives
 from s2sw.connectors.slices import Slice
@@ -176,6 +177,7 @@ def _row(picture: Slice) -> dict[str, Any]:
     mask = measure(SliceMaps(tokens[None], (LAYER,), rows, cols, []), THRESHOLD)
     return {
         "plane": picture.plane, "rows": rows, "cols": cols, "tiles": [], "modality": picture.modality,
+        **columns_of(picture.geometry),
         "body_part": picture.body_part, "applied": " ".join(picture.applied), "image_score": score,
         "family_scores": [score] * 4, "map_max": mask.map_max, "map_mean": mask.map_mean,
         "area_fraction": mask.area_fraction, "mask": mask.mask, "mask_encoding": mask.mask_encoding,

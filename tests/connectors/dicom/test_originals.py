@@ -9,6 +9,7 @@ import pytest
 
 from s2sw.connectors.decode import decode
 from s2sw.connectors.dicom.plane import first_plane
+from s2sw.connectors.geometry import Geometry
 from s2sw.connectors.slices import Original
 from s2sw.schemas.decoding import DecodeSettings
 from tests.support.archives import dicom_file
@@ -21,6 +22,11 @@ def changed(name: str = "CT_small.dcm", **values: Any) -> bytes:
     sink = BytesIO()
     dataset.save_as(sink)
     return sink.getvalue()
+
+
+def geometry_of(data: bytes) -> Geometry:
+    (picture,) = decode(data, DecodeSettings())[1]
+    return picture.geometry
 
 
 def original_of(data: bytes, **settings: Any) -> Original:
@@ -39,11 +45,12 @@ def test_values_are_hounsfield_units_in_the_object_s_plane(ct_windows: bool) -> 
     found = original.values * original.slope + original.intercept
     np.testing.assert_array_equal(found, dataset.pixel_array * 1.0 + float(dataset.RescaleIntercept))
     assert original.unit == "HU"
-    assert original.plane == first_plane(data, DecodeSettings().limits)
-    assert original.plane.spacing == tuple(map(float, dataset.PixelSpacing))
-    assert original.plane.position == tuple(map(float, dataset.ImagePositionPatient))
-    assert original.plane.marks == ("R", "L", "A", "P")
-    assert original.plane.instance == dataset.InstanceNumber
+    plane = geometry_of(data)
+    assert plane == first_plane(data, DecodeSettings().limits)
+    assert plane.spacing == tuple(map(float, dataset.PixelSpacing))
+    assert plane.position == tuple(map(float, dataset.ImagePositionPatient))
+    assert plane.marks == ("R", "L", "A", "P")
+    assert plane.instance == dataset.InstanceNumber
 
 
 def test_nothing_is_kept_unless_asked_for() -> None:
@@ -60,7 +67,7 @@ def test_a_projection_has_marks_and_sizes_at_the_detector() -> None:
         PatientOrientation=["L", "FP"], RescaleType="doe^jane", PhotometricInterpretation="MONOCHROME1",
     )  # fmt: skip
     original = original_of(data)
-    plane = original.plane
+    plane = geometry_of(data)
     assert (plane.spacing, plane.in_patient, plane.aspect) == ((0.2, 0.1), False, 2)
     assert plane.marks == ("R", "L", "HA", "FP")
     assert original.unit == ""  # no word of the object's own
@@ -72,11 +79,11 @@ def test_what_cannot_be_meant_is_not_known() -> None:
         PixelSpacing=[0, -1], ImageOrientationPatient=[1, 0, 0, 1, 0, 0],
         PatientOrientation=["<script>", "L"],
     )  # fmt: skip
-    plane = original_of(data).plane
+    plane = geometry_of(data)
     assert (plane.spacing, plane.aspect, plane.marks, plane.height) == (None, 1, None, None)
 
 
 def test_frames_have_planes_of_their_own() -> None:
-    slices = list(decode(dicom_file("eCT_Supplemental.dcm"), DecodeSettings(), originals=True)[1])
-    heights = [one.original.plane.height for one in slices if one.original]
+    slices = list(decode(dicom_file("eCT_Supplemental.dcm"), DecodeSettings())[1])
+    heights = [one.geometry.height for one in slices]
     assert len(set(heights)) == len(slices) > 1

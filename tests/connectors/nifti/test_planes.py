@@ -45,7 +45,7 @@ def test_originals_lie_where_the_affine_says(
         assert original.values.shape == picture.pixels.shape
         way = to_stored(header, index)
         plane = plane_of(header, index)
-        assert original.plane == plane
+        assert picture.geometry == plane
         assert plane.position is not None
         assert plane.along_row is not None
         assert plane.along_col is not None

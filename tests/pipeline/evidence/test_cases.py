@@ -13,46 +13,13 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
 from s2sw.pipeline.evidence.cases import case_worklist
 from s2sw.pipeline.evidence.worklist import newest_run
-from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.stages.collecting import FinishedObject
-from s2sw.schemas.config import FlagSettings, PartSettings
+from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.tables import CASES, Row
-from tests.support.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_run
-from tests.support.rows import made_id, screened, stored
-
-STUDY, PATIENT = "s" * 26, "p" * 26
-
-
-def with_masks(
-    finished: FinishedObject, shares: list[float], planes: list[str] | None = None
-) -> FinishedObject:
-    for place, (row, share) in enumerate(zip(finished.slices, shares, strict=True)):
-        row["area_fraction"] = share
-        row["plane"] = planes[place] if planes else "axial"
-    return finished
-
-
-def night(folder: Path, run_id: str, objects: list[FinishedObject]) -> None:
-    """Commit objects; the digest that stands for a study is its name here."""
-    output = LocalOutput(folder)
-    constants = {"bundle": "b", "fingerprint": SETTINGS, "run_id": run_id, "threshold": 0.5}
-    writer = Writer(
-        output,
-        PartSettings(),
-        constants,
-        keep_uri=False,
-        uid_ids=lambda uids: {"study_id": uids[0].decode()} if uids else {},
-    )
-    for number, finished in enumerate(objects):
-        writer.add(finished, made_id(run_id, number), stored(number))
-    writer.commit()
-    write_run(output, summarise(objects, run_id))
-
-
-def usual(count: int, seed: int = 0) -> list[FinishedObject]:
-    scores = np.random.default_rng(seed).beta(2, 8, (count, 4))
-    return [screened(number, *map(float, own)) for number, own in enumerate(scores)]
+from tests.support.finished_runs import FIRST, SECOND, SETTINGS
+from tests.support.nights import PATIENT, STUDY, in_series, night, usual, with_masks
+from tests.support.rows import made_id, screened
 
 
 def cases(folder: Path, **size: object) -> list[Row]:
@@ -146,3 +113,49 @@ def test_the_command_lists_cases(tmp_path: Path) -> None:
     table: pa.Table = pq.read_table(tmp_path / "cases" / f"{SECOND}.parquet")
     assert table.schema.equals(CASES)
     assert not (tmp_path / "worklist").exists()
+
+
+def test_files_of_a_series_are_neighbours_by_their_place(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    shares = {0: 0, 1: 0.25, 2: 0.5, 3: 0.5, 4: 0, 5: 0.25, 6: 0, 7: 0}
+    order = np.random.default_rng(2).permutation(len(shares))
+    night(tmp_path, SECOND, [in_series(n, 3.0 * at, 0.2 + at / 20, shares[at]) for n, at in enumerate(order)])
+    (row,) = cases(tmp_path)
+    assert row["n_findings"] == 2
+    lesion, speck = row["findings"]
+    ids = {at: made_id(SECOND, number) for number, at in enumerate(order)}
+    assert (lesion["first_object"], lesion["last_object"], lesion["object_id"]) == (ids[1], ids[3], ids[3])
+    assert (lesion["slices"], lesion["of_slices"], lesion["pixels"]) == (3, 8, 30)
+    assert lesion["volume_mm3"] == pytest.approx(30 * 0.5 * 0.25 * 3.0)
+    assert (speck["first_object"], speck["last_object"], speck["slices"]) == (ids[5], ids[5], 1)
+
+
+def test_a_missing_file_parts_two_findings(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    there = [0, 1, 2, 4, 5, 6]  # of 3 nothing is known
+    night(tmp_path, SECOND, [in_series(n, 2.0 * at, 0.5, 0.25) for n, at in enumerate(there)])
+    (row,) = cases(tmp_path)
+    assert sorted(one["slices"] for one in row["findings"]) == [3, 3]
+
+
+def test_pictures_at_one_place_are_stacks_of_their_own(tmp_path: Path) -> None:
+    """Two echoes: one has a lesion through all slices, the other none."""
+    night(tmp_path, FIRST, usual(100))
+    files = [in_series(2 * at + echo, 2.0 * at, 0.5, 0.25 * echo, echo) for at in range(4) for echo in (0, 1)]
+    night(tmp_path, SECOND, files)
+    (row,) = cases(tmp_path)
+    assert [(one["slices"], one["of_slices"]) for one in row["findings"]] == [(4, 4)]
+
+
+def test_a_speck_of_one_slice_weighs_half_of_a_thicker_finding(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    volume = with_masks(screened(0, 0.9, 0.1, 0.6, 0.6, 0.1), [0.25, 0, 0.25, 0.25, 0])
+    alone = with_masks(screened(1, 0.5), [0.25])  # a picture is no speck
+    night(tmp_path, SECOND, [volume, alone])
+    found = {len(row["findings"]): row["findings"] for row in cases(tmp_path)}
+    thick, speck = found[2]
+    assert (thick["slices"], speck["slices"]) == (2, 1)
+    assert (thick["weight"], speck["weight"]) == (pytest.approx(0.6), pytest.approx(0.45))
+    assert speck["score"] == pytest.approx(0.9)
+    assert found[1][0]["weight"] == pytest.approx(0.5)
+    assert found[1][0]["volume_mm3"] is None

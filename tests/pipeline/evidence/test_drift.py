@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
-from s2sw.pipeline.evidence.drift import ALPHA, Change, compare, corrected, share_change
+from s2sw.pipeline.evidence.drift import ALPHA, Change, compare, corrected, drift, share_change
+from s2sw.pipeline.evidence.nights import histograms
 from s2sw.pipeline.imaging.appearance import brightness, sharpness
+from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.run.metrics import metrics_text
 from tests.support.archives import texture
 from tests.support.finished_runs import summarise, write_parts, write_run
@@ -109,6 +111,43 @@ def test_the_command_says_what_moved_and_since_when(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["drift", str(tmp_path)])
     assert "since 2026-07-09" in shown.stdout
     assert "Drift: " in CliRunner().invoke(app, ["report", str(tmp_path)]).stdout
+
+
+def test_the_report_opens_with_the_morning(tmp_path: Path) -> None:
+    for day in range(1, 11):
+        night(tmp_path, day, 0.0 if day < 9 else 0.2)
+    page = tmp_path / "report.html"
+
+    def report() -> str:
+        done = CliRunner().invoke(app, ["report", str(tmp_path), "--html", str(page)])
+        assert done.exit_code == 0, done.output
+        return page.read_text().partition("<main>")[2]
+
+    assert report().index("No worklist of this run was written") < report().index("What became of")
+    made = CliRunner().invoke(app, ["worklist", str(tmp_path), "--budget", "40"])
+    assert made.exit_code == 0, made.output
+    (worth,) = [line for line in made.stdout.splitlines() if "are on the worklist" in line]
+    text = report()
+    first = text[: text.index("What became of the objects")]
+    assert f"<li>{worth}.</li>" in first
+    assert "expected to be false alarms" in worth
+    assert "Drift: CT/frame score" in first
+    assert "Nothing was deferred." in first
+    assert first.count("<svg") == 1
+    assert "CT/frame: score over nights" in first
+    for day in range(1, 11):
+        assert f"2026-07-{day:02}: " in first
+
+
+def test_histograms_over_nights_hold_all_objects_of_each(tmp_path: Path) -> None:
+    for day in range(1, 11):
+        night(tmp_path, day, 0.0 if day < 9 else 0.2)
+    results, run_id = Results(LocalOutput(tmp_path)), "20260710T010000-000010"
+    (nights,) = histograms(results, run_id, drift(results, run_id))
+    assert len(nights.days) == 10
+    assert [sum(shares) for shares in nights.shares] == pytest.approx([1.0] * 10)
+    middle = [float(np.average(nights.edges[:-1], weights=shares)) for shares in nights.shares]
+    assert min(middle[8:]) > max(middle[:8]) + 0.1
 
 
 def test_a_young_archive_has_nothing_to_compare_with(tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 # mypy: disable-error-code="attr-defined"
 
 import gzip
+import shutil
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 import SimpleITK
 
 from s2sw.connectors.decode import decode
 from s2sw.pipeline.results.reading import full_map, mask
+from s2sw.pipeline.results.sources import Sources
 from s2sw.schemas.decoding import DecodeSettings
 from tests.pipeline.exports.exported import export, rows_of
 from tests.support.archives import dicom_file, encoded, texture
@@ -21,6 +25,7 @@ from tests.support.screened import Screened, screen_archive
 from tests.support.series import SLICES, series_files, series_name
 
 OBLIQUE = np.array([[0, 0, -3.5, 90], [-0.97, 0.2, 0, 40], [0.2, 0.97, 0, -70], [0, 0, 0, 1.0]])
+FRAMES = 2  # of the enhanced CT
 HEAD, TIME, CT = "ward/head.nii.gz", "ward/time.nii", "ward/ct.dcm"
 
 
@@ -95,9 +100,9 @@ def test_a_file_is_laid_over_itself(exported: Path, volumes: Screened) -> None:
     )
     samples, rows = np.asarray(image.dataobj), rows_of(volumes)
     inverse = np.linalg.inv(source.affine)
-    _, slices = decode(head(), DecodeSettings(), originals=True)
+    _, slices = decode(head(), DecodeSettings())
     for index, picture in enumerate(slices):
-        plane, heat = picture.original.plane, full_map(rows[volumes.ids[HEAD], index])  # type: ignore[union-attr]
+        plane, heat = picture.geometry, full_map(rows[volumes.ids[HEAD], index])
         for at_row, at_col in ((0, 0), (heat.shape[0] - 1, 3), (4, heat.shape[1] - 1)):
             there = np.array(plane.position)
             there += at_col * plane.spacing[1] * np.array(plane.along_row)  # type: ignore[index]
@@ -127,3 +132,55 @@ def test_the_same_export_gives_the_same_bytes(exported: Path, volumes: Screened,
     export(volumes, "nifti", folder, top=None)
     for path in exported.iterdir():
         assert (folder / path.name).read_bytes() == path.read_bytes()
+
+
+def without_geometry(screened: Screened, folder: Path) -> Screened:
+    """Return the same with results as earlier versions wrote them."""
+    output = folder / "earlier"
+    shutil.copytree(screened.output, output)
+    for path in output.glob("slices/**/*.parquet"):
+        table = pq.read_table(path)
+        gone = ["pixel_spacing", "image_position", "image_orientation", "instance_number"]
+        pq.write_table(table.drop_columns(gone), path)
+    return replace(screened, output=output)
+
+
+@pytest.fixture(scope="module")
+def series_and_frames(tmp_path_factory: pytest.TempPathFactory) -> Screened:
+    files = series_files() | {"ward/frames.dcm": dicom_file("eCT_Supplemental.dcm")}
+    return screen_archive(tmp_path_factory.mktemp("frames"), files=files)
+
+
+def test_results_say_where_slices_lie(
+    series_and_frames: Screened, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No source is read for it, of several frames neither."""
+    monkeypatch.setattr(Sources, "locate", lambda *_: pytest.fail("a source was looked for"))
+    done = export(series_and_frames, "nifti", folder, top=None)
+    assert (done.written, dict(done.skipped)) == (SLICES + FRAMES, {})
+    (path,) = folder.glob(f"*{series_and_frames.ids['ward/frames.dcm']}*-map.nii.gz")
+    source = pydicom.dcmread(BytesIO(dicom_file("eCT_Supplemental.dcm")))
+    image = nibabel.load(path)
+    assert image.shape == (source.Columns, source.Rows, FRAMES)
+    positions = sorted(
+        [*map(float, group.PlanePositionSequence[0].ImagePositionPatient)]
+        for group in source.PerFrameFunctionalGroupsSequence
+    )
+    corners = [((image.affine @ [0, 0, place, 1])[:3] * [-1, -1, 1]).tolist() for place in range(FRAMES)]
+    np.testing.assert_allclose(sorted(corners), positions, atol=1e-4)
+
+
+def test_of_earlier_results_headers_say_it(
+    series_and_frames: Screened, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = folder / "now"
+    export(series_and_frames, "nifti", now, top=None)
+    decoded: list[str] = []
+    slices = Sources.slices
+    monkeypatch.setattr(Sources, "slices", lambda *args: decoded.append(args[1].object_id) or slices(*args))
+    earlier = without_geometry(series_and_frames, tmp_path)
+    done = export(earlier, "nifti", folder / "earlier", top=None)
+    assert (done.written, dict(done.skipped)) == (SLICES + FRAMES, {})
+    assert decoded == [series_and_frames.ids["ward/frames.dcm"]]  # of single pictures no pixel
+    for path in now.iterdir():
+        assert (folder / "earlier" / path.name).read_bytes() == path.read_bytes()

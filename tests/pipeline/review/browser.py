@@ -28,7 +28,7 @@ class Watched:
     hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
 
-    def open(self, path: str = "/") -> None:
+    def open(self, path: str = "/slices") -> None:
         """Load a page."""
         self.page.goto(self.client.address + path)
         self.settle()

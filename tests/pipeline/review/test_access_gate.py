@@ -9,8 +9,8 @@ from tests.pipeline.review.serving import Client
 from tests.support.screened import Screened
 
 PATHS = (
-    "/", "/objects", "/static/review.css", "/slice/x/0", "/map/x/0", "/volume/x/0", "/picture/r/x/0",
-    "/facts/r/x/0", "/values/r/x/0", "/nowhere",
+    "/", "/slices", "/objects", "/static/review.css", "/slice/x/0", "/map/x/0", "/volume/x/0",
+    "/picture/r/x/0", "/facts/r/x/0", "/values/r/x/0", "/nowhere",
 )  # fmt: skip
 
 

@@ -61,11 +61,18 @@ def violations(page: Page, axe: str) -> list[str]:
 def test_the_review_page(browser: Browser, open_page: Client, axe: str, size: Any, scheme: Any) -> None:
     found = {}
     with watched(browser, open_page, viewport=size, color_scheme=scheme) as watch:
-        watch.open("/")
+        watch.open("/slices")
         card = watch.page.locator("a.card").first.get_attribute("href") or ""
         volume = watch.page.locator("a.card", has_text="slice").first.get_attribute("href") or ""
         base = watch.client.root
-        for path in ("/", "/objects", card.removeprefix(base), volume.removeprefix(base), "/?low=0.9999"):
+        for path in (
+            "/",
+            "/slices",
+            "/objects",
+            card.removeprefix(base),
+            volume.removeprefix(base),
+            "/slices?low=0.9999",
+        ):
             watch.open(path)
             found[path] = violations(watch.page, axe)
             assert watch.page.locator("h1").count() == 1, path

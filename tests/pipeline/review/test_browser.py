@@ -11,10 +11,16 @@ import pytest
 from PIL import Image
 
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.evidence.cases import case_worklist
+from s2sw.pipeline.evidence.worklist import newest_run, write
 from s2sw.pipeline.flagging.decisions import decisions
+from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.review.media import Switches
+from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.layout import CASES_FOLDER
 from tests.pipeline.review.serving import Client, served
-from tests.support.screened import HOSTILE, VOLUME_SLICES, Screened
+from tests.support.screened import HOSTILE, SETTINGS, VOLUME_SLICES, Screened
+from tests.support.series import SLICES as SERIES_SLICES
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, expect
@@ -53,6 +59,8 @@ def test_a_review_from_the_list_to_a_decision_that_stays(
         page.context.clear_cookies()
         page.goto(open_page.entry)
         assert page.url == f"{open_page.address}/"
+        page.get_by_role("link", name="Slices", exact=True).click()
+        page.wait_for_url("**/slices*")
         expect(page.locator("a.card")).to_have_count(48)
         page.select_option("#highest", "1")
         expect(page.locator("a.card")).to_have_count(34)
@@ -89,10 +97,53 @@ def test_a_review_from_the_list_to_a_decision_that_stays(
         watch.settle()
         expect(page.locator(".said .badge.unsure")).to_be_visible()
         expect(page.locator("button.unsure")).to_have_attribute("aria-pressed", "true")
-        page.get_by_role("link", name="← Worklist").click()
+        page.get_by_role("link", name="← Slices").click()
         expect(page.locator("a.card .badge.unsure")).to_be_visible()
         page.go_back()
         expect(page.locator(".said .badge.unsure")).to_be_visible()
+
+
+def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: Screened) -> None:
+    """By keyboard: open a case, walk its volume, decide, and be led to the next."""
+    write_cases(series)
+    with served(series.output, series.private) as page, watched(browser, page, viewport=WIDE) as watch:
+        watch.page.emulate_media(color_scheme="dark")
+        watch.open("/")
+        expect(watch.page.locator("a.card.case")).to_have_count(2)
+        for place in range(2):
+            watch.page.locator(".card img").nth(place).evaluate("image => image.decode()")
+        assert watch.unnamed() == []
+        picture(watch, "cases")
+        watch.press("j", "Enter")
+        watch.follow("**/slice/**case=*")
+        expect(watch.page.locator(".case-facts")).to_contain_text("Why it is here")
+        expect(watch.page.locator("#slice-index")).to_have_attribute("max", str(SERIES_SLICES))
+        picture(watch, "case")
+        first, at = watch.page.url, watch.page.locator("#slice-index").input_value()
+        watch.press(",")
+        expect(watch.page.locator("#slice-index")).to_have_value(str(int(at) - 1))
+        expect(watch.page.locator(".case-facts")).to_be_visible()  # it stays while one walks
+        watch.settle()
+        for scheme in ("dark", "light"):
+            watch.page.emulate_media(color_scheme=scheme)
+            assert watch.faint_texts() == [], scheme
+        watch.press("a")
+        expect(watch.page).not_to_have_url(first)
+        watch.settle()
+        watch.press("g")
+        watch.page.wait_for_url(f"{page.address}/?*")
+        expect(watch.page.locator("a.card.case .badge.accept")).to_have_count(1)
+        expect(watch.page.locator("#done")).to_have_js_property("value", 1)
+        watch.page.emulate_media(color_scheme="light")
+        assert watch.faint_texts() == []
+
+
+def write_cases(screened: Screened) -> None:
+    """Write the list of cases of the newest run with room for two."""
+    output = LocalOutput(screened.output)
+    results = Results(output, SETTINGS)
+    made = case_worklist(results, newest_run(results), FlagSettings(budget=2), "20260701")
+    write(output, made, CASES_FOLDER)
 
 
 def test_names_and_notes_with_markup_are_not_executed(
@@ -103,7 +154,7 @@ def test_names_and_notes_with_markup_are_not_executed(
         object_id, "reject", note="</textarea><img src=y onerror=alert(2)><script>alert(3)</script>"
     )
     with watched(browser, open_page) as watch:
-        for path in ("/", f"/slice/{object_id}/0", "/objects"):
+        for path in ("/", "/slices", f"/slice/{object_id}/0", "/objects"):
             watch.open(path)
             assert (
                 watch.page.locator("img[src=x], img[src=y], script:not([src]), b:text('notes')").count() == 0
@@ -193,7 +244,13 @@ def test_controls_have_names_and_texts_contrast(browser: Browser, page: Client, 
     for kind, object_id in ids.items():
         page.decide(object_id, kind, note="seen")
     with watched(browser, page) as watch:
-        for path in ("/", *(f"/slice/{object_id}/0" for object_id in ids.values()), "/objects", "/"):
+        for path in (
+            "/",
+            "/slices",
+            *(f"/slice/{object_id}/0" for object_id in ids.values()),
+            "/objects",
+            "/",
+        ):
             watch.open(path)
             assert watch.unnamed() == [], path
             for scheme in ("dark", "light"):
@@ -210,7 +267,7 @@ def test_a_narrow_window_needs_no_scrolling_sideways(
 ) -> None:
     volume = lake.ids["ward/head.nii"]
     with watched(browser, open_page, viewport=NARROW, color_scheme="light") as watch:
-        for path in ("/", f"/slice/{volume}/10", "/objects"):
+        for path in ("/", "/slices", f"/slice/{volume}/10", "/objects"):
             watch.open(path)
             assert watch.width() <= NARROW["width"], path
         watch.open(f"/slice/{volume}/10")

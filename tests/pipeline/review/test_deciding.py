@@ -126,7 +126,7 @@ def test_two_reviewers_at_once_lose_nothing_and_see_each_other(private: Screened
         expected = {(*one, *who) for one in slices for who in (("ada", "accept"), ("bob", "reject"))}
         assert set(counted(private)) == expected
         for client in (ada, bob):
-            assert client.get("/?decision=disputed").text.count('class="card"') == len(slices)
+            assert client.get("/slices?decision=disputed").text.count('class="card"') == len(slices)
 
 
 def test_a_clock_set_back_does_not_bury_a_decision(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_killed_page_keeps_every_decision_that_was_answered(private: Screened)
     assert set(answered) <= kept
     assert len(kept) <= len(answered) + 1
     with served(private.output, private.private) as again:
-        assert again.get("/?decision=accept").text.count('class="card"') == len(kept)
+        assert again.get("/slices?decision=accept").text.count('class="card"') == len(kept)
 
 
 def started(screened: Screened) -> tuple[subprocess.Popen[str], Client]:

@@ -37,7 +37,7 @@ def link(text: str, rel: str) -> str:
 
 
 def test_the_pages_of_the_worklist_hold_every_slice_once(page: Client) -> None:
-    first = page.get("/").text
+    first = page.get("/slices").text
     second = page.get(link(first, "next")).text
     assert len(cards(first)) == 48
     assert len(set(cards(first) + cards(second))) == SLICES
@@ -46,7 +46,7 @@ def test_the_pages_of_the_worklist_hold_every_slice_once(page: Client) -> None:
 
 
 def test_scores_fall_along_the_worklist_and_filters_are_in_the_links(page: Client) -> None:
-    text = page.get("/?low=0.3&highest=1&site=south").text
+    text = page.get("/slices?low=0.3&highest=1&site=south").text
     scores = [float(score) for score in re.findall(r'class="score">([\d.]+)', text)]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] >= 0.3
@@ -55,7 +55,7 @@ def test_scores_fall_along_the_worklist_and_filters_are_in_the_links(page: Clien
 
 
 def test_a_slice_says_where_it_stands_and_leads_on(page: Client, private: Screened) -> None:
-    listed = cards(page.get("/").text)
+    listed = cards(page.get("/slices").text)
     text = page.get(listed[3]).text
     assert f"4 of {SLICES}" in text
     assert link(text, "prev") == listed[2]
@@ -78,12 +78,12 @@ def test_what_was_not_screened_is_listed_with_its_reason(page: Client, private: 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/?low=high", "low is 'high': a number from 0 to 1 is expected"),
-        ("/?first=yesterday", "first is 'yesterday': a day such as 2026-07-31 is expected"),
-        ("/?decision=maybe", "decision is 'maybe': one of"),
-        ("/?after=x", "follow the links of the worklist"),
-        ("/?after=0.5%2C99999999999%2Ca", "follow the links of the worklist"),
-        ("/?settings=<b>", "settings is '<b>': the results hold ffff"),
+        ("/slices?low=high", "low is 'high': a number from 0 to 1 is expected"),
+        ("/slices?first=yesterday", "first is 'yesterday': a day such as 2026-07-31 is expected"),
+        ("/slices?decision=maybe", "decision is 'maybe': one of"),
+        ("/slices?after=x", "follow the links of the worklist"),
+        ("/slices?after=0.5%2C99999999999%2Ca", "follow the links of the worklist"),
+        ("/slices?settings=<b>", "settings is '<b>': the results hold ffff"),
         ("/objects?status=lost", "status is 'lost': one of quarantined, no_pixels is expected"),
     ],
 )
@@ -102,7 +102,7 @@ TEXTS = st.text(max_size=20) | st.sampled_from(["1e400", "nan,0,a", "0,-1,b", "1
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
-    path=st.sampled_from(["/", "/objects", "/slice/{}/0", "/map/{}/1"]),
+    path=st.sampled_from(["/", "/slices", "/objects", "/slice/{}/0", "/map/{}/1"]),
     fields=st.dictionaries(st.sampled_from(FIELDS), TEXTS, max_size=3),
 )
 def test_no_address_breaks_the_page(
@@ -141,7 +141,7 @@ def test_private_pages_name_nobody(private: Screened) -> None:
         str(private.archive),
     ]
     with served(private.output, private.private) as page:
-        pages = ["/", "/objects", *cards(page.get("/").text)[:3]]
+        pages = ["/", "/slices", "/slices", "/objects", *cards(page.get("/slices").text)[:3]]
         for path in pages:
             text = page.get(path).text
             assert not [word for word in words if word in text], path
@@ -149,7 +149,7 @@ def test_private_pages_name_nobody(private: Screened) -> None:
 
 def test_names_are_shown_if_asked_for(private: Screened) -> None:
     with served(private.output, private.private, switches=Switches(show_names=True)) as page:
-        assert "head.nii" in page.get("/").text
+        assert "head.nii" in page.get("/slices").text
         assert str(private.archive / "broken/cut.png") in page.get("/objects").text
         assert str(private.archive / "ward/ct.dcm") in page.get(f"/slice/{private.ids['ward/ct.dcm']}/0").text
 
@@ -157,7 +157,7 @@ def test_names_are_shown_if_asked_for(private: Screened) -> None:
 def test_markup_in_names_and_notes_stays_text(open_page: Client, lake: Screened) -> None:
     object_id, note = lake.ids[f"line-0/{HOSTILE}"], "</textarea><script>alert(2)</script>\"'<img src=x>"
     assert open_page.decide(object_id, "unsure", note=note).status == 303
-    pages = ["/", "/?decision=unsure", "/objects", f"/slice/{object_id}/0"]
+    pages = ["/", "/slices", "/slices?decision=unsure", "/objects", f"/slice/{object_id}/0"]
     texts = "".join(open_page.get(path).text for path in pages)
     assert HOSTILE in unescape(texts)
     assert note in unescape(texts)
@@ -168,7 +168,7 @@ def test_markup_in_names_and_notes_stays_text(open_page: Client, lake: Screened)
 
 def test_without_pictures_nothing_is_read(private: Screened) -> None:
     with served(private.output, private.private, switches=Switches(pictures=False)) as page:
-        text = page.get("/").text
+        text = page.get("/slices").text
         assert len(cards(text)) == 48
         assert "/thumbnail/" not in text
         assert "data-picture" not in page.get(cards(text)[0]).text
@@ -184,25 +184,25 @@ def test_results_on_s3_are_reviewed_like_others(s3: S3Server, private: Screened)
     for path in private.output.rglob("*.*"):
         output.write(path.relative_to(private.output).as_posix(), path.read_bytes())
     with served(address, private.private) as page:
-        assert len(cards(page.get("/?site=south&highest=1").text)) == 19
+        assert len(cards(page.get("/slices?site=south&highest=1").text)) == 19
         assert page.get(path_of("picture", private, "ward/ct.dcm")).headers["Content-Type"] == "image/png"
         assert page.decide(private.ids["ward/ct.dcm"], "accept").status == 303
-        assert len(cards(page.get("/?decision=accept").text)) == 1
+        assert len(cards(page.get("/slices?decision=accept").text)) == 1
     assert decisions(output)["decision"].to_pylist() == ["accept"]
 
 
 def test_an_output_without_slices_is_a_page_too(tmp_path: Path) -> None:
     (tmp_path / "results/objects").mkdir(parents=True)
     with served(tmp_path / "results", tmp_path) as page:
-        assert "no screened slices yet" in page.get("/").text
-        assert "these results are not kept by site" in page.get("/?site=north").text
+        assert "no screened slices yet" in page.get("/slices").text
+        assert "these results are not kept by site" in page.get("/slices?site=north").text
         assert page.get("/objects").status == 200
 
 
 def test_a_damaged_run_file_is_one_line(page: Client, private: Screened) -> None:
     path = path_of("picture", private, "ward/ct.dcm")
     (private.output / f"runs/{SECOND}.json").write_text("{}")
-    for answer in (page.get("/"), page.get(path)):
+    for answer in (page.get("/slices"), page.get(path)):
         assert "not the file of a run" in answer.text
 
 

@@ -15,8 +15,7 @@ from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.charts import score_histogram
 from s2sw.pipeline.review.decision_log import DecisionLog
-from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters
-from s2sw.pipeline.review.pages import flag_thresholds
+from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters, flag_thresholds
 from s2sw.pipeline.review.ranking import BINS, Place, Worklist, bars
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.tables import Row

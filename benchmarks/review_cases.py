@@ -1,0 +1,129 @@
+"""The list of cases over a million generated ones: python -m benchmarks.review_cases [--rows 1000000]
+
+One night of objects of one slice each, each a case, with decisions on some of the list. Printed are the
+slowest of three requests of each page, served in this process, and the memory at its highest.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.review_million import FINGERPRINT, RUNS, random_ids, table
+from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.review.media import Switches
+from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.layout import part_name
+from s2sw.schemas.tables import CASES, OBJECTS, SLICES
+from tests.pipeline.review.serving import Client, served
+
+RUN = RUNS[0]
+PART_ROWS = 100_000
+LISTED, DECIDED = 10_000, 2000
+TIMES = 3
+
+
+def generate(output: Path, rows: int) -> None:
+    """Write one night, its list of cases and some decisions."""
+    rng = np.random.default_rng(3)
+    ids, scores = random_ids(rng, rows), np.sort(rng.beta(2, 6, rows).astype(np.float32))[::-1]
+    for number, start in enumerate(range(0, rows, PART_ROWS)):
+        part = slice(start, start + PART_ROWS)
+        _part(output, part_name(RUN, number), ids[part], scores[part])
+    pq_write(output / "cases" / f"{RUN}.parquet", _cases(ids, scores))
+    now = datetime.now(UTC)
+    said = (
+        Decision(one, 0, FINGERPRINT, DecisionKind.ACCEPT, "ada", now, 0.5) for one in ids[:DECIDED].tolist()
+    )
+    append(LocalOutput(output), said)
+
+
+def _part(output: Path, name: str, ids: np.ndarray, scores: np.ndarray) -> None:  # type: ignore[type-arg]
+    count = len(ids)
+    both = {
+        "object_id": ids, "n_slices": np.ones(count), "fingerprint": np.full(count, FINGERPRINT),
+        "run_id": np.full(count, RUN),
+    }  # fmt: skip
+    constant = {
+        "slice_index": 0, "plane": "image", "rows": 512, "cols": 512, "map_max": 0.5, "map_mean": 0.1,
+        "area_fraction": 0.1, "threshold": 0.5, "mask": b"h0", "mask_encoding": "coco_rle",
+        "token_map": b"", "grid": 2, "side": 28, "smooth": True, "modality": "CT", "body_part": "",
+        "applied": "",
+        "bundle": "b",
+    }  # fmt: skip
+    repeated = {key: pa.array([value] * count) for key, value in constant.items()}
+    own = {"image_score": scores, "family_scores": [[0.5] * 4] * count, "tiles": [[]] * count}
+    pq_write(output / "slices" / name, table({**both, **repeated, **own}, SLICES))
+    facts = {
+        "status": "screened", "attempts": 1, "max_slice": 0, "bytes": 1, "decoder": "png", "part": name,
+    }  # fmt: skip
+    repeated = {key: pa.array([value] * count) for key, value in facts.items()}
+    pq_write(output / "objects" / name, table({**both, **repeated, "max_score": scores}, OBJECTS))
+
+
+def _cases(ids: np.ndarray, scores: np.ndarray) -> pa.Table:  # type: ignore[type-arg]
+    count = len(ids)
+    rank = np.arange(1, count + 1)
+    pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+    worst = [[{"object_id": one, "slice_index": 0, "score": score}] for one, score in pairs]
+    constant = {
+        "level": "object", "n_objects": 1, "n_slices": 1, "n_findings": 0, "group": "CT/image",
+        "n_past": count,
+        "first_night": False, "fingerprint": FINGERPRINT, "run_id": RUN,
+    }  # fmt: skip
+    columns = {key: pa.array([value] * count) for key, value in constant.items()} | {
+        "rank": rank, "listed": rank <= LISTED, "case_id": ids, "worst": worst, "findings": [[]] * count,
+        "score": scores, "p_value": rank / count, "q_value": rank / count, "q_group": rank / count,
+    }  # fmt: skip
+    return table({"object_id": ids, **columns}, CASES)
+
+
+def pq_write(path: Path, content: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(content, path, compression="zstd", compression_level=1)
+
+
+def measured(page: Client, rows: int) -> Iterator[tuple[str, float]]:
+    """Yield the pages with the slowest of their requests, in seconds."""
+    first = (
+        page.get("/").text.partition('class="card case" href="')[2].partition('"')[0].replace("&amp;", "&")
+    )
+    paths = {
+        "first page": "/", "a page from the middle": f"/?every=1&after={rows // 2}",
+        "not decided by me": "/?decision=open", "a case": first,
+    }  # fmt: skip
+    for name, path in paths.items():
+        seconds = []
+        for _ in range(TIMES):
+            started = time.monotonic()
+            answer = page.get(path)
+            seconds.append(time.monotonic() - started)
+            assert answer.status == 200, (path, answer.status)
+        yield name, max(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "results"
+        generate(output, arguments.rows)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        with served(output, Path(folder) / "private", switches=Switches(pictures=False)) as page:
+            for name, seconds in measured(page, arguments.rows):
+                print(f"{name:28} {seconds:8.2f} s")
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"memory at its highest: {before:.0f} MB after the rows were made, {after:.0f} MB at the end")
+
+
+if __name__ == "__main__":
+    main()

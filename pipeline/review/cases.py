@@ -1,0 +1,254 @@
+"""The cases of the newest night, a page at a time: the list that was written, or one made here."""
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.evidence.cases import CASE_ID, PERSON_ID, case_worklist
+from s2sw.pipeline.evidence.worklist import DEFAULT, newest_run, write
+from s2sw.pipeline.flagging.rule import flag_settings
+from s2sw.pipeline.results.checking import problem_of
+from s2sw.pipeline.results.reading import Results
+from s2sw.pipeline.review.archive import MEMORY, THREADS, Archive
+from s2sw.pipeline.review.queries import rows_of
+from s2sw.schemas.forms import is_object_id
+from s2sw.schemas.layout import CASES_FOLDER, worklist_name
+from s2sw.schemas.outcomes import ScreeningError
+from s2sw.schemas.tables import OBJECT_RANK, Row
+
+PAGE = 48
+MADE_AT_ONCE = 50_000
+"""Slices of results of which the list is made when the page is opened; of more a command makes it."""
+
+_COLUMNS = (
+    "rank, listed, case_id, level, n_objects, n_slices, worst, n_findings, findings, earlier_run, "
+    'earlier_score, change, score, "group", n_past, first_night, p_value, q_value, q_group, '
+    "fingerprint, run_id"
+)
+_LEVELS = ("study", "case", "object")
+_PRIOR = f"""
+WITH own AS (
+    SELECT min({PERSON_ID}) AS person FROM objects WHERE fingerprint = $settings AND {CASE_ID} = $case
+)
+SELECT object_id, run_id, fingerprint, coalesce(max_rank_slice, max_slice) AS slice_index, n_slices,
+    {OBJECT_RANK} AS score
+FROM objects WHERE fingerprint = $settings AND run_id = $run AND {PERSON_ID} = (SELECT person FROM own)
+    AND max_score IS NOT NULL
+ORDER BY score DESC, object_id LIMIT 1
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFilter:
+    """Which cases. every: those too that are not on the list. undecided: only those without a decision."""
+
+    every: bool = False
+    undecided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of a list is done. claimed: the share of false alarms that it claims, None without a past."""
+
+    cases: int
+    listed: int
+    decided: int
+    claimed: float | None
+
+    @property
+    def share(self) -> float:
+        """The share of the list that is decided, 0..1."""
+        return self.decided / self.listed if self.listed else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """Cases in their order. left_out: rows among them that no list of ours has."""
+
+    rows: list[Row]
+    has_previous: bool
+    has_next: bool
+    left_out: int = 0
+
+
+class CaseList:
+    """Queries on the newest list of cases under one fingerprint. Safe for several threads."""
+
+    def __init__(self, output: OutputFolder, archive: Archive) -> None:
+        self._output = output
+        self._archive = archive
+        self._lock = threading.Lock()
+        self._found: dict[str, str] = {}
+        self._made: dict[str, pa.Table] = {}
+
+    def of(self, fingerprint: str, decided: pa.Table) -> "Cases | None":
+        """Return the newest list of a fingerprint, made if it is missing and quick to make; None without one.
+
+        decided: the ids of cases that count as done, ``case_id``.
+        """
+        with self._lock:
+            name = self._newest(fingerprint)
+            newest = self._archive.newest_run(fingerprint)
+            if newest is not None and (name is None or name < worklist_name(CASES_FOLDER, newest)):
+                name = self._make(fingerprint, newest) or name
+        return None if name is None else Cases(self._open(name, decided), name, newest)
+
+    def decided(self, fingerprint: str, said: pa.Table) -> pa.Table:
+        """Return case_id and decision of every decision that counts on a slice of a case."""
+        query = (
+            f"SELECT {CASE_ID} AS case_id, said.decision, said.reviewer FROM objects "  # noqa: S608
+            "JOIN said USING (object_id, fingerprint) WHERE fingerprint = ? "
+            "AND object_id IN (SELECT object_id FROM said)"
+        )
+        return self._archive.cursor(said).sql(query, params=[fingerprint]).to_arrow_table()
+
+    def prior(self, case: Row) -> Row | None:
+        """Return what the earlier run, which the case tells of, found highest: a slice of an object."""
+        values = {"settings": case["fingerprint"], "case": case["case_id"], "run": case["earlier_run"]}
+        found: list[Row] = self._archive.cursor().sql(_PRIOR, params=values).to_arrow_table().to_pylist()
+        return next((row for row in found if problem_of(row) is None), None)
+
+    def _newest(self, fingerprint: str) -> str | None:
+        """Return the name of the newest list under a fingerprint."""
+        for name in sorted(self._output.names(CASES_FOLDER), reverse=True):
+            if name.endswith(".parquet") and self._fingerprint_of(name) == fingerprint:
+                return name
+        return None
+
+    def _fingerprint_of(self, name: str) -> str:
+        if name not in self._found:
+            query = f"SELECT fingerprint, findings[1].weight FROM {self._source(name)} LIMIT 1"  # noqa: S608
+            with self._connection() as connection:
+                try:
+                    rows = connection.execute(query).fetchall()
+                except duckdb.Error:  # a damaged file is no list, nor one of an earlier version
+                    rows = []
+            self._found[name] = str(rows[0][0]) if rows else ""
+        return self._found[name]
+
+    def _make(self, fingerprint: str, newest: str) -> str | None:
+        """Make the list of the newest run where that is quick; return its name."""
+        if self._archive.slices_of(fingerprint) > MADE_AT_ONCE:
+            return None
+        results = Results(self._output, fingerprint)
+        flag = flag_settings(self._output)
+        made = case_worklist(results, newest_run(results), flag if flag.lists else DEFAULT)
+        name = worklist_name(CASES_FOLDER, made.run_id)
+        try:
+            write(self._output, made, CASES_FOLDER)
+        except (OSError, ScreeningError):  # an output that may only be read
+            self._made[name] = made.table
+        self._found[name] = fingerprint
+        return name if name == worklist_name(CASES_FOLDER, newest) else None
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+                "temp_directory": "", "memory_limit": MEMORY, "threads": str(THREADS),
+            }
+        )  # fmt: skip
+        remote = self._output.reader(CASES_FOLDER)
+        if remote is not None:
+            connection.register_filesystem(remote)
+        return connection
+
+    def _open(self, name: str, decided: pa.Table) -> duckdb.DuckDBPyConnection:
+        connection = self._connection()
+        connection.register("decided", decided)
+        if name in self._made:
+            connection.register("cases", self._made[name])
+        else:
+            connection.execute(f"CREATE VIEW cases AS SELECT {_COLUMNS} FROM {self._source(name)}")  # noqa: S608
+        return connection
+
+    def _source(self, name: str) -> str:
+        address = self._output.address(name).replace("'", "''")
+        path = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in address)
+        return f"read_parquet(['{path}'], hive_partitioning = false)"
+
+
+class Cases:
+    """One list of cases, and which of them are decided. newest: the newest run with results."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, newest: str | None) -> None:
+        self._connection = connection
+        self.run_id = name.rpartition("/")[2].removesuffix(".parquet")
+        self.is_newest = newest is None or self.run_id >= newest
+
+    def page(self, chosen: CaseFilter, after: int = 0, before: int = 0) -> CasePage:
+        """Return the cases behind a rank, or those before one; ranks begin with 1."""
+        if before:
+            found = self._rows(chosen, "rank < ?", before, "rank DESC", PAGE + 1)
+            more, found = len(found) > PAGE, found[:PAGE][::-1]
+            return self._page(found, more, True)
+        found = self._rows(chosen, "rank > ?", after, "rank", PAGE + 1)
+        return self._page(found[:PAGE], after > 0, len(found) > PAGE)
+
+    def one(self, case_id: str) -> Row | None:
+        """Return a case by its id."""
+        query = f"SELECT {_COLUMNS} FROM cases WHERE case_id = ? LIMIT 1"  # noqa: S608
+        found = rows_of(self._connection, query, [case_id])
+        return found[0] if found and is_sound(found[0]) else None
+
+    def neighbours(self, chosen: CaseFilter, rank: int) -> tuple[Row | None, Row | None]:
+        """Return the cases before and behind a rank."""
+        before = self._rows(chosen, "rank < ?", rank, "rank DESC", 1)
+        behind = self._rows(chosen, "rank > ?", rank, "rank", 1)
+        return next(filter(is_sound, before), None), next(filter(is_sound, behind), None)
+
+    def progress(self) -> Progress:
+        """Return how much of the list is done."""
+        query = (
+            "SELECT count(*), count(*) FILTER (listed), "
+            "count(*) FILTER (listed AND case_id IN (SELECT case_id FROM decided)), "
+            "max(q_value) FILTER (listed) FROM cases"
+        )
+        ((cases, listed, decided, claimed),) = self._connection.execute(query).fetchall()
+        return Progress(cases, listed, decided, claimed if _share(claimed) else None)
+
+    def _page(self, found: list[Row], has_previous: bool, has_next: bool) -> CasePage:
+        kept = [row for row in found if is_sound(row)]
+        return CasePage(kept, has_previous, has_next, len(found) - len(kept))
+
+    def _rows(self, chosen: CaseFilter, condition: str, rank: int, order: str, limit: int) -> list[Row]:
+        conditions = [condition]
+        if not chosen.every:
+            conditions.append("listed")
+        if chosen.undecided:
+            conditions.append("case_id NOT IN (SELECT case_id FROM decided)")
+        where = " AND ".join(conditions)
+        query = f"SELECT {_COLUMNS} FROM cases WHERE {where} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
+        return rows_of(self._connection, query, [rank])
+
+
+def is_sound(case: Row) -> bool:
+    """Tell whether a list of ours may hold this row: whoever may write to an output may write any."""
+    known = {name: case[name] for name in ("case_id", "score", "group", "fingerprint", "run_id")}
+    places = [
+        *((one["object_id"], one["slice_index"]) for one in case["worst"]),
+        *((one["object_id"], one["worst_slice"]) for one in case["findings"]),
+        *((one["first_object"], one["first_slice"]) for one in case["findings"]),
+        *((one["last_object"], one["last_slice"]) for one in case["findings"]),
+    ]
+    numbers = [one[name] for one in case["findings"] for name in ("score", "weight", "pixels", "slices")]
+    return (
+        problem_of(known) is None
+        and is_object_id(case["case_id"])
+        and case["level"] in _LEVELS
+        and bool(case["worst"])
+        and all(is_object_id(object_id) and type(index) is int and index >= 0 for object_id, index in places)
+        and all(type(one) in (int, float) and math.isfinite(one) for one in numbers)
+        and all(case[name] is None or _share(case[name]) for name in ("p_value", "q_value", "q_group"))
+        and (case["earlier_run"] is None) == (case["earlier_score"] is None)
+        and (case["earlier_run"] is None or problem_of({"run_id": case["earlier_run"]}) is None)
+    )
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, float) and 0 <= value <= 1
