@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -56,6 +57,11 @@ class Part:
     ids: NDArray[np.str_]
     slices: NDArray[np.int32]
     counts: NDArray[np.int32]
+
+    @property
+    def place(self) -> dict[str, object]:
+        """The columns of site and day."""
+        return {"site": self.site, "date": datetime.strptime(self.run_id[:8], "%Y%m%d").date()}
 
 
 def random_ids(rng: np.random.Generator, count: int) -> NDArray[np.str_]:
@@ -92,7 +98,7 @@ def slices_table(part: Part, rng: np.random.Generator) -> pa.Table:
     constant = {
         "plane": "image", "rows": 512, "cols": 512, "threshold": 0.5, "mask_encoding": "coco_rle",
         "grid": GRID, "side": 518, "smooth": True, "body_part": "CHEST", "applied": "rescale window",
-        "bundle": "b" * 64, "fingerprint": FINGERPRINT, "run_id": part.run_id,
+        "bundle": "b" * 64, "fingerprint": FINGERPRINT, "run_id": part.run_id, **part.place,
     }  # fmt: skip
     columns = {name: np.full(count, value) for name, value in constant.items()} | {
         "object_id": part.ids, "slice_index": part.slices, "n_slices": part.counts, "image_score": score,
@@ -115,7 +121,7 @@ def objects_table(part: Part, slices: pa.Table, name: str) -> pa.Table:
         "max_slice": best["slice_index"], "bytes": np.full(count, 524_288), "part": np.full(count, name),
         "decoder": np.full(count, "dicom"), "fingerprint": np.full(count, FINGERPRINT),
         "run_id": np.full(count, part.run_id),
-    }  # fmt: skip
+    } | {name: np.full(count, value) for name, value in part.place.items()}  # fmt: skip
     return table(columns, OBJECTS)
 
 
@@ -150,18 +156,51 @@ def generate(output: Path, rows: int) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Page:
+    """The running page for who has opened its address. root: what all its addresses begin with."""
+
+    process: psutil.Process
+    host: str
+    root: str
+    cookie: str
+    start: float
+
+    @classmethod
+    def opened(cls, process: psutil.Process, address: str, start: float) -> "Page":
+        """Open the printed address. start: seconds until it was printed."""
+        parsed = urlsplit(address)
+        connection = http.client.HTTPConnection(parsed.netloc)
+        connection.request("GET", f"{parsed.path}?{parsed.query}")
+        answer = connection.getresponse()
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        return cls(process, parsed.netloc, answer.headers["Location"].rstrip("/"), cookie, start)
+
+    def get(self, path: str) -> tuple[float, str]:
+        """Ask for a page; return the seconds until all of it was there, and its text."""
+        connection = http.client.HTTPConnection(self.host)
+        started = time.monotonic()
+        connection.request("GET", path, headers={"Cookie": self.cookie})
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        seconds = time.monotonic() - started
+        connection.close()
+        assert answer.status == 200, (path, answer.status, text[:2000])
+        return seconds, text
+
+
 @contextmanager
-def server(output: Path) -> Iterator[tuple[psutil.Process, int, str, float]]:
-    """Start the page; yield its process, port, token and the seconds until it printed its address."""
+def server(output: Path) -> Iterator[Page]:
+    """Start the page and open it."""
     command = [str(Path(sys.executable).with_name("s2sw")), "review", str(output), "--no-pictures"]
     started = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout
-        found = re.search(r":(\d+)/\?token=(\S+)", process.stdout.readline())
+        found = re.search(r"http\S+\?token=\S+", process.stdout.readline())
         assert found
         seconds = time.monotonic() - started
         try:
-            yield psutil.Process(process.pid), int(found[1]), found[2], seconds
+            yield Page.opened(psutil.Process(process.pid), found[0], seconds)
         finally:
             process.terminate()
 
@@ -171,28 +210,16 @@ def cpu(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def get(port: int, token: str, path: str) -> tuple[float, str]:
-    """Ask for a page; return the seconds until all of it was there, and its text."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    started = time.monotonic()
-    connection.request("GET", path, headers={"Cookie": f"s2sw-review-{port}={token}"})
-    answer = connection.getresponse()
-    text = answer.read().decode(errors="replace")
-    seconds = time.monotonic() - started
-    connection.close()
-    assert answer.status == 200, (path, answer.status, text[:2000])
-    return seconds, text
-
-
 def measure(output: Path) -> dict[str, float]:
     """Return seconds by page, and megabytes."""
-    with server(output) as (process, port, token, start):
-        result = {"start": start}
+    with server(output) as page:
+        process, root = page.process, page.root
+        result = {"start": page.start}
         used = cpu(process)
-        result["first page, cold"], text = get(port, token, "/slices")
+        result["first page, cold"], text = page.get(f"{root}/slices")
         result["first page, cold, CPU"] = cpu(process) - used
-        pages = {"first page": "/slices"} | {
-            f"filter {name}": f"/slices?{query}"
+        pages = {"first page": f"{root}/slices"} | {
+            f"filter {name}": f"{root}/slices?{query}"
             for name, query in {
                 "score": "low=0.6&high=0.7", "modality": "modality=CT", "site": "site=north",
                 "day": "first=2026-07-02&last=2026-07-02", "undecided": "decision=none",
@@ -200,17 +227,17 @@ def measure(output: Path) -> dict[str, float]:
                 "all at once": "low=0.3&site=south&modality=MR&decision=open&highest=1&first=2026-07-02",
             }.items()
         }  # fmt: skip
-        first = re.search(r'class="card" href="(/slice/[^"?]+)', text)
-        following = re.search(r'href="(/\?[^"]*after=[^"]+)"', text)
+        first = re.search(r'class="card" href="([^"?]+/slice/[^"?]+)', text)
+        following = re.search(r'href="([^"?]+/slices\?[^"]*after=[^"]+)"', text)
         assert first
         assert following
         pages |= {"second page": following[1].replace("&amp;", "&"), "one slice": first[1]}
         pages["deep page"] = re.sub(r"after=[^&]+", "after=0.1%2C0%2Cm", pages["second page"])
         pages["map of a slice"] = first[1].replace("/slice/", "/map/") + f"?settings={FINGERPRINT}"
-        pages["not screened"] = "/objects"
+        pages["not screened"] = f"{root}/objects"
         for name, path in pages.items():
             used = cpu(process)
-            result[name] = max(get(port, token, path)[0] for _ in range(TIMES))
+            result[name] = max(page.get(path)[0] for _ in range(TIMES))
             result[f"{name}, CPU"] = (cpu(process) - used) / TIMES
         result["memory"] = process.memory_info().rss / 1e6
         peak = Path(f"/proc/{process.pid}/status").read_text()
