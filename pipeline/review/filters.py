@@ -12,10 +12,10 @@ from s2sw.schemas.decisions import DecisionKind
 T = TypeVar("T")
 
 ORDERS = {
-    "score": ("score", "highest score first"),
+    "score": ("place", "highest score first"),
     "peak": ("map_max", "highest point of the map first"),
     "area": ("area_fraction", "largest area first"),
-    "low": ("-score", "lowest score first"),
+    "low": ("-place", "lowest score first"),
 }
 """Orders of the worklist: what is sorted by, the largest first, and how the page calls it."""
 
