@@ -20,7 +20,7 @@ MARKER = ".s2sw-demo"
 
 QUERY = """
 SELECT s.*, o.uri, o.decoder FROM slices s JOIN objects o USING (object_id)
-ORDER BY {rank} DESC, uri, slice_index LIMIT {limit}
+ORDER BY {place} DESC, uri, slice_index LIMIT {limit}
 """
 
 COMMANDS = (
@@ -78,10 +78,10 @@ def _screen(archive: Path, output: Path, private: Path) -> None:
 
 def _show_found(console: Console, archive: Path, output: Path, overlays: Path) -> None:
     from s2sw.pipeline.results.reading import open_results
-    from s2sw.schemas.tables import RANK
+    from s2sw.schemas.tables import SORTED
 
     results = open_results(str(output))
-    top = results.sql(QUERY.format(limit=TOP, rank=RANK)).to_arrow_table().to_pylist()
+    top = results.sql(QUERY.format(limit=TOP, place=SORTED)).to_arrow_table().to_pylist()
     _show(console, top, archive)
     _quarantine(console, results, archive)
     _write_overlays(top, overlays)

@@ -104,6 +104,10 @@ SLICES = pa.schema(
 
 RANK = "coalesce(rank_score, image_score)"
 """SQL of what slices are sorted and flagged by: the rank score where there is one."""
+SORTED = "coalesce(rank_score + 2, image_score)"
+"""SQL of what slices are ordered by: first those with a rank score, then the others by image score.
+
+The two are on different scales, and an image score without a group tells nothing beside a rank score."""
 OBJECT_RANK = "coalesce(max_rank_score, max_score)"
 """The same of objects."""
 

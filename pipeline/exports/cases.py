@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from s2sw.pipeline.results import reading as results
 from s2sw.pipeline.results.checking import BAD_ROW, bounded_columns, problem_of, sound
 from s2sw.pipeline.results.sources import ObjectRef
-from s2sw.schemas.tables import RANK, Row
+from s2sw.schemas.tables import RANK, SORTED, Row
 
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -137,7 +137,7 @@ def _chosen(connection: duckdb.DuckDBPyConnection, selection: Selection) -> Iter
     table = "flagged" if selection.flagged else "slices"
     rows = connection.execute(
         f"SELECT object_id, slice_index FROM {table} WHERE fingerprint = ? AND {RANK} >= ? "  # noqa: S608
-        f"ORDER BY {RANK} DESC, object_id, slice_index LIMIT ?",
+        f"ORDER BY {SORTED} DESC, object_id, slice_index LIMIT ?",
         [selection.fingerprint, selection.min_score, selection.top],
     )
     while found := rows.fetchmany(10_000):

@@ -17,7 +17,7 @@ from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.pipeline.review.ranking import COLUMNS
-from s2sw.schemas.tables import RANK, Row
+from s2sw.schemas.tables import RANK, SORTED, Row
 
 MEMORY = "200MB"
 THREADS = 2
@@ -58,7 +58,8 @@ class Archive:
             connection.execute(f"SET memory_limit = '{MEMORY}'; SET threads = {THREADS}")
             threshold = threshold_sql(flag)
             connection.execute(
-                f"CREATE VIEW ranked AS SELECT *, {RANK} AS score, {threshold} AS flag_threshold FROM slices"  # noqa: S608
+                f"CREATE VIEW ranked AS SELECT *, {RANK} AS score, {SORTED} AS place, "  # noqa: S608
+                f"{threshold} AS flag_threshold FROM slices"
             )
             self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
             self.settings = _settings(connection)
@@ -76,7 +77,8 @@ class Archive:
         """Return a cursor with the views of the results, and these decisions as ``said``.
 
         Of the views, ``ranked`` is ``slices`` with what it is ranked by, ``score`` (the rank
-        score, or else the image score), and from which score it is flagged, ``flag_threshold``.
+        score, or else the image score), what it is ordered by, ``place``, and from which score it is
+        flagged, ``flag_threshold``.
         """
         cursor = self._connection.cursor()
         if decisions is not None:

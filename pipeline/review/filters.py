@@ -14,10 +14,10 @@ from s2sw.schemas.forms import is_object_id
 T = TypeVar("T")
 
 ORDERS = {
-    "score": ("score", "highest score first"),
+    "score": ("place", "highest score first"),
     "peak": ("map_max", "highest point of the map first"),
     "area": ("area_fraction", "largest area first"),
-    "low": ("-score", "lowest score first"),
+    "low": ("-place", "lowest score first"),
 }
 """Orders of the worklist: what is sorted by, the largest first, and how the page calls it."""
 

@@ -17,9 +17,9 @@ NEAR = 4  # rows looked at for a neighbour: more than one, since some may be lef
 BINS = 10_000  # fine bins of scores over 0..1
 
 COLUMNS = (
-    "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.score, s.image_score, s.rank_score, "
-    's.rarity_score, s."group", s.map_max, s.area_fraction, s.threshold, s.modality, s.body_part, '
-    "s.fingerprint, s.run_id, s.flag_threshold"
+    "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.score, s.place, s.image_score, "
+    's.rank_score, s.rarity_score, s."group", s.map_max, s.area_fraction, s.threshold, s.modality, '
+    "s.body_part, s.fingerprint, s.run_id, s.flag_threshold"
 )
 
 

@@ -30,6 +30,7 @@ from tests.robustness.canaries import STEM, search
 from tests.robustness.processes import until
 from tests.support.archives import encoded, texture
 from tests.support.commands import COMMAND, RAY, Run, s2sw, screen
+from tests.support.s3server import S3Server
 from tests.support.tiny_dinov2 import tiny_dinov2
 
 pytestmark = pytest.mark.integration
@@ -201,3 +202,27 @@ def test_a_named_profile_is_built_shown_compared_and_refused(
         assert refused.code == 2
         (line,) = refused.stderr.splitlines()
         assert words in line
+
+
+def test_a_profile_on_s3_is_built_shown_and_used(
+    run: Run, lake: Path, tiny: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same key it is the one that the run made, and gives the same rows."""
+    monkeypatch.setenv("COLUMNS", "160")  # tables are not wrapped
+    (tmp_path / "private").mkdir(mode=0o700)
+    shutil.copy(run.private / "id.key", tmp_path / "private")
+    place = f"s3://{s3.bucket()}/profiles/lake"
+    private = ("--private-dir", tmp_path / "private", "--workers", "1")
+    built = s2sw("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    shown = s2sw("profile", "show", place, cwd=tmp_path)
+    assert folder_of(run).read().fingerprint in shown.stdout
+    used = screen(tmp_path, lake, str(tmp_path / "results"), profile=place, bundle=str(tiny))
+    assert used.code == 0, used.stderr
+    assert rows_of(used) == rows_of(run)
+    (bank,) = s3.client().find(f"{place.removeprefix('s3://')}/groups")[:1]
+    s3.client().pipe_file(bank, b"changed")
+    refused = screen(tmp_path, lake, str(tmp_path / "other"), profile=place, bundle=str(tiny))
+    assert refused.code == 2
+    (line,) = refused.stderr.splitlines()
+    assert "was changed since it was built" in line

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.exports.cases import Selection, _chosen
 from s2sw.pipeline.flagging.decisions import Decision, append
+from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.charts import score_histogram
 from s2sw.pipeline.review.decision_log import DecisionLog
@@ -80,7 +82,7 @@ def test_pages_follow_the_order_and_miss_nothing(
     output: LocalOutput, worklist: Callable[[Filters], Worklist], order: str, size: int
 ) -> None:
     filters = Filters(settings=SETTINGS, order=order)
-    column = ORDERS[order][0].replace("score", "image_score")  # these rows have no rank score
+    column = ORDERS[order][0].replace("place", "image_score")  # these rows have no rank score
     sign = 1 if column.startswith("-") else -1
     expected = sorted(
         rows(output),
@@ -239,6 +241,27 @@ def test_what_is_committed_meanwhile_is_seen_after_a_refresh(tmp_path: Path) -> 
     book = DecisionLog(output, "ada")
     found = Worklist(archive.cursor(book.table(SETTINGS)), Filters(settings=SETTINGS), "ada")
     assert len(found.page().rows) == 3
+
+
+def test_slices_without_a_rank_come_after_all_that_have_one(tmp_path: Path) -> None:
+    """On the page, forwards and backwards by pages of one, and in exports."""
+    output, ranks = LocalOutput(tmp_path), [None, 0.2, 0.75, None, 0.9, 0.0]
+    found = screened(0, 0.99, 0.5, 0.1, 1.0, 0.3, 0.0)
+    for row, rank in zip(found.slices, ranks, strict=True):
+        row |= {"rank_score": rank, "group": None if rank is None else "CT"}
+    write_parts(output, [found], FIRST)
+    expected = [4, 2, 1, 5, 3, 0]
+    archive, book = Archive(output), DecisionLog(output, "ada")
+    for order, indices in (("score", expected), ("low", expected[::-1])):
+        filters = Filters(settings=SETTINGS, order=order)
+        listed = Worklist(archive.cursor(book.table(SETTINGS)), filters, "ada")
+        pages = walked(listed, 1, filters)
+        assert [row["slice_index"] for page in pages for row in page] == indices
+        assert listed.rank(listed.page().rows[4]) == (4, 6)
+        last = listed.page(before=Place.of(pages[-1][0], filters), size=2).rows
+        assert [row["slice_index"] for row in last] == indices[3:5]
+    exported = _chosen(Results(output, SETTINGS).connect(), Selection(SETTINGS, top=5))
+    assert [index for _, index in exported] == expected[:5]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""What ranking by a profile costs a picture: python -m benchmarks.profile_cost [--pictures 12] [--rounds 5]
+
+The embedded detector alone, and with what a profile adds (features, the comparison with as many pictures as
+of a full bank, both scores in one), for one picture in turn. The bank is of noise: what it holds does not
+change how long it takes. Median ratio over the rounds, lowest and highest.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from s2sw.model import load_detector
+from s2sw.model.detectors.finding import resolve_bundle
+from s2sw.model.precision import Precision
+from s2sw.model.rarity.bank import SIMILAR, Bank, make_bank
+from s2sw.model.rarity.combination import combination_of, combine, evidence_of, usual_of
+from s2sw.model.rarity.features import compared_taps, features_of
+
+
+def seconds(call: Callable[[], object], times: int) -> float:
+    started = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - started) / times
+
+
+def megabytes(bank: Bank) -> float:
+    tensors = (bank.descriptions, *bank.bases, *bank.patches)
+    return sum(one.numel() * one.element_size() for one in tensors) / 1e6
+
+
+def measure(precision: Precision, pictures: int, rounds: int) -> None:
+    detector = load_detector(resolve_bundle("embedded"), "cpu", precision)
+    side = detector.image_size
+    picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    _, taps = detector.detect_with_patches(picture)
+    shapes = [tap.shape[1:] for tap in compared_taps(taps)]
+    torch.manual_seed(0)
+    bank = make_bank([features_of([torch.randn(1, *s) for s in shapes])[0] for _ in range(SIMILAR)])
+    rare = torch.rand(48, len(shapes), len(bank.patches[0][0]))
+    scores, tokens = torch.rand(48), torch.rand(48, rare.shape[-1])
+    usual = usual_of(scores, tokens, rare)
+    combination = combination_of(usual, evidence_of(usual, scores, tokens, rare), 0.7)
+
+    def ranked() -> None:
+        found, taps = detector.detect_with_patches(picture)
+        (own,) = features_of(compared_taps(taps))
+        beside = bank.compare(own.description, bank.of_picture(own))
+        assert beside is not None
+        combine(combination, found.score[0], found.token_map[0].flatten(), beside)
+
+    ways: tuple[Callable[[], object], ...] = (lambda: detector.detect(picture), ranked)
+    for way in ways:
+        way()
+    both = [tuple(seconds(way, pictures) for way in ways) for _ in range(rounds)]
+    ratios = sorted(with_profile / alone for alone, with_profile in both)
+    alone, with_profile = (1000 * statistics.median(column) for column in zip(*both, strict=True))
+    size = f"{megabytes(bank) / SIMILAR:.2f} MB"
+    spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}..{ratios[-1]:.2f})"
+    print(f"| {precision} | {alone:.0f} ms | {with_profile:.0f} ms | {spread} | {size} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pictures", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    threads = torch.get_num_threads()
+    print(f"| {threads} threads | zero-shot | with a profile | ratio | a bank's picture |")
+    print("|---|---|---|---|---|")
+    for precision in ("fp32", "bf16"):
+        measure(precision, options.pictures, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
