@@ -1,8 +1,8 @@
 """What README and docs show works: each snippet that does not say what it needs is run on a small output."""
 
+import itertools
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,7 @@ def run(words: list[str]) -> None:
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0, f"s2sw {' '.join(words)}\n{done.output}"
     assert done.output.strip()
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in itertools.pairwise(words):
         assert option not in WRITING or value == "none" or Path(value).exists(), option
 
 
@@ -95,10 +95,10 @@ def test_files_work(snippet: Snippet, world: World) -> None:
 
 
 @pytest.fixture
-def namespace(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
+def namespace(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     module = types.ModuleType("snippet")
     monkeypatch.setitem(sys.modules, "snippet", module)
-    yield module.__dict__
+    return module.__dict__
 
 
 @pytest.mark.parametrize("snippet", of("python"))

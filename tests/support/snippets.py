@@ -1,6 +1,6 @@
 """The fenced blocks of README and docs: in which language, where, and what they need to run.
 
-A fence is ````` ```sh ````` or ````` ```sh needs: CLIP weights, a GPU `````: without ``needs``, a test runs it.
+A fence says the language, as ``sh``, or ``sh needs: CLIP weights, a GPU``; without ``needs`` a test runs it.
 """
 
 import re
