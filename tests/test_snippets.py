@@ -2,10 +2,6 @@
 
 import ast
 import importlib
-import re
-import shlex
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -15,30 +11,11 @@ import yaml
 from s2sw.jobs.cli import app
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.suite import Suite
-
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+from tests.support.snippets import LACKING, LANGUAGES, Snippet, snippets
 
 
-def snippets(language: str) -> Iterator[tuple[str, str]]:
-    """Yield the blocks of a language, with where they stand."""
-    for page in PAGES:
-        text = page.read_text()
-        for found in FENCE.finditer(text):
-            if found[1] == language:
-                yield f"{page.name}:{text[: found.start()].count(chr(10)) + 1}", found[2]
-
-
-def commands() -> list[tuple[str, list[str]]]:
-    """Return the words of each ``s2sw`` command in blocks without a language, lines joined."""
-    found = []
-    for place, text in (*snippets(""), *snippets("sh"), *snippets("bash")):
-        for line in text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.replace("[", "\\["), comments=True)
-            if words and Path(words[0]).name == "s2sw":
-                found.append((place, words[1:]))
-    return found
+def of(*languages: str) -> list[object]:
+    return [pytest.param(one, id=one.place) for one in snippets(*languages)]
 
 
 def parse(command: click.Command, words: list[str]) -> None:
@@ -51,30 +28,42 @@ def parse(command: click.Command, words: list[str]) -> None:
 
 
 def test_there_are_snippets() -> None:
-    assert len(commands()) > 15
-    assert len(list(snippets("python"))) > 3
-    assert len(list(snippets("yaml"))) > 1
+    counts = {language: len(list(snippets(language))) for language in LANGUAGES}
+    assert counts["sh"] > 15
+    assert counts["python"] > 3
+    assert counts["sql"] > 5
+    assert counts["yaml"] > 1
 
 
-@pytest.mark.parametrize(
-    ("place", "words"), [pytest.param(*one, id=f"{one[0]}-{one[1][0]}") for one in commands()]
-)
-def test_commands_can_be_typed(place: str, words: list[str]) -> None:
-    parse(typer.main.get_command(app), words)
+@pytest.mark.parametrize("snippet", of())
+def test_a_snippet_says_its_language_and_what_it_needs(snippet: Snippet) -> None:
+    assert snippet.language in LANGUAGES, snippet.head
+    assert snippet.needs is not None, snippet.head
+    assert snippet.needs <= LACKING
+    assert snippet.language != "text" or "s2sw " not in snippet.text
 
 
-@pytest.mark.parametrize(("place", "text"), [pytest.param(*one, id=one[0]) for one in snippets("yaml")])
-def test_files_of_jobs_and_suites_are_valid(place: str, text: str) -> None:
-    told = yaml.safe_load(text)
+@pytest.mark.parametrize("snippet", of("sh"))
+def test_commands_can_be_typed(snippet: Snippet) -> None:
+    for program, *words in snippet.commands:
+        if program == "s2sw":
+            parse(typer.main.get_command(app), words)
+        else:
+            assert program == "make"
+
+
+@pytest.mark.parametrize("snippet", of("yaml"))
+def test_files_of_jobs_and_suites_are_valid(snippet: Snippet) -> None:
+    told = yaml.safe_load(snippet.text)
     if "datasets" in told:
         Suite.model_validate(told)
     else:
         ScreenConfig.model_validate({"source": "in", "output": "out"} | told)
 
 
-@pytest.mark.parametrize(("place", "text"), [pytest.param(*one, id=one[0]) for one in snippets("python")])
-def test_names_of_python_can_be_imported(place: str, text: str) -> None:
-    for node in ast.walk(ast.parse(text)):
+@pytest.mark.parametrize("snippet", of("python"))
+def test_names_of_python_can_be_imported(snippet: Snippet) -> None:
+    for node in ast.walk(ast.parse(snippet.text)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("s2sw"):
             module = importlib.import_module(node.module)
             assert all(hasattr(module, alias.name) for alias in node.names)
