@@ -166,6 +166,7 @@ def test_ranks_are_finite_whatever_a_record_may_say(tmp_path: Path, offset: floa
 
 @pytest.fixture
 def key(tmp_path: Path) -> bytes:
+    (tmp_path / "private").mkdir(mode=0o700)
     inside = Inside.of(str(tmp_path / "private"))
     inside.make_key()
     found = existing_key(tmp_path / "private")
