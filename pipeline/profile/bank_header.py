@@ -47,7 +47,8 @@ def _expected(
         if not (type(wide) is type(kept) is int and 1 <= kept <= min(wide, MOST_NUMBERS) and wide <= WIDEST):
             raise ValueError("the widths of its patches are out of bounds")
         widths[tap] = wide, kept
-    tensors = {"descriptions": ("F32", (group.pictures, widths[0][0]))}
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
+    tensors["descriptions"] = ("F32", (group.pictures, widths[0][0]))
     for tap, (wide, kept) in widths.items():
         tensors[f"basis.{tap}"] = ("F32", (wide, kept))
         tensors[f"patches.{tap}"] = ("I8", (group.pictures, patches, kept))
