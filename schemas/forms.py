@@ -33,6 +33,8 @@ WHOLE_PIXELS = 1 << 28
 INPUT_SIDE = 2048
 """Of a detector's input, pixels."""
 GRID = 256
+TOWER_GRID = 160
+"""Patches a side of a detector's tower: 2048 pixels have 146 of 14. To compare all with all takes 3 GiB."""
 LAYERS = 64
 TILES = 1 << 14
 OPERATOR_NUMBERS = 1 << 25

@@ -1,13 +1,14 @@
 """What an archive profile says of itself, ``profile.json``: groups, what is usual in them, checksums."""
 
 import hashlib
+import hmac
 import json
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from s2sw.schemas.config import GroupSettings
-from s2sw.schemas.strict import LARGEST, Count, Strict
+from s2sw.schemas.strict import LARGEST, Strict
 
 PROFILE_VERSION = 1
 """Raised when an older program could no longer use a profile as it is meant."""
@@ -18,6 +19,17 @@ AUTO_FROM = 48
 
 MOST_LIMITS = 100
 """Cells of the table of seeded defects."""
+MOST_PICTURES = 256
+"""Pictures of a bank."""
+MOST_TAPS, MOST_NUMBERS = 2, 128
+"""Of a bank: taps, and numbers of a patch."""
+MOST_GROUPS = 10_000
+WIDEST = 8192
+"""Numbers of a detector's patch before they are projected."""
+HEADER_BYTES, PICTURE_HEADER_BYTES = 1 << 16, 1 << 10
+"""Of a bank's file: its header, and what that says of each picture."""
+FARTHEST, FINEST = 1e9, 1e-7
+"""Of offsets and scales: four lines, one after another, stay finite in float32."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -25,8 +37,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class LineRecord(Strict):
     """A number in other units: (value - offset) / scale."""
 
-    offset: float
-    scale: float = Field(gt=0)
+    offset: float = Field(ge=-FARTHEST, le=FARTHEST)
+    scale: float = Field(ge=FINEST, le=FARTHEST)
 
 
 class LimitRecord(Strict):
@@ -57,11 +69,11 @@ class GroupRecord(Strict):
     label: str = ""
     file: str = Field(pattern=r"^groups/[a-z2-7]{26}\.safetensors$")
     sha256: Sha256
-    pictures: Count
-    objects: Count
+    pictures: int = Field(gt=0, le=MOST_PICTURES)
+    objects: int = Field(gt=0, le=MOST_PICTURES)
     resemblance: float = Field(ge=0)
     weight: float = Field(ge=0, le=1)
-    taps: tuple[LineRecord, ...] = Field(min_length=1)
+    taps: tuple[LineRecord, ...] = Field(min_length=1, max_length=MOST_TAPS)
     patches: LineRecord
     token: LineRecord
     picture: LineRecord
@@ -71,6 +83,11 @@ class GroupRecord(Strict):
     limits: tuple[LimitRecord, ...] = Field((), max_length=MOST_LIMITS)
     founding: bool = True
     built: str = ""
+
+    def most_bytes(self, patches: int) -> int:
+        """Return how large the bank's file can be where a picture has so many patches."""
+        picture = patches * MOST_TAPS * MOST_NUMBERS + 4 * WIDEST + PICTURE_HEADER_BYTES
+        return self.pictures * picture + 4 * MOST_TAPS * WIDEST * MOST_NUMBERS + HEADER_BYTES
 
 
 class ProfileRecord(Strict):
@@ -91,7 +108,7 @@ class ProfileRecord(Strict):
     settings: GroupSettings
     created: str
     listed: int = Field(ge=0)
-    groups: tuple[GroupRecord, ...] = ()
+    groups: tuple[GroupRecord, ...] = Field((), max_length=MOST_GROUPS)
 
     def group(self, name: str) -> GroupRecord | None:
         """Return the group of a name."""
@@ -112,10 +129,18 @@ class ProfileRecord(Strict):
         return _digest(facts)[:32]
 
 
-def profile_bytes(record: ProfileRecord) -> bytes:
-    """Return a profile's record as it is written, with its checksum."""
+def profile_bytes(record: ProfileRecord, key: bytes | None = None) -> bytes:
+    """Return a profile's record as it is written, with its checksum, and the seal of a key where given."""
     document = record.model_dump(mode="json")
-    return json.dumps({"profile": document, "sha256": _digest(document)}, indent=2, sort_keys=True).encode()
+    whole = {"profile": document, "sha256": _digest(document)}
+    whole |= {"seal": _seal(document, key)} if key else {}
+    return json.dumps(whole, indent=2, sort_keys=True).encode()
+
+
+def is_sealed(data: bytes, key: bytes) -> bool:
+    """Tell whether these bytes of a profile, which ``parse_profile`` reads, have the seal of this key."""
+    whole = json.loads(data)
+    return hmac.compare_digest(str(whole.get("seal")).encode(), _seal(whole["profile"], key).encode())
 
 
 def parse_profile(data: bytes) -> ProfileRecord:
@@ -142,4 +167,12 @@ def parse_profile(data: bytes) -> ProfileRecord:
 
 
 def _digest(document: Any) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_text(document)).hexdigest()
+
+
+def _seal(document: Any, key: bytes) -> str:
+    return hmac.digest(key, _text(document), "sha256").hex()
+
+
+def _text(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True).encode()

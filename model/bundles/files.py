@@ -1,5 +1,6 @@
 """Bundles: a detector in a folder, text side already computed, sealed by SHA-256."""
 
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +13,11 @@ from torch import Tensor
 from s2sw.model.bundles.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
 from s2sw.model.errors import BundleError
 from s2sw.model.precision import Precision
+
+DTYPES = frozenset({"F32", "F16", "BF16"})
+"""Types of a bundle's numbers, as safetensors names them."""
+ROWS = 1 << 22
+"""Rows of a detector's own tensor at most: patches of some 3,000 normal pictures."""
 
 
 def new_folder(out_dir: str | Path) -> Path:
@@ -42,9 +48,31 @@ def read_bundle(folder: Path, precision: Precision = "fp32") -> tuple[BundleReco
     """Read a bundle's record and tensors after checking every byte; raises BundleError."""
     record = read_record(folder)
     try:
+        check_tensors(folder / WEIGHTS, record)
         return record, read_weights(folder / WEIGHTS, precision)
     except SafetensorError as error:
         raise BundleError(f"{folder / WEIGHTS}: not readable as safetensors ({error})") from error
+
+
+def check_tensors(path: Path, record: BundleRecord) -> None:
+    """Raise BundleError where the file's header names tensors that no bundle of this record has.
+
+    What a tower holds follows from its shape. A detector's own tensors have no such bound, but each row of a
+    memory is compared with each patch of a picture.
+    """
+    towers = 0
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118 (a reader, no mapping)
+            part = file.get_slice(name)
+            shape = part.get_shape()
+            if part.get_dtype() not in DTYPES:
+                raise BundleError(f"{path}: tensor {name!r} is of type {part.get_dtype()}; build it again")
+            if "visual." in name:
+                towers += math.prod(shape)
+            elif math.prod(shape[:-1]) > ROWS:
+                raise BundleError(f"{path}: tensor {name!r} has more than {ROWS} rows; build it again")
+    if towers > record.most_numbers:
+        raise BundleError(f"{path}: its towers' tensors are larger than {RECORD} says; build it again")
 
 
 def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from s2sw.model.precision import Precision, usable
 from s2sw.model.weights.clip import ClipWeights
 from s2sw.model.weights.load_options import known_activation
 from s2sw.model.weights.openclip import read_named
+from s2sw.schemas.errors import UserError
 
 
 def build_bundle(
@@ -75,4 +76,12 @@ def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precis
         raise BundleError(f"device: {device!r} given, but no CUDA device is visible; use device='cpu'")
     precision = usable(precision, torch.device(device))
     record, tensors = read_bundle(Path(bundle_dir), precision)
-    return detector_kind(record.detector).load(record, tensors, device, precision)
+    kind = detector_kind(record.detector)
+    try:
+        return kind.load(record, tensors, device, precision)
+    # tensors and settings that are missing or of other shapes: whoever made the bundle wrote them
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
+        if isinstance(error, UserError | torch.OutOfMemoryError):
+            raise
+        what = f"its tensors and settings are not those of {record.detector} ({type(error).__name__})"
+        raise BundleError(f"{bundle_dir}: {what}; build it again") from error

@@ -16,7 +16,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from s2sw.model.bundles.files import write_bundle
-from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.bundles.record import BundleRecord, new_record
 from s2sw.model.detectors.base import FaceDetector, Scores, mean_of
 from s2sw.model.detectors.kinds import DetectorKind, Publication
 from s2sw.model.detectors.options import BuildOptions, References, TapBlocks
@@ -136,7 +136,7 @@ def _record(weights: Dinov2Weights, side: int, taps: Sequence[int] | None, *, tr
         raise BundleError(f"tap_blocks: {chosen} given; blocks that rise from 1 to {shape.layers} are needed")
     if side < shape.patch:
         raise BundleError(f"image_size: {side} is below one patch of {shape.patch} px")
-    return BundleRecord(
+    return new_record(
         detector=NAME,
         image_size=side,
         grid=side // shape.patch,

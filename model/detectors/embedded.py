@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from s2sw.model.bundles.files import write_bundle
-from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.bundles.record import BundleRecord, new_record
 from s2sw.model.detectors.base import Scores
 from s2sw.model.detectors.kinds import DetectorKind, Publication
 from s2sw.model.detectors.options import BuildOptions, References
@@ -135,7 +135,7 @@ class Embedded(S2swClip):
 def embedded_record(tensors: Mapping[str, Tensor]) -> BundleRecord:
     """Return the record of a bundle of these tensors, not yet sealed."""
     vision = vision_shape(tensors, "embedded weights", "gelu", None)
-    return BundleRecord(
+    return new_record(
         detector=NAME,
         image_size=vision.grid * vision.patch,
         grid=vision.grid,

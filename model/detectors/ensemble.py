@@ -12,20 +12,17 @@ from torch import Tensor
 from typing_extensions import override
 
 from s2sw.model.bundles.files import new_folder, read_bundle, write_bundle
-from s2sw.model.bundles.record import LABELS, BundleRecord
+from s2sw.model.bundles.record import ENSEMBLE, LABELS, BundleRecord, member_record
 from s2sw.model.detectors.base import FaceDetector, Scores
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.kinds import DetectorKind
 from s2sw.model.detectors.options import BuildOptions
-from s2sw.model.detectors.registry import ENSEMBLE, detector_kind
+from s2sw.model.detectors.registry import detector_kind
 from s2sw.model.detectors.tower_detector import TwoStreamDetector
 from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import Precision
 from s2sw.model.towers.visual import TowerOutput
-
-UNLABELLED = {"clip": "", "prompts": "", "trained": True}
-"""Stands for the labels that an ensemble does not keep of its members: they change no result."""
 
 
 def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> Path:
@@ -183,7 +180,7 @@ class Ensemble(FaceDetector):
 def _load(
     entry: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor], device: str, precision: Precision
 ) -> Detector:
-    record = BundleRecord(**entry["record"], **UNLABELLED)
+    record = member_record(entry["record"])
     own = {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith(f"{number}.")}
     visual = f"{entry['tower']}.visual."
     own |= {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith(visual)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from s2sw.model.bundles.record import BundleRecord
+from s2sw.model.bundles.record import BundleRecord, new_record
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.options import BuildOptions
 from s2sw.model.precision import Precision
@@ -84,4 +84,4 @@ def draft_record(
         "prompts": built.prompts,
         "trained": True,
     }
-    return BundleRecord(**(entries | more))
+    return new_record(**(entries | more))

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from s2sw.model.bundles.record import ENSEMBLE
 from s2sw.model.detectors.kinds import DetectorKind
 from s2sw.model.detectors.options import BuildOptions, read_options
 from s2sw.model.errors import BundleError
 
-ENSEMBLE = "ensemble"
 SYSTEMS = {
     "s2swclip": "s2sw.model.detectors.s2swclip",
     "anomalyclip": "s2sw.model.detectors.anomalyclip",

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from s2sw.model.rarity.features import BASIS_PATCHES, Features, components, from_int8, projected, to_int8
 
-PICTURES = 256
-"""Pictures of a bank at most."""
 SIMILAR = 32
 """Pictures that one is compared with: those most like it."""
 LEAST_OTHERS = 8

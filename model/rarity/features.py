@@ -12,10 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2sw.model.towers.self_similarity import around
+from s2sw.schemas.profile import MOST_NUMBERS, MOST_TAPS
 
-TAPS = 2
-WIDTH = 128
-"""Numbers of a patch that are kept, as principal components."""
 BASIS_PATCHES = 65_536
 """Patches at most that components are computed from."""
 _INT8 = 127
@@ -37,7 +35,7 @@ def compared_taps(taps: Sequence[Tensor]) -> list[Tensor]:
     The two in the middle: early ones see little but colour, late ones little but what the picture shows.
     """
     first = max(0, (len(taps) - 1) // 2)
-    return list(taps[first : first + TAPS])
+    return list(taps[first : first + MOST_TAPS])
 
 
 def features_of(taps: Sequence[Tensor]) -> list[Features]:
@@ -47,7 +45,7 @@ def features_of(taps: Sequence[Tensor]) -> list[Features]:
     return [Features(descriptions[row], tuple(tap[row] for tap in wide)) for row in range(len(descriptions))]
 
 
-def components(patches: Tensor, width: int = WIDTH) -> Tensor:
+def components(patches: Tensor, width: int = MOST_NUMBERS) -> Tensor:
     """Return the basis (D, width) that keeps most of the patches (M, D): principal axes through the origin.
 
     Their products are what is compared, so that the mean is not taken off. width: D at most.

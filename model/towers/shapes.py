@@ -1,9 +1,24 @@
-"""What must be known to build a tower. Knows no torch: whoever starts a run only reads it."""
+"""What must be known to build a tower. Knows no torch: whoever starts a run only reads it.
+
+The bounds hold where a bundle's record is read: whoever made it may have written any number.
+"""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from s2sw.schemas.forms import TOWER_GRID
 
 Activation = Literal["quick_gelu", "gelu"]
+
+WIDTH, BLOCKS, PATCH, REGISTERS = 8192, 256, 256, 64
+"""Largest widths, depths, patches (pixels) and numbers of registers: five times those of published towers."""
+Width = Annotated[int, Field(gt=0, le=WIDTH)]
+Block = Annotated[int, Field(gt=0, le=BLOCKS)]
+Patch = Annotated[int, Field(gt=0, le=PATCH)]
+Grid = Annotated[int, Field(gt=0, le=TOWER_GRID)]
+Registers = Annotated[int, Field(ge=0, le=REGISTERS)]
 
 NEAREST = (1, 8)
 """A patch's distance is the mean to this many patches: what comes once, or as a small group."""
@@ -20,12 +35,19 @@ def unlike_numbers(taps: int) -> int:
 class Dinov2Shape:
     """What must be known to build one; grid is the side of its own positional grid, patch in pixels."""
 
-    width: int
-    layers: int
-    heads: int
-    patch: int
-    grid: int
-    registers: int
+    width: Width
+    layers: Block
+    heads: Width
+    patch: Patch
+    grid: Grid
+    registers: Registers
+
+    @property
+    def most_numbers(self) -> int:
+        """Numbers that its tensors hold, or a little more."""
+        return _blocks(self.width, self.layers) + self.width * (
+            3 * self.patch**2 + self.grid**2 + self.registers + 16
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +55,8 @@ class StemShape:
     """taps: the 1-based blocks that are read. kept: principal components of each tap's tokens."""
 
     backbone: Dinov2Shape
-    taps: tuple[int, ...]
-    kept: int
+    taps: Annotated[tuple[Block, ...], Field(min_length=1, max_length=BLOCKS)]
+    kept: Width
 
     @property
     def components(self) -> int:
@@ -59,12 +81,12 @@ class VisionShape:
     patch: pixels a side that become one token. stem: what sees them first; None in every plain CLIP.
     """
 
-    width: int
-    layers: int
-    heads: int
-    patch: int
-    grid: int
-    embed_dim: int
+    width: Width
+    layers: Block
+    heads: Width
+    patch: Patch
+    grid: Grid
+    embed_dim: Width
     activation: Activation
     stem: StemShape | None = None
 
@@ -72,6 +94,24 @@ class VisionShape:
     def patch_channels(self) -> int:
         """Numbers that make one token: the patch's pixels, or what the stem says of it."""
         return 3 * self.patch**2 if self.stem is None else self.stem.described
+
+    @property
+    def most_numbers(self) -> int:
+        """Numbers that its tensors hold, registers of DINOv2 included, or a little more."""
+        own = _blocks(self.width, self.layers) + self.width * (
+            self.patch_channels + self.grid**2 + self.embed_dim + REGISTERS + 16
+        )
+        if self.stem is None:
+            return own
+        return (
+            own
+            + self.stem.backbone.most_numbers
+            + self.stem.backbone.width * (self.stem.components + len(self.stem.taps))
+        )
+
+
+def _blocks(width: int, layers: int) -> int:
+    return layers * (12 * width**2 + 13 * width)
 
 
 @dataclass(frozen=True, slots=True)

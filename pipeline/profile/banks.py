@@ -8,10 +8,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from s2sw.model.rarity.bank import Bank
-from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
+from s2sw.pipeline.profile.bank_header import PICTURES
+from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.schemas.profile import GroupRecord
 
-_PICTURES = "pictures"
 _NAMES = ("owners", "cases", "slices")
 
 
@@ -31,25 +31,21 @@ def write_bank(folder: ProfileFolder, name: str, found: GroupBank) -> str:
     for tap, (basis, patches) in enumerate(zip(found.bank.bases, found.bank.patches, strict=True)):
         tensors |= {f"basis.{tap}": basis, f"patches.{tap}": patches}
     # under one name: safetensors writes several in an order of chance
-    listed = {_PICTURES: json.dumps([getattr(found, key) for key in _NAMES])}
+    listed = {PICTURES: json.dumps([getattr(found, key) for key in _NAMES])}
     return folder.write_file(name, save({key: t.contiguous() for key, t in tensors.items()}, listed))
 
 
-def read_bank(folder: ProfileFolder, group: GroupRecord) -> GroupBank:
-    """Return a group's bank. Raises ProfileError."""
-    data = folder.read_file(group)
+def read_bank(folder: ProfileFolder, group: GroupRecord, patches: int) -> GroupBank:
+    """Return a group's bank. patches: of a picture, as the detector has them. Raises ProfileError."""
+    data, pictures = folder.read_bank(group, patches)
     try:
         tensors = load(data)
-        size = int.from_bytes(data[:8], "little")
-        listed = json.loads(data[8 : 8 + size])["__metadata__"]
-        owners, cases, slices = map(tuple, json.loads(listed[_PICTURES]))
-        count = sum(name.startswith("basis.") for name in tensors)
-        bank = Bank(
-            tensors["descriptions"],
-            tuple(tensors[f"basis.{tap}"] for tap in range(count)),
-            tuple(tensors[f"patches.{tap}"] for tap in range(count)),
-        )
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        problem = f"profile: {folder.address}/{group.file} is damaged ({type(error).__name__})"
-        raise ProfileError(f"{problem}; build it again") from None
-    return GroupBank(bank, owners, cases, slices)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise folder.damaged(group, type(error).__name__) from None
+    taps = range(len(group.taps))
+    bank = Bank(
+        tensors["descriptions"],
+        tuple(tensors[f"basis.{tap}"] for tap in taps),
+        tuple(tensors[f"patches.{tap}"] for tap in taps),
+    )
+    return GroupBank(bank, *pictures)

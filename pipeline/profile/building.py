@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2sw.model.rarity.bank import PICTURES, make_bank
+from s2sw.model.rarity.bank import make_bank
 from s2sw.model.rarity.choosing import choose_weight, detection_limits, resemblance
 from s2sw.model.rarity.combination import (
     Combination,
@@ -27,7 +27,7 @@ from s2sw.pipeline.profile.banks import GroupBank
 from s2sw.pipeline.profile.place import Subject
 from s2sw.pipeline.profile.ranking import compared
 from s2sw.schemas.layout import BANK, GROUPS_FOLDER
-from s2sw.schemas.profile import LEAST_PICTURES, GroupRecord, LimitRecord, LineRecord
+from s2sw.schemas.profile import LEAST_PICTURES, MOST_PICTURES, GroupRecord, LimitRecord, LineRecord
 
 LEAST_OWNERS = 3
 """Objects or cases of a group: fewer could not vouch for each other."""
@@ -90,7 +90,7 @@ def chosen(slices: Sequence[Sampled]) -> list[Sampled]:
     for one in sorted(slices, key=_hash):
         ordered.append((turns[one.owner], one.owner, one))
         turns[one.owner] += 1
-    return [one for *_, one in sorted(ordered, key=lambda entry: entry[:2])][:PICTURES]
+    return [one for *_, one in sorted(ordered, key=lambda entry: entry[:2])][:MOST_PICTURES]
 
 
 def _hash(one: Sampled) -> bytes:

@@ -6,10 +6,13 @@ from pathlib import Path
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
+from s2sw.pipeline.privacy.ids import derived_key
+from s2sw.pipeline.profile.bank_header import Pictures, pictures_of
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import GROUPS_FOLDER, MARKER, PROFILE_FILE
 from s2sw.schemas.outcomes import ScreeningError
-from s2sw.schemas.profile import GroupRecord, ProfileRecord, parse_profile, profile_bytes
+from s2sw.schemas.profile import GroupRecord, ProfileRecord, is_sealed, parse_profile, profile_bytes
+from s2sw.schemas.shown import printable
 from s2sw.schemas.storage import StorageSettings
 
 
@@ -20,8 +23,10 @@ class ProfileError(UserError):
 class ProfileFolder:
     """Reads and writes a profile at an address. It is private data: a local folder is its owner's alone."""
 
-    def __init__(self, address: str, storage: StorageSettings) -> None:
+    def __init__(self, address: str, storage: StorageSettings, key: bytes | None = None) -> None:
+        """Take an address. key: the id key, under which the record is sealed; None in open mode."""
         self.address = address
+        self._key = derived_key(key, b"profile seal")
         self._output: OutputFolder = open_output(address, storage)
 
     def exists(self) -> bool:
@@ -32,10 +37,14 @@ class ProfileFolder:
             return False
         return True
 
-    def read(self) -> ProfileRecord:
-        """Return the record. Raises ProfileError."""
+    def read(self, *, sealed: bool = False) -> ProfileRecord:
+        """Return the record. sealed: only one that has the seal of the key. Raises ProfileError."""
         try:
-            return parse_profile(self._output.read(PROFILE_FILE))
+            data = self._output.read(PROFILE_FILE)
+            record = parse_profile(data)
+            if sealed and not (self._key and is_sealed(data, self._key)):
+                raise ValueError("has no seal of this id key: others may have made it; build it anew")
+            return record
         except (FileNotFoundError, NotADirectoryError):
             raise ProfileError(
                 f"profile: {self.address} holds no {PROFILE_FILE}; make one with `s2sw profile build`"
@@ -50,7 +59,7 @@ class ProfileFolder:
         """Write the record; its groups' files lie there already."""
         self._own()
         self._output.create(MARKER, b"a profile of s2sw; no source is looked for here\n")
-        self._output.write(PROFILE_FILE, profile_bytes(record))
+        self._output.write(PROFILE_FILE, profile_bytes(record, self._key))
 
     def write_file(self, name: str, data: bytes) -> str:
         """Write a group's file and return its SHA-256."""
@@ -58,11 +67,26 @@ class ProfileFolder:
         self._output.write(name, data)
         return hashlib.sha256(data).hexdigest()
 
-    def read_file(self, group: GroupRecord) -> bytes:
-        """Return a group's file after checking every byte. Raises ProfileError."""
+    def read_bank(self, group: GroupRecord, patches: int) -> tuple[bytes, Pictures]:
+        """Return a group's file, every byte and its header checked, and whose its pictures are.
+
+        patches: of a picture, as the detector has them. Raises ProfileError.
+        """
+        data = self._read_file(group, group.most_bytes(patches))
+        try:
+            return data, pictures_of(data, group, patches)
+        except ValueError as error:
+            raise self.damaged(group, str(error)) from None
+
+    def damaged(self, group: GroupRecord, why: str) -> ProfileError:
+        """Return the error of a group's file that cannot be used."""
+        why = printable(why)[:80]
+        return ProfileError(f"profile: {self.address}/{group.file} is no bank ({why}); build it again")
+
+    def _read_file(self, group: GroupRecord, most: int) -> bytes:
         problem = f"profile: {self.address}/{group.file}"
         try:
-            data = self._output.read(group.file, most=None)
+            data = self._output.read(group.file, most)
         except (OSError, ScreeningError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise ProfileError(f"{problem} cannot be read ({why}); build the profile again") from None

@@ -36,7 +36,9 @@ class Ranked:
 class ProfileRanking:
     """Ranks slices. Safe for several threads."""
 
-    def __init__(self, place: ProfilePlace, device: str = "cpu") -> None:
+    def __init__(self, place: ProfilePlace, patches: int, device: str = "cpu") -> None:
+        """Take a profile. patches: of a picture, as the detector has them."""
+        self._patches = patches
         self._folder = ProfileFolder(place.address, place.storage)
         self._groups = {group.name: group for group in place.record.groups}
         self._device = device
@@ -67,7 +69,7 @@ class ProfileRanking:
         with self._lock:
             kept = self._kept.get(group.name)
             if kept is None:
-                kept = _on_device(read_bank(self._folder, group), self._device)
+                kept = _on_device(read_bank(self._folder, group, self._patches), self._device)
                 self._kept[group.name] = kept
                 while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > CACHE_BYTES:
                     self._kept.popitem(last=False)

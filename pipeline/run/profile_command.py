@@ -35,7 +35,7 @@ def builder_of(
     groups = job.profile.record.settings if job.profile else job.config.groups
     nothing = Todo(work, 0, 0, 1)
     return ProfileBuilder(
-        ProfileFolder(address, job.config.storage),
+        ProfileFolder(address, job.config.storage, key),
         decode_stage(job, nothing, groups, key),
         detect_settings(job, resources, None),
         executor,

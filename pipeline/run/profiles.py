@@ -17,6 +17,8 @@ from s2sw.schemas.decoding import DECODE_VERSION
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.profile import AUTO_FROM, ProfileRecord
 
+OTHER_KEY = "has ids of another key, or of the other mode"
+
 
 def decode_digest(config: ScreenConfig) -> str:
     """Return the SHA-256 of what pixels depend on."""
@@ -80,17 +82,19 @@ def existing_profile(
         raise UserError("profile: tiles have none yet; leave out --tile, or use --profile none")
     own = config.profile == AUTO
     address = own_address(config, bundle, inside, key) if own else config.profile
-    folder = ProfileFolder(address, config.storage)
-    if own and ((config.private and key is None) or not folder.exists()):  # no key yet, so no profile
+    folder = ProfileFolder(address, config.storage, key)
+    lacks_key = config.private and key is None
+    if own and (lacks_key or not folder.exists()):
         return None
     if not is_s3(address):
         check_private_folder(Path(address), "profile")
-    record = folder.read()
-    problem = _misfit(record, config, bundle, key)
+    # a bucket has no owner: there the seal says who made it
+    record = folder.read(sealed=config.private and is_s3(address))
+    problem = OTHER_KEY if lacks_key else _misfit(record, config, bundle, key)
     if problem:
         raise ProfileError(f"profile: {address} {problem}; build one with `s2sw profile build`")
     for group in record.groups:
-        folder.read_file(group)  # whose checksum is compared
+        folder.read_bank(group, bundle.grid**2)  # whose checksum and header are compared
     return ProfilePlace(address, config.storage, record)
 
 
@@ -101,8 +105,8 @@ def _misfit(
         return f"was made with another detector ({record.detector}, {record.bundle[:8]})"
     if record.decode != decode_digest(config):
         return "was made with other settings of decoding"
-    if record.key_id != (key_id(key) if key else "") or (config.private and key is None):
-        return "has ids of another key, or of the other mode"
+    if record.key_id != (key_id(key) if key else ""):
+        return OTHER_KEY
     if config.groups not in (GroupSettings(), record.settings):
         return "was made with other groups"
     return None

@@ -59,7 +59,8 @@ class DetectStage:
         self._masks = ThreadPoolExecutor(settings.mask_threads) if settings.mask_threads > 1 else None
         self._detector = settings.load()
         device = str(getattr(self._detector, "device", "cpu"))
-        self._profile = ProfileRanking(settings.profile, device) if settings.profile else None
+        place = settings.profile
+        self._profile = ProfileRanking(place, self._detector.grid**2, device) if place else None
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
         self._detector.detect(np.zeros((1, side, side, 3), np.uint8), self._detector.class_names[:1] or None)

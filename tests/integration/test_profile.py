@@ -98,8 +98,9 @@ def test_every_slice_is_ranked_in_its_group(run: Run) -> None:
 def test_ranks_are_those_of_a_loop(run: Run, lake: Path, tiny: Path) -> None:
     """Over the files of the folder, one after another, with all of the bank but the picture itself."""
     folder, key = folder_of(run), existing_key(run.private)
-    groups = {group.name: (group, read_bank(folder, group)) for group in folder.read().groups}
     detector, ids = load_detector(tiny), object_ids(key)
+    patches = detector.grid**2
+    groups = {group.name: (group, read_bank(folder, group, patches)) for group in folder.read().groups}
     rows = {row["object_id"]: row for row in run.slices()}
     for path in sorted(lake.rglob("*.png"))[::4]:
         stat = path.stat()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from s2sw.model.rarity.bank import PICTURES
 from s2sw.model.rarity.features import Features, features_of
 from s2sw.pipeline.profile.banks import read_bank, write_bank
 from s2sw.pipeline.profile.building import Sampled, bank_of, chosen, drafts, file_of, group_record, judge
@@ -17,7 +16,7 @@ from s2sw.pipeline.profile.place import ProfilePlace, Subject
 from s2sw.pipeline.profile.ranking import ProfileRanking
 from s2sw.pipeline.stages.sampling import pack, unpack
 from s2sw.schemas.config import GroupSettings
-from s2sw.schemas.profile import LEAST_PICTURES, ProfileRecord
+from s2sw.schemas.profile import LEAST_PICTURES, MOST_PICTURES, ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 
 PATCHES, WIDTH = 25, 12
@@ -53,9 +52,9 @@ def test_slices_of_two_objects_cannot_vouch_for_each_other() -> None:
 def test_a_bank_takes_one_slice_of_every_object_before_a_second_whatever_came_first() -> None:
     slices = [sampled(n, ("v",), f"volume{n % 40:02}", n // 40) for n in range(400)]
     bank = chosen(slices)
-    assert len(bank) == PICTURES
+    assert len(bank) == MOST_PICTURES
     assert len({one.owner for one in bank[:40]}) == 40
-    assert set(Counter(one.owner for one in bank).values()) <= {PICTURES // 40, PICTURES // 40 + 1}
+    assert set(Counter(one.owner for one in bank).values()) <= {MOST_PICTURES // 40, MOST_PICTURES // 40 + 1}
     again = chosen(slices[::-1])
     assert [(one.owner, one.slice_index) for one in again] == [(one.owner, one.slice_index) for one in bank]
 
@@ -86,7 +85,7 @@ def place(tmp_path: Path) -> ProfilePlace:
 
 
 def test_a_profile_ranks_by_the_first_group_it_has(place: ProfilePlace) -> None:
-    ranking, one = ProfileRanking(place), sampled(3, ("a",))
+    ranking, one = ProfileRanking(place, PATCHES), sampled(3, ("a",))
     found = ranking.rank(Subject(one.owner, "", ("x", "a")), one.features(), one.score, one.tokens)
     assert found is not None
     assert (found.group, found.tokens.shape) == ("a", (PATCHES,))
@@ -102,10 +101,10 @@ def test_what_is_damaged_foreign_or_newer_is_said_in_one_line(place: ProfilePlac
     whole, text = bank.read_bytes(), document.read_text()
     bank.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ProfileError, match="was changed since it was built"):
-        read_bank(folder, place.record.groups[0])
+        read_bank(folder, place.record.groups[0], PATCHES)
     bank.unlink()
     with pytest.raises(ProfileError, match="No such file"):
-        read_bank(folder, place.record.groups[0])
+        read_bank(folder, place.record.groups[0], PATCHES)
     newer = json.loads(text)
     newer["profile"]["version"] = 99
     changed, wrong = (text.replace('"listed": 40', f'"listed": {number}') for number in (41, -1))
