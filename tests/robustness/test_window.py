@@ -8,12 +8,18 @@ import pytest
 
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
-from tests.robustness.processes import ACTOR, Screening, frozen, screening, until
+from tests.robustness.processes import ACTOR, Screening, frozen, job_file, screening, until
 from tests.support.commands import s2sw
 
 pytestmark = pytest.mark.integration
 
 SLACK = 40  # objects that may overtake others: those of a few decode tasks and batches
+
+
+@pytest.fixture
+def prompt_job(job: Path) -> Path:
+    """Write the job over the archive once more: it commits every few slices, long before all is done."""
+    return job_file(job.parent, job, parts={"seconds": 0.5, "rows": 4})
 
 
 def seconds_to_start(undisturbed: Undisturbed) -> float:
@@ -40,9 +46,9 @@ def done(output: str) -> list[str]:
 
 
 def test_a_window_an_interrupt_and_the_rest(
-    job: Path, archive: Archive, undisturbed: Undisturbed, tmp_path: Path
+    prompt_job: Path, archive: Archive, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    output = str(tmp_path / "results")
+    job, output = prompt_job, str(tmp_path / "results")
     names = sorted(archive.slices)  # oldest first
 
     first: list[str] = []
@@ -60,7 +66,9 @@ def test_a_window_an_interrupt_and_the_rest(
     with screening(job) as run:
         check_that_a_second_run_is_refused(run, job, output)
         until(lambda: not run.alive or accounts.committed(output) > len(first), "more objects")
-        interrupt(run, signal.SIGTERM)
+        with frozen(run.find(ACTOR)):  # what is left cannot be done before the signal is there
+            run.process.send_signal(signal.SIGTERM)
+        check_the_end(run)
     second = done(output)
     assert len(first) < len(second) < len(names), "the signal was meant to come in the middle"
     assert accounts.last_run(output)["by_status"]["deferred"] == len(names) - len(second)
@@ -83,8 +91,7 @@ def check_that_a_second_run_is_refused(run: Screening, job: Path, output: str) -
     assert f"(pid {run.process.pid}) is working on this output" in line
 
 
-def interrupt(run: Screening, number: signal.Signals) -> None:
-    run.process.send_signal(number)
+def check_the_end(run: Screening) -> None:
     assert run.wait() == 3, run.stderr
     assert "Traceback" not in run.stderr
 
@@ -94,7 +101,8 @@ def test_a_signal_before_anything_is_done(job: Path, tmp_path: Path, number: sig
     output = str(tmp_path / "results")
     with screening(job) as run:
         until(lambda: "starting Ray" in run.stderr, "the start of Ray")
-        interrupt(run, number)
+        run.process.send_signal(number)
+        check_the_end(run)
     assert accounts.parts(output, "objects") == []
     document = accounts.last_run(output)
     assert document["outcome"] == "interrupted"
