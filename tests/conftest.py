@@ -11,6 +11,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# the tests' processes share the cores: threads that wait for each other inside a product only take time from
+# them. Before torch is imported, which reads it once; what is started by tests inherits it
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from s2sw.pipeline.privacy.environment import NO_METADATA, OFFLINE
 from tests.support.s3server import S3Server
 
