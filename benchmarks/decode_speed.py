@@ -17,6 +17,7 @@ import pydicom
 from PIL import Image
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
+from benchmarks.figures import note
 from s2sw.connectors.decode import decode
 from s2sw.schemas.decoding import DecodeSettings
 from tests.support.showing import HOUNSFIELD, window
@@ -110,6 +111,7 @@ def compare(name: str, mine: Callable[[], object], plain: Callable[[], object], 
     pairs = [(rate(mine, 0.5), rate(plain, 0.5)) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)
     fast, slow = (statistics.median(column) for column in zip(*pairs, strict=True))
+    note(f"decoding {name}, against plain pydicom or Pillow", ratio, at_least=0.9)
     print(f"{name:34s} {fast:8.1f} images/s   plain {slow:8.1f}   ratio {ratio:.2f}")
     return ratio
 

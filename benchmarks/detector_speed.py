@@ -22,6 +22,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from benchmarks.figures import note
+from benchmarks.machine import GOALS, OTHERWISE, kind
 from benchmarks.reference_detector import Reference
 from s2sw.model import build_bundle, load_detector
 from s2sw.model.bundles.record import read_record
@@ -116,6 +118,26 @@ def compare(bundle: Path, rounds: int) -> None:
         )
 
 
+def compare_quickly(bundle: Path) -> None:
+    """One picture through each variant, the first that it sees; print ratios and agreement."""
+    clock, x = Clock("cpu"), pictures(1)
+    times: dict[str, float] = {}
+    maps: dict[str, np.ndarray] = {}
+    for variant in variants_here():
+        run = load(variant, bundle)
+
+        started = clock.now()
+        maps[variant] = np.stack(run(x))
+        times[variant] = clock.now() - started
+    goals = dict(zip(VARIANTS[1:], GOALS.get(kind(), OTHERWISE), strict=True))
+    for variant in variants_here()[1:]:
+        ratio = times["reference"] / times[variant]
+        apart = float(np.abs(maps[variant] - maps["reference"]).max())
+        print(f"{variant:<10} {ratio:5.2f} x reference   map difference max {apart:.1e}")
+        note(f"ViT-L/14@336 in {variant} against the plain detector", ratio, at_least=goals[variant])
+        note(f"its token map against the plain one's, {variant}, largest difference", apart, "of 1")
+
+
 def peak_memory(variant: str, bundle: Path) -> float:
     """Return the peak of a fresh process that loads the variant and screens one picture, MB."""
     command = [sys.executable, "-m", "benchmarks.detector_speed"]
@@ -170,6 +192,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one picture, ratios alone")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--peak", nargs=2, metavar=("VARIANT", "BUNDLE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -180,6 +203,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(Path(folder))
         print(f"torch {torch.__version__}, {args.threads} CPU threads, ViT-L/14@336, {SIDE} px")
+        if args.quick:
+            compare_quickly(bundle)
+            return
         compare(bundle, args.rounds)
         for precision in variants_here()[1:]:
             breakdown(bundle, precision, args.rounds)

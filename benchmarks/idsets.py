@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.figures import note
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.id_sets import IdSets
 from s2sw.pipeline.listing.manifest import freeze
@@ -36,7 +37,9 @@ def write_manifest(path: Path, objects: int) -> None:
     )
     started = time.monotonic()
     freeze(listed, object_ids(KEY), path)
-    print(f"manifest of {objects} objects: {time.monotonic() - started:.1f} s")
+    seconds = time.monotonic() - started
+    note("freezing a listing", objects / seconds, "objects/s")
+    print(f"manifest of {objects} objects: {seconds:.1f} s")
     print(f"{path.stat().st_size / 2**20:.0f} MiB")
 
 
@@ -68,6 +71,7 @@ def subtract(folder: Path, fresh: bool) -> None:
     print(
         f"done loaded in {loaded - started:.1f} s, {todo.objects} to do in {time.monotonic() - loaded:.1f} s"
     )
+    note("subtracting what is done from a listing: peak memory", peak / 2**10, "MiB")
     print(f"peak memory {peak / 2**10:.0f} MiB ({before / 2**10:.0f} MiB before)")
 
 
