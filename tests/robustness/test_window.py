@@ -9,7 +9,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import ACTOR, Screening, frozen, job_file, screening, until
-from tests.support.commands import s2sw
+from tests.support.commands import RAY, s2sw
 
 pytestmark = pytest.mark.integration
 
@@ -17,9 +17,10 @@ SLACK = 40  # objects that may overtake others: those of a few decode tasks and 
 
 
 @pytest.fixture
-def prompt_job(job: Path) -> Path:
-    """Write the job over the archive once more: it commits every few slices, long before all is done."""
-    return job_file(job.parent, job, parts={"seconds": 0.5, "rows": 4})
+def prompt_job(job: Path, ray_temp: Path) -> Path:
+    """Write the job once more: with one detector, which can be held, and a commit every few slices."""
+    cluster = RAY | {"workers": 1, "temp_dir": str(ray_temp)}
+    return job_file(job.parent, job, parts={"seconds": 0.5, "rows": 4}, cluster=cluster)
 
 
 def seconds_to_start(undisturbed: Undisturbed) -> float:
