@@ -47,7 +47,9 @@ Start = Annotated[
     Path | None, typer.Option(help="Checkpoint to begin with instead of the seed's.", show_default=False)
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
-InPrecision = Annotated[str, typer.Option("--precision", help="fp32, or bf16 for tower and losses.")]
+InPrecision = Annotated[
+    str, typer.Option("--precision", help="fp32, or bf16 for both towers; losses are always fp32.")
+]
 Work = Annotated[Path | None, typer.Option(help="Folder for state and curve.  [default: OUTPUT.training]")]
 Features = Annotated[
     Path | None,

@@ -181,25 +181,25 @@ class AaClipOptions(BuildOptions):
     text_adapter: Annotated[
         str | Path | None,
         Field(
-            description="the text adapter's checkpoint, `text_adapter.pth`; without it CLIP's own text tower"
+            description="the text adapter's checkpoint, `text_adapter.pth`; by default CLIP's own text tower"
         ),
     ] = None
     domain: Literal["industrial", "medical"] = Field(
-        "industrial", description="`industrial` or `medical`: how the map is blurred and the picture scored"
+        "industrial", description="`industrial` or `medical`: sets the map's blur and the image score"
     )
     descriptions: Annotated[
         Mapping[str, str] | None,
         Flag("description", list[str], _pairs),
         Field(
-            description="what a class looks like, where the published table does not say it or says it "
-            "otherwise; on the command line `NAME=TEXT`, once for each"
+            description="what a class looks like, for classes that the published table lacks or describes "
+            "differently; on the command line `NAME=TEXT`, once for each"
         ),
     ] = None
     image_adapt_weight: float = Field(
-        0.1, description="the share of the image adapters, as trained", ge=0, le=1
+        0.1, description="the weight of the image adapters, as in training", ge=0, le=1
     )
     text_adapt_weight: float = Field(
-        0.1, description="the share of the text adapters, as trained", ge=0, le=1
+        0.1, description="the weight of the text adapters, as in training", ge=0, le=1
     )
     tap_blocks: TapBlocks = None
 
@@ -284,7 +284,7 @@ KIND = DetectorKind(
         checkpoint="`image_adapter_N.pth` and `text_adapter.pth`",
         licence="Apache-2.0",
         trained_on="the test pictures of VisA, or of MVTec AD",
-        means="trained on industrial parts, published on medical pictures too (`domain`); describe what is "
-        "shown; MVTec AD is licensed for non-commercial use",
+        means="needs a description of each class; trained on industrial parts, published on medical pictures "
+        "too (`domain`); MVTec AD is licensed for non-commercial use",
     ),
 )

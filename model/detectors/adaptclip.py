@@ -156,12 +156,12 @@ class AdaptClipOptions(BuildOptions):
     two_stream_from: FirstBlock = None
     tap_blocks: TapBlocks = None
     context: bool = Field(
-        True, description="whether the comparison adds the patch itself, as all published checkpoints need"
+        True, description="whether the comparison adds the patch itself; all published checkpoints need this"
     )
     class_name: ReferenceNames = ()
     references: References = None
     maps: Literal["exact", "compact"] = Field(
-        "exact", description="with references: `exact` maps, or `compact` ones on the tower's own grid"
+        "exact", description="with references: `exact` maps, or `compact` maps on the tower's own grid"
     )
 
 
@@ -225,7 +225,7 @@ KIND = DetectorKind(
     AdaptClipOptions,
     Publication(
         name="AdaptCLIP (2025)",
-        checkpoint="`epoch_15.pth` in `12_4_128_train_on_mvtec_3adapters_batch8`, or in the folder of `visa`",
+        checkpoint="`epoch_15.pth` in `12_4_128_train_on_mvtec_3adapters_batch8`, or in the `visa` folder",
         licence="GPL-2.0",
         trained_on="the test pictures of MVTec AD, or of VisA",
         means="needs no class names; trained on industrial parts and published on medical pictures too; "

@@ -74,7 +74,7 @@ KIND = DetectorKind(
     AnomalyClipOptions,
     Publication(
         name="AnomalyCLIP (ICLR 2024)",
-        checkpoint="prompts, `prompt_learner` in a `.pth`; or none, with handwritten words",
+        checkpoint="prompts, `prompt_learner` in a `.pth`; or none, with handwritten prompts",
         licence="MIT",
         trained_on="the test pictures of MVTec AD, or of VisA",
         means="made for industrial parts and published on medical pictures too; MVTec AD is licensed for "

@@ -117,20 +117,20 @@ class AprilGanOptions(BuildOptions):
     class_name: ClassNames
     linear: Annotated[
         str | Path | LinearLayers,
-        Field(description="its learned linear layers; give their checkpoint, `trainable_linearlayer`"),
+        Field(description="the learned linear layers: a checkpoint with `trainable_linearlayer`"),
     ]
     tap_blocks: TapBlocks = None
     maps: Literal["exact", "compact"] = Field(
-        "exact", description="`exact` maps, a grid of logits a tap, or `compact` ones, one grid of shares"
+        "exact", description="`exact`: a grid of logits per tap; `compact`: one grid of values in 0..1"
     )
     references: References = None
     calibration: Annotated[
         Any,
         Pictures(or_numbers=True),
         Field(
-            description="with references: `LOW,HIGH`, the map's maxima (0..1) that count as 0 and 1 in the "
-            "image score; or pictures like those to be screened, which give both; by default the maximum "
-            "counts as it is"
+            description="with references: `LOW,HIGH`, the map maxima (0..1) that become 0 and 1 in the image "
+            "score; or pictures like those to be screened, from which both are measured; by default the "
+            "maximum is not scaled"
         ),
     ] = None
 
@@ -232,7 +232,7 @@ KIND = DetectorKind(
         checkpoint="linear layers, `trainable_linearlayer` in a `.pth`",
         licence="MIT",
         trained_on="the test pictures of MVTec AD, or of VisA",
-        means="made for industrial parts, which need a name; MVTec AD is licensed for non-commercial use; "
-        "on medical pictures measure it first",
+        means="made for industrial parts; needs class names; MVTec AD is licensed for non-commercial use; "
+        "measure it first on medical pictures",
     ),
 )

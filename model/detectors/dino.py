@@ -171,10 +171,10 @@ KIND = DetectorKind(
     DinoOptions,
     Publication(
         name="DINOv2's patches, as AnomalyDINO (WACV 2025) compares them",
-        checkpoint="DINOv2 ViT-S/14, B/14 or L/14, to be fetched by yourself",
+        checkpoint="DINOv2 ViT-S/14, B/14 or L/14, which you download yourself",
         licence="Apache-2.0 (DINOv2)",
         trained_on="pictures without labels",
-        means="needs no words and no training; with a few normal pictures it is at its best",
+        means="needs no prompts and no training; works best with a few normal pictures",
     ),
     image_size=SIDE,
     clip="its own",

@@ -77,8 +77,8 @@ class MuscOptions(BuildOptions):
         Any,
         Pictures(),
         Field(
-            description="the archive's own pictures, without labels, most of them normal, at least 9 of each "
-            "class name: a folder, or a query with a column `uri`"
+            description="pictures of the archive itself, without labels, most of them normal, at least 9 for "
+            "each class name: a folder, or a query with a column `uri`"
         ),
     ]
     class_name: ReferenceNames = ()
@@ -108,8 +108,8 @@ KIND = DetectorKind(
         name="MuSc (ICLR 2024)",
         checkpoint="none: training-free",
         licence="MIT",
-        trained_on="nothing beside CLIP",
-        means="needs no words, training or labels, but pictures of one kind, of which most are normal; what "
-        "many of them have counts as normal; on medical pictures measure it first",
+        trained_on="nothing but CLIP",
+        means="needs no prompts, training or labels, but pictures of one kind, most of them normal; what is "
+        "frequent counts as normal; measure it first on medical pictures",
     ),
 )

@@ -191,12 +191,12 @@ class MvfaOptions(BuildOptions):
     references: References = None
     augment: bool = Field(
         False,
-        description="whether references are also rotated, shifted and flipped, 11 for one, as published",
+        description="whether each reference is also rotated, shifted and flipped (11 pictures), as published",
     )
     head: Literal["seg", "det"] | None = Field(
         None,
-        description="the head of the image score, `seg` or `det`; by default `seg` with references, `det` "
-        "without",
+        description="the head that gives the image score, `seg` or `det`; by default `seg` with references, "
+        "`det` without",
     )
 
 
@@ -256,11 +256,11 @@ KIND = DetectorKind(
     MvfaOptions,
     Publication(
         name="MVFA-AD (CVPR 2024)",
-        checkpoint="one file a target class, such as `Brain.pth`",
+        checkpoint="one file per target class, such as `Brain.pth`",
         licence="MIT",
         trained_on="labelled brain MRI, liver CT, retinal OCT, chest X-rays and histopathology",
-        means="made for medical pictures, each file for one target class, and not for industrial parts; "
-        "measure it on pictures of your own devices first",
+        means="made for medical pictures, not for industrial parts; each file is for one target class; "
+        "measure it first on pictures of your own devices",
     ),
     image_size=240,
 )

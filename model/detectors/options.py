@@ -91,39 +91,36 @@ ClassNames = Annotated[
     BeforeValidator(_names),
     AfterValidator(_distinct),
     Field(
-        description="the name of what the pictures show, such as `bottle`; once for each kind of object if "
-        "they differ"
+        description="the name of what the pictures show, such as `bottle`; one name for each kind of object"
     ),
 ]
 ReferenceNames = Annotated[
     tuple[str, ...],
     BeforeValidator(_names),
     AfterValidator(_distinct),
-    Field(description="with references: the kinds of objects, where each is to have a memory of its own"),
+    Field(description="with references: the kinds of objects, if each is to have its own memory"),
 ]
 References = Annotated[
     Any,
     Pictures(),
     Field(
-        description="a few normal pictures to compare with: a folder (with several class names, a folder in "
-        "it for each), or a query with a column `uri`, such as `SELECT uri FROM 'results/objects/*.parquet' "
-        "ORDER BY max_score LIMIT 4`"
+        description="a few normal pictures to compare with: a folder (if there are several class names, with "
+        "a subfolder for each), or a query with a column `uri`, such as `SELECT uri FROM "
+        "'results/objects/*.parquet' ORDER BY max_score LIMIT 4`"
     ),
 ]
 Prompts = Annotated[
     str | Path | LearnedPrompts,
     Field(
-        description="learned prompts, a `.pth` or `.safetensors` file; or `handwritten`, which needs no "
-        "training"
+        description="learned prompts, a `.pth` or `.safetensors` file; or `handwritten` prompts, which need "
+        "no training"
     ),
 ]
 FirstBlock = Annotated[
     int | None,
-    Field(description="the block from which two streams run, counted from 1; by default scaled to the depth"),
+    Field(description="the first block with two streams, counted from 1; by default scaled to the depth"),
 ]
 TapBlocks = Annotated[
     tuple[int, ...] | None,
-    Field(
-        description="the blocks after which the tower is read, counted from 1; by default scaled to the depth"
-    ),
+    Field(description="the blocks whose outputs are used, counted from 1; by default scaled to the depth"),
 ]

@@ -88,14 +88,14 @@ class S2swClipOptions(BuildOptions):
         AfterValidator(_two_shares),
         Flag("wavelet", float, lambda share: (1 - share, share)),
         Field(
-            description="the weights of the spatial and the wavelet map; on the command line that of the "
-            "wavelet map: 0.1 for prompts trained on MVTec AD, 0.5 for VisA"
+            description="the weights of the spatial and the wavelet map; on the command line only the weight "
+            "of the wavelet map: 0.1 for prompts trained on MVTec AD, 0.5 for VisA"
         ),
     ] = MIX
     taps: Taps = Field(
         "released",
-        description="`released`: one tap after the last block, as published checkpoints were measured; or "
-        "`per_layer`: the four taps of the paper's text",
+        description="`released`: one tap after the last block, as in the published measurements; or "
+        "`per_layer`: the four taps that the paper describes",
     )
     two_stream_from: FirstBlock = None
     tap_blocks: TapBlocks = None
@@ -135,10 +135,10 @@ KIND = DetectorKind(
     S2swClipOptions,
     Publication(
         name="S2SWCLIP",
-        checkpoint="prompts, `prompt_learner` in a `.pth`; or none, with handwritten words",
+        checkpoint="prompts, `prompt_learner` in a `.pth`; or none, with handwritten prompts",
         licence="none given",
         trained_on="the test pictures of MVTec AD, or of VisA",
-        means="made for industrial parts; MVTec AD is licensed for non-commercial use; on medical pictures "
-        "measure it first",
+        means="made for industrial parts; MVTec AD is licensed for non-commercial use; measure it first on "
+        "medical pictures",
     ),
 )

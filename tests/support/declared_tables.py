@@ -21,7 +21,7 @@ def options_table() -> str:
 
 def systems_table() -> str:
     """Return what is published of each system, as Markdown."""
-    heads = ("system", "published as", "checkpoint", "licence", "tower and input", "trained on", "in use")
+    heads = ("system", "published as", "checkpoint", "licence", "tower and input", "trained on", "notes")
     rows = []
     for system in SYSTEMS:
         kind = detector_kind(system)
