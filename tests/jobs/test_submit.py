@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ray._raylet import AuthenticationTokenLoader
 from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
@@ -17,6 +16,7 @@ from s2sw.jobs.configuration import build_config
 from s2sw.pipeline.privacy.ids import KEY_ENV
 from s2sw.pipeline.run import job_server
 from s2sw.pipeline.run.job_server import ADDRESS_ENV, LARGEST_JOB, entrypoint, submission_id
+from s2sw.pipeline.run.ray_token import token_read_anew
 from s2sw.schemas.errors import UserError
 from tests.support.fake_head import FakeHead, running
 
@@ -85,8 +85,8 @@ def test_screen_reads_a_job_file_from_its_input(job: Path) -> None:
 
 @pytest.mark.parametrize(
     ("end", "code"),
-    [(("SUCCEEDED", 0), 0), (("FAILED", 3), 3), (("FAILED", 4), 4), (("FAILED", -9), 1), (("FAILED", None), 1),
-     (("STOPPED", None), 3)],
+    [(("SUCCEEDED", 0), 0), (("FAILED", 3), 3), (("FAILED", 4), 4), (("FAILED", -9), 1),
+     (("FAILED", None), 1), (("STOPPED", None), 3)],
 )  # fmt: skip
 def test_the_log_is_followed_and_the_exit_code_is_the_jobs(
     head: FakeHead, job: Path, end: tuple[str, int | None], code: int
@@ -182,13 +182,15 @@ def test_the_token_is_rays_own(head: FakeHead, job: Path, monkeypatch: pytest.Mo
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "asks for a token; set RAY_AUTH_MODE=token" in done.stderr
     for token, code, text in (("wrong" * 8, 2, "refuses the token"), (head.token, 0, "submitted")):
-        monkeypatch.setenv("RAY_AUTH_MODE", "token")
-        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
-        AuthenticationTokenLoader.instance().reset_cache()
-        done = submit(job, head)
-        assert (done.exit_code, text in done.stderr) == (code, True), done.stderr
-        assert token not in done.output
-    AuthenticationTokenLoader.instance().reset_cache()
+        with monkeypatch.context() as patch:
+            patch.setenv("RAY_AUTH_MODE", "token")
+            patch.setenv("RAY_AUTH_TOKEN", token)
+            with token_read_anew():
+                done = submit(job, head)
+            assert (done.exit_code, text in done.stderr) == (code, True), done.stderr
+            assert token not in done.output
+    with token_read_anew():
+        assert submit(job, head).exit_code == 2
 
 
 @pytest.mark.parametrize(
