@@ -103,18 +103,8 @@ def frozen(processes: list[psutil.Process]) -> Iterator[None]:
 
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of all processes that name a folder."""
-    return [line for _, line in _naming(folder)]
-
-
-def kill_all_of(folder: Path) -> None:
-    """Send SIGKILL to all processes that name a folder, and to no other."""
-    for process, _ in _naming(folder):
-        kill(process)
-
-
-def _naming(folder: Path) -> list[tuple[psutil.Process, str]]:
-    found = ((process, " ".join(_command(process))) for process in psutil.process_iter())
-    return [(process, line) for process, line in found if str(folder) in line]
+    found = (" ".join(_command(process)) for process in psutil.process_iter())
+    return [line for line in found if str(folder) in line]
 
 
 def job_file(folder: Path, base: Path | None = None, **values: object) -> Path:

@@ -1,19 +1,21 @@
 """A Ray head as ``ray start`` makes one, with a token and a job server."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from s2sw.pipeline.run.ray_environment import FIXED
-from tests.robustness.processes import kill_all_of, processes_of, until
+from tests.robustness.processes import kill, until
+from tests.support.s3server import free_port
 
 RAY = Path(sys.executable).with_name("ray")
-PORT, DASHBOARD = 26379, 28265
 TOKEN = "a" * 64
 
 
@@ -26,11 +28,11 @@ class RayHead:
 
     environment: dict[str, str]
     folder: Path
-    address: str = f"127.0.0.1:{PORT}"
-    jobs: str = f"http://127.0.0.1:{DASHBOARD}"
+    address: str
+    jobs: str
 
 
-@contextmanager
+@contextlib.contextmanager
 def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
     """Start a head. directory: the one that its processes work in."""
     with tempfile.TemporaryDirectory(prefix="s2", ignore_cleanup_errors=True) as name:
@@ -41,9 +43,11 @@ def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "HOME": name,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }  # fmt: skip
+        port, dashboard, agent = (free_port() for _ in range(3))
         command = [
-            RAY, "start", "--head", f"--port={PORT}", f"--dashboard-port={DASHBOARD}", f"--num-cpus={cpus}",
+            RAY, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--num-cpus={cpus}",
             "--dashboard-host=127.0.0.1", "--include-dashboard=true", f"--temp-dir={folder / 'ray'}",
+            f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={free_port()}",
             "--object-store-memory=200000000", "--disable-usage-stats",
         ]  # fmt: skip
         try:
@@ -51,8 +55,17 @@ def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
                 command, cwd=directory or folder, env=env, capture_output=True, text=True, check=False
             )
             assert started.returncode == 0, started.stdout + started.stderr
-            yield RayHead(env, folder)
+            yield RayHead(env, folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}")
         finally:
             # `ray stop` would end every Ray of the machine
-            kill_all_of(folder)
-            until(lambda: not processes_of(folder), "the end of the cluster", seconds=120)
+            until(lambda: not _killed(name), "the end of the cluster", seconds=120)
+
+
+def _killed(home: str) -> int:
+    """Send SIGKILL to all that lives in a home; return how many there were."""
+    count = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("HOME") == home and process.status() != psutil.STATUS_ZOMBIE:
+                count += kill(process)
+    return count

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 
 from tests.robustness.processes import kill
+from tests.support.s3server import free_port
 
 RAY = Path(sys.executable).with_name("ray")
 PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
-FIRST_PORT = 28400
 
 
 def can_separate() -> bool:
@@ -35,7 +35,7 @@ def separate_node(
     home and place for temporary files.
     """
     own = environment | {"HOME": str(home), "TMPDIR": str(home), "XDG_CACHE_HOME": str(home / "cache")}
-    ports = [f"--{name}={FIRST_PORT + number}" for number, name in enumerate(PORTS)]
+    ports = [f"--{name}={free_port()}" for name in PORTS]
     command = [
         str(RAY), "start", "--block", f"--address={address}", "--num-cpus=2",
         "--object-store-memory=200000000", "--disable-usage-stats", *ports,
