@@ -103,7 +103,8 @@ def test_every_pod_is_closed_and_the_head_alone_has_the_key() -> None:
         assert pod["spec"]["automountServiceAccountToken"] is False
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["spec"]["volumes"]}
-        assert ("id-key" in mounted) == (place == 0)
+        assert ({"id-key", "private"} <= mounted) == (place == 0)
+        assert mounted.isdisjoint({"id-key", "private"}) == (place > 0)
         assert any(entry["name"] == "S2SW_ID_KEY_FILE" for entry in container["env"]) == (place == 0)
 
 
