@@ -180,7 +180,9 @@ class ScreeningRun:
             count, self._open_bytes = self._sets.measure_open()
             self.summary.already_done = self.summary.listed - count
             each = group_size(count, self._open_bytes, self._resources.cores)
-            return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
+            todo = Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
+            self._state.keep()
+            return todo
 
     def _build_profile(self) -> None:
         from s2sw.pipeline.run.profile_command import builder_of  # here: it imports torch

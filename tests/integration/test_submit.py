@@ -19,7 +19,7 @@ NIGHT = "2026-11-28"
 NOT_YET = "No available agent"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head() -> Iterator[RayHead]:
     with ray_head() as found:
         yield found
@@ -69,7 +69,7 @@ def test_a_night_on_a_cluster(head: RayHead, bundle: Path, tmp_path: Path) -> No
     assert done.returncode == 4, done.stdout + done.stderr
 
     listed = [line.split("\t") for line in s2sw(head, "jobs", "list").stdout.splitlines()]
-    assert [(status, code) for _, status, _, code in listed] == [("failed", "4"), ("succeeded", "0")]
+    assert [(status, code) for _, status, _, code in listed][:2] == [("failed", "4"), ("succeeded", "0")]
     again = s2sw(head, "jobs", "follow", listed[0][0])
     assert (again.returncode, again.stdout) == (4, done.stdout)
 
