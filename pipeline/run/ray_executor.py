@@ -42,7 +42,7 @@ class RayExecutor(Executor):
     def __init__(self, cluster: ClusterSettings, resources: Resources, shared: list[Path]) -> None:
         self._cluster, self._resources, self._shared = cluster, resources, shared
         self._stack = contextlib.ExitStack()
-        self._profile: tuple[ProfilePlace, ProfilePlace] | None = None  # a local one, and the same shared
+        self._profile: tuple[ProfilePlace, ProfilePlace] | None = None  # as it lies there, and shared
 
     def __enter__(self) -> "RayExecutor":
         if self._cluster.address:  # connected already, since resources were planned by what is there
@@ -70,7 +70,7 @@ class RayExecutor(Executor):
             raise RunFailedError(f"Ray gave up ({words_of(error)})") from error
 
     def _with_shared_profile(self, detect: DetectSettings) -> DetectSettings:
-        """Put a local profile into the object store, once for all passes."""
+        """Put a profile into the object store, once for all passes."""
         if detect.profile is None:
             return detect
         if self._profile is None or self._profile[0] != detect.profile:

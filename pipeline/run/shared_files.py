@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import ray
 from typing_extensions import override
 
-from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
@@ -55,9 +54,7 @@ class _SharedFolder(ProfileFolder):
 
 
 def shared_profile(place: ProfilePlace) -> ProfilePlace:
-    """Return a profile as processes of other machines can read it; one on S3 is read there."""
-    if is_s3(place.address):
-        return place
+    """Return a profile as processes of other machines can read it, without rights of their own."""
     folder = place.folder()
     banks = {group.file: _put(folder.file_bytes(group.file, None)) for group in place.record.groups}
     return SharedProfile(**{one.name: getattr(place, one.name) for one in fields(place)}, banks=banks)
