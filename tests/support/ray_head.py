@@ -31,6 +31,10 @@ class RayHead:
     address: str
     jobs: str
 
+    def kill(self) -> None:
+        """End all of it at once, as a machine that loses its power."""
+        until(lambda: not _killed(str(self.folder)), "the end of the cluster", seconds=120)
+
 
 @contextlib.contextmanager
 def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
@@ -50,15 +54,15 @@ def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
             f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={free_port()}",
             "--object-store-memory=200000000", "--disable-usage-stats",
         ]  # fmt: skip
+        head = RayHead(env, folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}")
         try:
             started = subprocess.run(
                 command, cwd=directory or folder, env=env, capture_output=True, text=True, check=False
             )
             assert started.returncode == 0, started.stdout + started.stderr
-            yield RayHead(env, folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}")
+            yield head
         finally:
-            # `ray stop` would end every Ray of the machine
-            until(lambda: not _killed(name), "the end of the cluster", seconds=120)
+            head.kill()  # `ray stop` would end every Ray of the machine
 
 
 def _killed(home: str) -> int:
