@@ -18,9 +18,9 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-# two Ray nodes on one machine: apart from the others, since it needs a quiet one
+# a head of Ray and other nodes on one machine: apart from the others, since they need a quiet one
 test-cluster: $(STAMP)
-	$(BIN)/pytest -m cluster tests/robustness/test_cluster.py
+	$(BIN)/pytest -m cluster tests/robustness tests/integration/test_submit.py
 
 # what is written, in programs that are fetched for it (npm, apt, pip); 4 GB, most of it Spark and ClickHouse
 CLIENTS := readers datumaro label-studio

@@ -39,11 +39,11 @@ def verify(
     from s2sw.pipeline.ledger.audit import entry_names
     from s2sw.pipeline.ledger.audit import verify as check
     from s2sw.pipeline.ledger.output_key import output_key
-    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.opening import readable
 
     config = results_config(results, endpoint_url, private_dir)
-    inside, folder = Inside.of(config.private_dir), open_output(config)
+    inside, folder = open_inside(config.private_dir, config.storage), open_output(config)
     with readable(folder):
         if not entry_names(folder) and not folder.names(RUNS_FOLDER):
             fail(

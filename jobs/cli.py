@@ -21,6 +21,8 @@ from s2sw.jobs import (
     report,
     review,
     screen,
+    submit,
+    submitted,
     threshold,
     train,
     train_embedded,
@@ -41,6 +43,7 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., Any]] = {
     "screen": screen.command,
+    "submit": submit.command,
     "demo": demo.command,
     "report": report.command,
     "review": review.command,
@@ -59,6 +62,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 HELP = {"train": train.HELP}
 for name, command in COMMANDS.items():
     app.command(name, help=HELP.get(name))(one_line_errors()(command))
+app.add_typer(submitted.app, name="jobs")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(profile.app, name="profile")
 app.add_typer(audit.app, name="audit")

@@ -36,14 +36,14 @@ def command(
     """
     from s2sw.pipeline.ledger.output_key import output_key
     from s2sw.pipeline.privacy.environment import enter_reader
-    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.compacting import compact
     from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.opening import readable
 
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
-    key = output_key(Inside.of(config.private_dir), folder)
+    key = output_key(open_inside(config.private_dir, config.storage), folder)
     with readable(folder):
         private = results_are_private(folder)
         enter_reader(private)

@@ -1,6 +1,7 @@
 """From a YAML file and command-line options to a checked configuration."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -13,6 +14,8 @@ from s2sw.schemas.errors import UserError
 from s2sw.schemas.marks import expand_places
 
 YAML_SUFFIXES = (".yaml", ".yml")
+STDIN = Path("-")
+"""In place of a job file: it is read from standard input."""
 
 Config = TypeVar("Config", bound=ResultsConfig)
 
@@ -49,7 +52,7 @@ _Loader.add_implicit_resolver(
 
 def is_configuration(argument: str) -> bool:
     """Tell whether the SOURCE argument is a configuration file instead."""
-    return argument.lower().endswith(YAML_SUFFIXES)
+    return argument == str(STDIN) or argument.lower().endswith(YAML_SUFFIXES)
 
 
 def build_config(file: Path | None, options: dict[str, Any]) -> ScreenConfig:
@@ -59,6 +62,33 @@ def build_config(file: Path | None, options: dict[str, Any]) -> ScreenConfig:
     ``$VARIABLES``; relative ones start at its folder. Raises ConfigurationError.
     """
     return _checked(ScreenConfig, _merged(file, options), file)
+
+
+def portable_config(file: Path) -> str:
+    """Return a checked job file as YAML that means the same on any machine, without its comments.
+
+    Raises ConfigurationError, also for paths that each machine reads in its own way.
+    """
+    values = _read_yaml(file)
+    whole = _from_file(file, values)
+    if moved := _differing(values, whole):
+        raise ConfigurationError(
+            f"{file}: '{moved}': means another place on another machine; give the whole path, without ~ and "
+            "$VARIABLES"
+        )
+    _checked(ScreenConfig, whole, file)
+    return str(yaml.safe_dump(values, allow_unicode=True))
+
+
+def _differing(values: dict[str, Any], expanded: dict[str, Any]) -> str | None:
+    """Return the first key, dotted, whose path is written otherwise than it is meant."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            if inner := _differing(value, expanded[key]):
+                return f"{key}.{inner}"
+        elif value != expanded[key]:
+            return str(key)
+    return None
 
 
 def build_results_config(file: Path | None, options: dict[str, Any]) -> ResultsConfig:
@@ -75,18 +105,16 @@ def build_results_config(file: Path | None, options: dict[str, Any]) -> ResultsC
 
 
 def _merged(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
-    values = _from_file(file) if file else {}
+    values = _from_file(file, _read_yaml(file)) if file else {}
     for key, value in options.items():
         if value is not None:
             _set(values, key.split("."), value, str(file))
     return values
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def _from_file(file: Path, values: dict[str, Any]) -> dict[str, Any]:
     try:
-        return expand_places(_read_yaml(file), ScreenConfig, file.absolute().parent)
-    except ConfigurationError:
-        raise
+        return expand_places(values, ScreenConfig, file.absolute().parent)
     except ValueError as error:
         raise ConfigurationError(f"{file}: {error}") from None
 
@@ -111,7 +139,8 @@ def read_flags(file: Path) -> Any:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a safe loader)
+        data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        values = yaml.load(data.decode("utf-8"), _Loader)  # noqa: S506 (a safe loader)
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

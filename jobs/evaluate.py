@@ -24,8 +24,8 @@ Targets = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[BUNDLE]... [DATA]",
-        help="Bundle folders, or: embedded; then the data set. With --suite bundles alone, with "
-        "--decisions nothing.",
+        help="Bundle folders, s3:// prefixes, or: embedded; then the data set. With --suite bundles alone, "
+        "with --decisions nothing.",
         show_default=False,
     ),
 ]

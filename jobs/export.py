@@ -140,7 +140,7 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
     from s2sw.pipeline.exports.formats import FORMATS, lacking, page_format
     from s2sw.pipeline.ledger.output_key import output_key
     from s2sw.pipeline.privacy.environment import enter_reader
-    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.opening import readable
 
@@ -152,7 +152,7 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
         )
     with readable(results):
         enter_reader(results_are_private(results))
-        key = output_key(Inside.of(config.private_dir), results).key
+        key = output_key(open_inside(config.private_dir, config.storage), results).key
         export = Export(results, target.format_ or "html", format_, choice, key)
         enter_reader(export.private)  # its objects may say so where no record does
     return export
@@ -160,7 +160,7 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
 
 def _write(export: "Export", target: Target, results: "OutputFolder", config: "ResultsConfig") -> "Exported":
     """Say what the export reveals, then write it."""
-    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.sources import Sources
 
     held = "; ".join(MEANING[reveal] for reveal in sorted(export.reveals))
@@ -168,7 +168,7 @@ def _write(export: "Export", target: Target, results: "OutputFolder", config: "R
     Console(highlight=False, soft_wrap=True).print(
         f"This export holds rows of the results{beyond}.", markup=False
     )
-    inside = Inside.of(config.private_dir)
+    inside = open_inside(config.private_dir, config.storage)
     return export.run(target.folder, Sources(results, inside, config.storage, config.source))
 
 

@@ -60,7 +60,9 @@ EndpointOption = Annotated[
 AddressOption = Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")]
 PrivateOption = Annotated[
     str | None,
-    typer.Option("--private-dir", help="Folder of the id key and the crosswalk.  [default: ~/.s2sw]"),
+    typer.Option(
+        "--private-dir", help="Folder or s3:// prefix of the id key and the crosswalk.  [default: ~/.s2sw]"
+    ),
 ]
 KeyPerOutputOption = Annotated[
     bool | None,

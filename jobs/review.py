@@ -75,12 +75,12 @@ def command(
 
 def _app(folder: "OutputFolder", config: "ResultsConfig", reviewer: str, switches: "Switches") -> "Starlette":
     from s2sw.pipeline.flagging.decisions import check_reviewer
-    from s2sw.pipeline.privacy.private_dir import Inside
+    from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.sources import Sources
     from s2sw.pipeline.review.app import build_app
 
     check_reviewer(reviewer)
-    sources = Sources(folder, Inside.of(config.private_dir), config.storage, config.source)
+    sources = Sources(folder, open_inside(config.private_dir, config.storage), config.storage, config.source)
     return build_app(folder, sources, reviewer, switches)
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from s2sw.schemas.run_record import RunSummary
 
 Source = Annotated[
-    str | None, typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml).")
+    str | None,
+    typer.Argument(help="Folder, file, s3://bucket/prefix, or a job file (job.yaml, or - for stdin)."),
 ]
 
 

@@ -177,8 +177,9 @@ class ResultsConfig(Strict):
 
     source: Address | None = Field(None, description="folder, file or s3://bucket/prefix that was screened")
     output: Address = Field(description="folder or s3://bucket/prefix for the results")
-    private_dir: LocalPath | None = Field(
-        None, description="folder for the id key and the crosswalk id -> uri; default: ~/.s2sw"
+    private_dir: Address | None = Field(
+        None,
+        description="folder or s3:// prefix for the id key and the crosswalk id -> uri; default: ~/.s2sw",
     )
     storage: StorageSettings = StorageSettings()
 

@@ -24,4 +24,6 @@ class Suite(Strict):
     """Everything that ``s2sw evaluate --suite FILE`` is told."""
 
     datasets: tuple[SuiteDataSet, ...] = Field(min_length=1, description="the data sets, a row each")
-    bundles: tuple[str, ...] = Field((), description="bundle folders, or: embedded; the command's come first")
+    bundles: tuple[str, ...] = Field(
+        (), description="bundle folders, s3:// prefixes, or: embedded; the command's come first"
+    )

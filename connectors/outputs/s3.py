@@ -1,6 +1,6 @@
 """Results under a prefix of a bucket."""
 
-import os
+import secrets
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -11,7 +11,13 @@ from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolde
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.retries import with_retries
 from s2sw.connectors.storage.s3 import read_start, s3_filesystem, s3_reader, split_s3
+from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
+
+UNCONDITIONAL = (
+    "this S3 server replaces an object although it is told not to (If-None-Match: *), so that two runs could "
+    "write at once; use a server with conditional writes"
+)
 
 
 class S3Output(OutputFolder):
@@ -27,9 +33,13 @@ class S3Output(OutputFolder):
 
     @override
     def check_writable(self) -> None:
-        name = f"{TEMPORARY}probe-{os.getpid()}"
-        self.write(name, b"")
-        self.delete(name)
+        """Also raise ScreeningError for a server without conditional writes, which leases need."""
+        name = f"{TEMPORARY}probe-{secrets.token_hex(8)}"
+        try:
+            if not self.create(name, b"first") or self.create(name, b"second"):
+                raise ScreeningError(Reason.IO_ERROR, UNCONDITIONAL)
+        finally:
+            self.delete(name)
 
     @override
     def write(self, name: str, data: bytes) -> None:

@@ -67,9 +67,16 @@ def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem"
             "ignore_configured_endpoint_urls": True,
             "http_session_cls": BoundedSession,
         },
+        s3_additional_kwargs=_encryption(settings),
         skip_instance_cache=True,
         **options,
     )
+
+
+def _encryption(settings: StorageSettings) -> dict[str, str]:
+    """Return what is sent with every object that is written (S3 API, PutObject)."""
+    named = {"ServerSideEncryption": settings.encryption, "SSEKMSKeyId": settings.kms_key}
+    return {name: value for name, value in named.items() if value}
 
 
 def s3_endpoint(settings: StorageSettings) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.checks.machine import GIB, Limits, allow_open_files, free_bytes, limits
 from s2sw.pipeline.checks.needs import (
     FILES,
@@ -97,6 +98,8 @@ def _temporary(cluster: ClusterSettings) -> Check:
 
 
 def _private(private_dir: str | None) -> Check:
+    if private_dir and is_s3(private_dir):  # the check of the id key asks it
+        return Check("private folder", private_dir)
     folder = Inside.of(private_dir).folder
     LocalOutput(folder).check_writable()
     if folder.is_dir() and folder.stat().st_mode & 0o077:

@@ -14,7 +14,7 @@ from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.listing.source import first_object, with_source
 from s2sw.pipeline.privacy.ids import key_id
-from s2sw.pipeline.privacy.private_dir import Inside
+from s2sw.pipeline.privacy.private_bucket import open_inside
 from s2sw.pipeline.stages.bundles import bundle_folder
 from s2sw.schemas.config import ScreenConfig
 
@@ -78,7 +78,10 @@ def _bundle(config: ScreenConfig) -> Check:
 
 
 def _key(config: ScreenConfig) -> Check:
-    output, inside = open_output(config.output, config.storage), Inside.of(config.private_dir)
+    output, inside = (
+        open_output(config.output, config.storage),
+        open_inside(config.private_dir, config.storage),
+    )
     key = configured_key(config, inside, output).key
     refuse_other_key(output, config.private, key)
     if not config.private:

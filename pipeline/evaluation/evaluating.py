@@ -10,7 +10,6 @@ from rich.console import Console
 
 from s2sw.connectors.datasets import DataSet, open_dataset
 from s2sw.model.bundles.record import read_record
-from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.model.precision import Precision
 from s2sw.pipeline.evaluation import suites
@@ -22,6 +21,7 @@ from s2sw.pipeline.evaluation.tables import print_comparison, print_evaluation
 from s2sw.pipeline.results.opening import open_existing, readable
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
+from s2sw.pipeline.stages.bundles import bundle_folder
 from s2sw.schemas.storage import StorageSettings
 
 Follow = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
@@ -60,7 +60,7 @@ class Findings:
 def evaluate_bundles(
     way: Way, bundles: Sequence[str], data: str, *, split: str = "test", pictures: bool = False
 ) -> Findings:
-    """Evaluate bundles (folders, or ``embedded``) on one data set.
+    """Evaluate bundles (folders, ``s3://`` prefixes, or ``embedded``) on one data set.
 
     pictures: the page will be wanted. Raises BundleError and DataSetError.
     """
@@ -116,7 +116,7 @@ def contenders(names: Sequence[str]) -> list[Candidate]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BundleError(f"bundle {twice} is named twice; name each one once")
-    folders = [resolve_bundle(name) for name in names]
+    folders = [bundle_folder(name, StorageSettings()) for name in names]
     for folder in folders:
         read_record(folder, check_weights=False)
     return labelled(names, folders)

@@ -74,7 +74,8 @@ def open_datasets(suite: Suite, file: Path) -> list[DataSet]:
 def bundle_names(suite: Suite, file: Path) -> list[str]:
     """Return the suite's bundles; folders are relative to the file."""
     return [
-        name if name == EMBEDDED else str(file.parent / Path(name).expanduser()) for name in suite.bundles
+        name if name == EMBEDDED or is_s3(name) else str(file.parent / Path(name).expanduser())
+        for name in suite.bundles
     ]
 
 

@@ -37,7 +37,7 @@ def output_key(inside: Inside, output: OutputFolder) -> OutputKey:
     KeyFileError, and AuditError if the log names a scope that is none.
     """
     scope = _recorded_scope(output)
-    if scope and OutputScopes(inside.folder).output_of(scope) is None:
+    if scope and inside.scopes().output_of(scope) is None:
         return OutputKey(None, scope)
     return OutputKey(_derived(inside.key(), scope), scope)
 
@@ -49,7 +49,7 @@ def run_key(inside: Inside, output: OutputFolder, own: bool = False, make: bool 
     without, a key that is not made yet is None. Raises KeyFileError, and AuditError if results are there
     whose key is the folder's, though own is set, or one of another output or private folder.
     """
-    key, scopes = inside.make_key() if make else inside.key(), OutputScopes(inside.folder)
+    key, scopes = inside.make_key() if make else inside.key(), inside.scopes()
     if first_entry(output) is None:
         if not own:
             return OutputKey(key)
@@ -97,13 +97,13 @@ def _check_owner(scopes: OutputScopes, scope: str, output: OutputFolder) -> None
     owner = scopes.output_of(scope)
     if owner is None:
         raise AuditError(
-            f"its key is one of its own that {scopes.private_dir} did not make: name the private folder that "
+            "its key is one of its own that this private folder did not make: name the private folder that "
             "it was made with (--private-dir), or another output"
         )
     if owner not in ("", address_of(output.root)) and _may_be_there(owner, scope):
         raise AuditError(
             f"its log names the key of the output {owner}: name another output; if it is that one and was "
-            f"moved, empty the file {scopes.path(scope)}"
+            f"moved, empty the file {scopes.place(scope)}"
         )
 
 

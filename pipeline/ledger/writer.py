@@ -51,6 +51,11 @@ class Writer:
         self._objects: list[Row] = []
         self._oldest = 0.0
 
+    @property
+    def uncommitted(self) -> tuple[int, float]:
+        """How many objects are not committed yet, and since when the oldest of them waits, in seconds."""
+        return len(self._objects), time.monotonic() - self._oldest if self._objects else 0.0
+
     def add(self, finished: FinishedObject, object_id: str, stored: StoredObject) -> None:
         """Take one object; commits a part when it is large or old enough."""
         count = len(finished.slices)

@@ -13,7 +13,7 @@ from s2sw.connectors.storage.local import local_path
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.privacy.private_dir import Inside
+from s2sw.pipeline.privacy.private_bucket import open_inside
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.layout import MARKER, is_ours
 
@@ -95,16 +95,13 @@ def _leads_out(config: ScreenConfig) -> Callable[[str], bool]:
 def _belongs(config: ScreenConfig, known: set[str]) -> Callable[[str], str | None]:
     """Return the function that tells what of ours an object belongs to; None for an object of the archive."""
     own = _folder(config.output)
-    others: Callable[[str], str | None]
-    if is_s3(config.source):
-        private, others = None, _InBucket(known).root_of
-    else:
-        private, others = _folder(str(Inside.of(config.private_dir).folder)), _InFolder(config.source).root_of
+    private = _folder(open_inside(config.private_dir, config.storage).address)
+    others = _InBucket(known).root_of if is_s3(config.source) else _InFolder(config.source).root_of
 
     def belongs(uri: str) -> str | None:
         if uri.startswith(own) and is_ours(uri.removeprefix(own)):
             return OWN_OUTPUT
-        if private and uri.startswith(private):
+        if uri.startswith(private):
             return PRIVATE
         root = others(uri)
         return OTHER_OUTPUT if root is not None and is_ours(uri.removeprefix(root)) else None

@@ -61,9 +61,11 @@ class Todo:
 
     def read(self, group: int) -> pa.Table:
         """Return the rows of one group (schema MANIFEST)."""
-        path = self.folder / f"{group // GROUPS_PER_FILE:06}.parquet"
-        with pq.ParquetFile(path) as file:
+        with self._file(group // GROUPS_PER_FILE) as file:
             return file.read_row_group(group % GROUPS_PER_FILE)
+
+    def _file(self, number: int) -> pq.ParquetFile:
+        return pq.ParquetFile(self.folder / f"{number:06}.parquet")
 
     def objects_of(self, group: int) -> list[tuple[int, StoredObject]]:
         """Return row number and object of one group, without the ids."""

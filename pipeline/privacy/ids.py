@@ -90,18 +90,26 @@ def load_or_create_key(private_dir: Path) -> bytes:
 
 def existing_key(private_dir: Path) -> bytes | None:
     """Return the id key if there is one. Raises KeyFileError as ``load_or_create_key`` does."""
+    key = environment_key()
+    if key is None:
+        check_private_folder(private_dir)
+        key = _read_key(private_dir / KEY_FILE)
+    return key
+
+
+def environment_key() -> bytes | None:
+    """Return the id key that the environment brings, if it does. Raises KeyFileError."""
     if KEY_ENV in os.environ and KEY_FILE_ENV in os.environ:
         raise KeyFileError(f"{KEY_ENV} and {KEY_FILE_ENV} are both set: unset one of them")
     if KEY_ENV in os.environ:
-        return _parse_key(os.environ[KEY_ENV], f"environment variable {KEY_ENV}")
+        return parse_key(os.environ[KEY_ENV], f"environment variable {KEY_ENV}")
     if KEY_FILE_ENV in os.environ:
         path = Path(os.environ[KEY_FILE_ENV])
         key = _read_key(path, secret=True)
         if key is None:
             raise KeyFileError(f"{KEY_FILE_ENV}: {path} does not exist: is the secret mounted there?")
         return key
-    check_private_folder(private_dir)
-    return _read_key(private_dir / KEY_FILE)
+    return None
 
 
 def _read_key(path: Path, secret: bool = False) -> bytes | None:
@@ -127,7 +135,7 @@ def _read_key(path: Path, secret: bool = False) -> bytes | None:
             raise KeyFileError(f"{path} can be read by others: {advice} chmod 600 {path}".replace("  ", " "))
         if status.st_uid not in (os.getuid(), 0):
             raise KeyFileError(f"{path} belongs to another account: take a copy of your own")
-        return _parse_key(file.read(LONGEST_KEY_FILE).decode("ascii", "replace"), str(path))
+        return parse_key(file.read(LONGEST_KEY_FILE).decode("ascii", "replace"), str(path))
 
 
 def check_private_folder(folder: Path, name: str = "private_dir") -> None:
@@ -165,7 +173,8 @@ def _create_key(path: Path) -> None:
         temporary.unlink()
 
 
-def _parse_key(text: str, where: str) -> bytes:
+def parse_key(text: str, where: str) -> bytes:
+    """Return the key in a text, hexadecimal or base64. Raises KeyFileError, which names ``where``."""
     try:
         key = _decoded(text.strip())
     except ValueError:

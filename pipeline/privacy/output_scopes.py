@@ -56,6 +56,10 @@ class OutputScopes:
         except OSError as error:
             raise KeyFileError(f"{self.path(scope)} cannot be read ({error.strerror})") from None
 
+    def place(self, scope: str) -> str:
+        """Return where a scope is noted, for a message."""
+        return str(self.path(scope))
+
     def path(self, scope: str) -> Path:
         """Return where a scope is noted. Raises ValueError for what is none: it may be a path."""
         if not is_object_id(scope):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.privacy.ids import check_private_folder, existing_key, load_or_create_key
+from s2sw.pipeline.privacy.output_scopes import OutputScopes
 from s2sw.schemas.forms import is_run_id
 
 
@@ -44,6 +46,9 @@ class RunState:
         """The folder of one pass's to-do list: the first names all, later ones are in it already."""
         return self.folder / "crosswalk" / self.run_id if number == 0 else self.work / f"pass-{number}"
 
+    def keep(self) -> None:
+        """Put the crosswalk, which is written, where it outlives this machine."""
+
     def clear_abandoned(self) -> None:
         """Remove the scratch files of killed runs. Only for the one run that holds the output."""
         for path in self.folder.glob("work-*"):
@@ -65,6 +70,26 @@ class Inside:
     def of(cls, private_dir: str | None) -> "Inside":
         """Return the configured folder, or the default one, ``~/.s2sw``. It may not exist yet."""
         return cls(Path(private_dir).expanduser() if private_dir else Path.home() / ".s2sw")
+
+    @property
+    def address(self) -> str:
+        """Where all of it lies that outlives a run."""
+        return str(self.folder)
+
+    def check_writable(self) -> None:
+        """Raise ScreeningError if nothing could be written here."""
+        LocalOutput(self.folder).check_writable()
+
+    def overlaps(self, output: str) -> bool:
+        """Tell whether whoever copies one copies the other: results must part from their crosswalk."""
+        if is_s3(output):
+            return False
+        private, results = self.folder.resolve(), Path(output).resolve()
+        return private.is_relative_to(results) or results.is_relative_to(private)
+
+    def scopes(self) -> OutputScopes:
+        """Return the scopes of outputs that have a key of their own."""
+        return OutputScopes(self.folder)
 
     def key(self) -> bytes | None:
         """Return the id key if there is one. Raises KeyFileError."""
@@ -94,11 +119,3 @@ class Inside:
             return []
         check_private_folder(self.folder)
         return sorted(self.folder.glob(f"*/crosswalk/{run_id}/*.parquet"))
-
-
-def lie_in_each_other(private_dir: Path, output: str) -> bool:
-    """Tell whether whoever copies the one copies the other: results must part from their crosswalk."""
-    if is_s3(output):
-        return False
-    private, results = private_dir.resolve(), Path(output).resolve()
-    return private.is_relative_to(results) or results.is_relative_to(private)

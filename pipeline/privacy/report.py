@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from s2sw.connectors.storage.s3 import is_s3, s3_endpoint
 from s2sw.pipeline.privacy.ids import KEY_ENV, KEY_FILE, KEY_FILE_ENV
-from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
+from s2sw.pipeline.privacy.private_bucket import open_inside
 from s2sw.pipeline.privacy.ray_ports import LOCAL_PORTS, Answer, ask_without_token, can_be_asked
 from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import AUTO, NO_PROFILE, ScreenConfig, config_hash
@@ -61,7 +61,7 @@ def describe_boundary(config: ScreenConfig) -> list[Section]:
 def _digest(config: ScreenConfig) -> str:
     """Return the configuration's digest as the audit log will have it, if the key that it needs is there."""
     try:
-        key = Inside.of(config.private_dir).key() if config.private else None
+        key = open_inside(config.private_dir, config.storage).key() if config.private else None
     except UserError:  # a warning says what is wrong with it
         key = None
     if config.private and key is None:
@@ -114,7 +114,7 @@ def _reads(config: ScreenConfig) -> list[str]:
 
 
 def _writes(config: ScreenConfig) -> list[str]:
-    private = Inside.of(config.private_dir).folder
+    private = open_inside(config.private_dir, config.storage).address
     lines = [
         f"{config.output}: slices/*.parquet, objects/*.parquet, runs/*.json, runs/deferred.parquet, "
         f"{AUDIT_FOLDER}/*.jsonl",
@@ -122,7 +122,7 @@ def _writes(config: ScreenConfig) -> list[str]:
         f"{_names(MANIFEST)})",
     ]
     if config.profile != NO_PROFILE:
-        place = f"{private / 'profiles'}/*" if config.profile == AUTO else config.profile
+        place = f"{private}/profiles/*" if config.profile == AUTO else config.profile
         verb = "made from 48 objects on" if config.profile == AUTO else "read"
         lines.append(
             f"{place}: the archive's profile, {verb}: features of its pictures under keyed names, no "
@@ -140,12 +140,12 @@ def _writes(config: ScreenConfig) -> list[str]:
     return lines
 
 
-def _key_line(private: Path) -> str:
+def _key_line(private: str) -> str:
     if KEY_ENV in os.environ:
         return f"the environment variable {KEY_ENV}: the id key"
     if KEY_FILE_ENV in os.environ:
         return f"{os.environ[KEY_FILE_ENV]}, named by {KEY_FILE_ENV}: the id key"
-    return f"{private / KEY_FILE}: the id key, made on first use"
+    return f"{private}/{KEY_FILE}: the id key, made on first use"
 
 
 def _columns(config: ScreenConfig) -> list[str]:
@@ -198,19 +198,19 @@ def _ports(config: ScreenConfig) -> list[str]:
 
 def _exposed(config: ScreenConfig) -> list[str]:
     """Name what others could reach, and what does not fit together."""
-    found, inside = [], Inside.of(config.private_dir)
-    private = inside.folder
+    found, inside = [], open_inside(config.private_dir, config.storage)
+    private = inside.address
     if config.private:
         try:
             inside.key()
         except UserError as error:
             found.append(str(error))
-        if lie_in_each_other(private, config.output):
+        if inside.overlaps(config.output):
             found.append(
                 f"private_dir: {private} and the output {config.output} lie in each other; part them"
             )
-    for key, folder in (("private_dir", private), ("output", Path(config.output))):
-        if not is_s3(str(folder)) and folder.is_dir() and folder.stat().st_mode & 0o077:
+    for key, folder in (("private_dir", private), ("output", config.output)):
+        if not is_s3(folder) and Path(folder).is_dir() and Path(folder).stat().st_mode & 0o077:
             found.append(f"{key}: {folder} is open to other users: chmod 700 {folder}")
     temporary = _temporary(config)
     if not config.cluster.address and not os.access(temporary, os.W_OK):
@@ -219,7 +219,12 @@ def _exposed(config: ScreenConfig) -> list[str]:
 
 
 def _uses_s3(config: ScreenConfig) -> bool:
-    return any(map(is_s3, (config.source, config.output, config.manifest or "", config.bundle)))
+    return any(
+        map(
+            is_s3,
+            (config.source, config.output, config.manifest or "", config.bundle, config.private_dir or ""),
+        )
+    )
 
 
 def _proxies(config: ScreenConfig) -> list[str]:

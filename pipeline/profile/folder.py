@@ -78,6 +78,10 @@ class ProfileFolder:
         except ValueError as error:
             raise self.damaged(group, str(error)) from None
 
+    def file_bytes(self, name: str, most: int | None) -> bytes:
+        """Return a group's file, unchecked. most: bytes at most, None for any. Raises OSError, UserError."""
+        return self._output.read(name, most)
+
     def damaged(self, group: GroupRecord, why: str) -> ProfileError:
         """Return the error of a group's file that cannot be used."""
         why = printable(why)[:80]
@@ -86,7 +90,7 @@ class ProfileFolder:
     def _read_file(self, group: GroupRecord, most: int) -> bytes:
         problem = f"profile: {self.address}/{group.file}"
         try:
-            data = self._output.read(group.file, most)
+            data = self.file_bytes(group.file, most)
         except (OSError, ScreeningError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise ProfileError(f"{problem} cannot be read ({why}); build the profile again") from None

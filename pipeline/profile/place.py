@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 
@@ -13,6 +14,10 @@ class ProfilePlace:
     address: str
     storage: StorageSettings
     record: ProfileRecord
+
+    def folder(self) -> ProfileFolder:
+        """Return what reads its banks."""
+        return ProfileFolder(self.address, self.storage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from s2sw.model.rarity.bank import Bank
 from s2sw.model.rarity.combination import Combination, Line, Usual, combine
 from s2sw.model.rarity.features import Features
 from s2sw.pipeline.profile.banks import GroupBank, read_bank
-from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
 from s2sw.schemas.profile import GroupRecord, LineRecord
 
@@ -39,7 +38,7 @@ class ProfileRanking:
     def __init__(self, place: ProfilePlace, patches: int, device: str = "cpu") -> None:
         """Take a profile. patches: of a picture, as the detector has them."""
         self._patches = patches
-        self._folder = ProfileFolder(place.address, place.storage)
+        self._folder = place.folder()
         self._groups = {group.name: group for group in place.record.groups}
         self._device = device
         self._kept: OrderedDict[str, GroupBank] = OrderedDict()

@@ -28,6 +28,9 @@ class DecodeStep(Protocol):
     def todo(self) -> Todo:
         """The objects of the pass."""
 
+    def over(self, todo: Todo) -> "DecodeStep":
+        """Return the same step over another to-do list."""
+
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         """Turn numbers of groups into tables of schema DECODED."""
 

@@ -17,7 +17,8 @@ from s2sw.pipeline.ledger.audit import AuditError
 from s2sw.pipeline.ledger.other_key import refuse_other_key
 from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.listing.source import first_object, listing, with_source
-from s2sw.pipeline.privacy.private_dir import Inside, lie_in_each_other
+from s2sw.pipeline.privacy.private_bucket import open_inside
+from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
@@ -88,7 +89,7 @@ def prepare_building(config: ScreenConfig, address: str) -> Job:
         output.check_writable()
     except ScreeningError as error:
         raise UserError(f"profile: cannot write to {address} ({_storage_problem(error, config)})") from error
-    inside = Inside.of(config.private_dir)
+    inside = open_inside(config.private_dir, config.storage)
     key = inside.key() if config.private else None
     there = ProfileFolder(address, config.storage).exists()
     named = config.model_copy(update={"profile": address})
@@ -109,14 +110,15 @@ def _detector(config: ScreenConfig) -> tuple[Path, BundleRecord, ClassRule | Non
 
 
 def _inside(config: ScreenConfig) -> Inside:
-    inside = Inside.of(config.private_dir)
-    folder = inside.folder
+    inside = open_inside(config.private_dir, config.storage)
+    place = inside.address
     try:
-        LocalOutput(folder).check_writable()
+        inside.check_writable()
     except ScreeningError as error:
-        raise UserError(f"private_dir: cannot write to {folder} ({error.detail})") from error
-    if config.private and lie_in_each_other(folder, config.output):
-        raise UserError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
+        why = _storage_problem(error, config) if is_s3(place) else error.detail
+        raise UserError(f"private_dir: cannot write to {place} ({why})") from error
+    if config.private and inside.overlaps(config.output):
+        raise UserError(f"private_dir: {place} and the output {config.output} lie in each other; part them")
     return inside
 
 
@@ -149,7 +151,7 @@ def _check_metrics_file(metrics_file: str | None) -> None:
 def _storage_problem(error: ScreeningError, config: ScreenConfig) -> str:
     """Say what is wrong with a place and what to do."""
     where = s3_endpoint(config.storage) or "AWS"
-    s3 = is_s3(config.source) or is_s3(config.output)
+    s3 = any(map(is_s3, (config.source, config.output, config.private_dir or "")))
     if error.reason is Reason.DENIED and "locate credentials" in error.detail:
         return (
             "no S3 credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "

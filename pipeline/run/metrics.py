@@ -5,8 +5,8 @@ Collectors such as node_exporter's textfile collector read it. It holds counts, 
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,12 +26,26 @@ SECONDS = 15.0  # while screening, the file is written that often
 _log = logging.getLogger(__name__)
 
 
-def metrics_text(summary: RunSummary, moved: Mapping[str, int] | None = None) -> str:
+@dataclass(frozen=True)
+class Live:
+    """Where a run at work stands.
+
+    uncommitted: objects whose outcome is not written yet. oldest: seconds that the first of them waits.
+    """
+
+    tally: Tally
+    uncommitted: int = 0
+    oldest: float = 0.0
+
+
+def metrics_text(
+    summary: RunSummary, moved: Mapping[str, int] | None = None, live: Live | None = None
+) -> str:
     """Return a run's figures in the text format; what is known only at the end is there only then.
 
-    moved: by measure, how many groups differ from their past.
+    moved: by measure, how many groups differ from their past. live: of a run at work.
     """
-    return generate_latest(_Run(summary, moved)).decode()
+    return generate_latest(_Run(summary, moved, live)).decode()
 
 
 def write_drift(path: str, summary: RunSummary, moved: Mapping[str, int]) -> None:
@@ -43,13 +57,15 @@ def write_drift(path: str, summary: RunSummary, moved: Mapping[str, int]) -> Non
 class _Run(Collector):
     """A run's figures, as the client library takes them."""
 
-    def __init__(self, summary: RunSummary, moved: Mapping[str, int] | None = None) -> None:
-        self._summary, self._moved = summary, moved
+    def __init__(self, summary: RunSummary, moved: Mapping[str, int] | None, live: Live | None) -> None:
+        self._summary, self._moved, self._live = summary, moved, live
 
     @override
     def collect(self) -> Iterator[Metric]:
         summary = self._summary
         yield from (*_identity(summary), *_counts(summary), *_seconds(summary))
+        if self._live and summary.outcome == "running":
+            yield from _queues(self._live)
         if summary.by_status:
             yield from _account(summary)
         if summary.outcome != "running":
@@ -68,13 +84,13 @@ class _Run(Collector):
 class MetricsFile:
     """Keeps a text file up to date while a run works, replacing it in one step; does nothing without a path.
 
-    A file that cannot be written is reported once and ends no run.
+    look: returns where the run stands. A file that cannot be written is reported once and ends no run.
     """
 
-    def __init__(self, path: str | None, summary: RunSummary, tally: Tally) -> None:
+    def __init__(self, path: str | None, summary: RunSummary, look: Callable[[], Live]) -> None:
         self._path = Path(path).expanduser() if path else None
         self._summary = summary
-        self._tally = tally
+        self._look = look
         self._written = 0.0
         self._failed = False
 
@@ -96,7 +112,8 @@ class MetricsFile:
         if self._path is None:
             return
         self._written = time.monotonic()
-        text = metrics_text(summary if summary.by_status else _with_tally(summary, self._tally))
+        live = self._look()
+        text = metrics_text(summary if summary.by_status else _with_tally(summary, live.tally), live=live)
         try:
             LocalOutput(self._path.parent).write(self._path.name, text.encode())
         except OSError as error:
@@ -113,6 +130,7 @@ def _with_tally(summary: RunSummary, tally: Tally) -> RunSummary:
         reasons=dict(tally.reasons),
         slices=tally.slices,
         views=tally.views,
+        stage_seconds=dict(tally.stage_seconds),
     )
 
 
@@ -133,6 +151,9 @@ def _identity(summary: RunSummary) -> list[Metric]:
         info,
         GaugeMetricFamily("s2sw_run_in_progress", "1 while the run works, 0 after its end.", running),
         GaugeMetricFamily("s2sw_run_started_timestamp_seconds", "Unix time of the run's start.", started),
+        GaugeMetricFamily(
+            "s2sw_detectors", "Detectors that work at once.", summary.resources.get("actors", 0)
+        ),
     ]
 
 
@@ -165,10 +186,24 @@ def _seconds(summary: RunSummary) -> list[Metric]:
         _by(
             CounterMetricFamily(
                 "s2sw_stage_seconds",
-                "Time spent in a stage, added up over processes; known when a pass is over.",
+                "Time spent in a stage, added up over processes.",
                 labels=["stage"],
             ),
             summary.stage_seconds,
+        ),
+    ]
+
+
+def _queues(live: Live) -> list[Metric]:
+    """What is on its way; for a run at work only."""
+    left = max(0, live.tally.total - live.tally.objects)
+    return [
+        GaugeMetricFamily("s2sw_waiting_objects", "Objects to do that have no outcome yet.", left),
+        GaugeMetricFamily(
+            "s2sw_uncommitted_objects", "Objects whose outcome is not written yet.", live.uncommitted
+        ),
+        GaugeMetricFamily(
+            "s2sw_oldest_uncommitted_seconds", "How long the first of these has been waiting.", live.oldest
         ),
     ]
 

@@ -18,7 +18,7 @@ from s2sw.connectors.storage.local import local_object
 from s2sw.pipeline.listing.sweeps import sweep_sizes
 from s2sw.pipeline.listing.todo import Todo, TodoReader
 from s2sw.pipeline.run.executor import LostGroup, RunFailedError
-from s2sw.pipeline.stages.collecting import Collector, FinishedObject
+from s2sw.pipeline.stages.collecting import Collector, FinishedObject, no_seconds
 from s2sw.schemas.outcomes import TRANSIENT_REASONS, Reason, Status
 from s2sw.schemas.tables import MANIFEST
 
@@ -64,7 +64,7 @@ class Passes:
         too_late: Callable[[], bool],
         give_up_after: int,
     ) -> None:
-        self.stage_seconds = {"decode": 0.0, "detect": 0.0}
+        self.stage_seconds = no_seconds()  # so far, over all passes
         self._results, self._sink, self._folder_of, self._too_late = results, sink, folder_of, too_late
         self._give_up_after = give_up_after
         self._lists = 0  # to-do lists written beside the first
@@ -127,7 +127,7 @@ class Passes:
 
     def _pass(self, todo: Todo, number: int, last: bool = False) -> list[int]:
         """Screen a to-do list; return the numbers of objects without an outcome."""
-        collector = Collector(todo.objects)
+        collector = Collector(todo.objects, self.stage_seconds)
         reader = TodoReader(todo)
         idle = 0
         for table in self._results(todo, number, self._on_lost):
@@ -143,8 +143,6 @@ class Passes:
             idle = idle + 1 if deferred_only and self._too_late() else 0
             if idle >= IDLE_TABLES and not collector.has_open:
                 break
-        for stage, seconds in collector.stage_seconds.items():
-            self.stage_seconds[stage] += seconds
         missing = collector.missing()
         if last and not self._too_late():
             for crashed in collector.give_up(missing, Reason.WORKER_CRASHED, attempts=number + 1):

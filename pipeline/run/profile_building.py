@@ -156,7 +156,7 @@ class ProfileBuilder:
         detect = replace(self.detect, profile=None, sampling=True)
 
         def results(todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
-            return executor.run_pass(replace(decode, todo=todo), detect, number, lost)
+            return executor.run_pass(decode.over(todo), detect, number, lost)
 
         def folder_of(number: int) -> Path:
             return self.work / f"{name}-pass-{number}"

@@ -53,7 +53,7 @@ def own_address(config: ScreenConfig, bundle: BundleRecord, inside: Inside, key:
         key_id(key) if key else "",
     )
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
-    return str(inside.folder / "profiles" / name[:16])
+    return f"{inside.address}/profiles/{name[:16]}"
 
 
 def needs_building(config: ScreenConfig, profile: ProfilePlace | None, listed: int, to_do: int) -> bool:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.pipeline.stages.collecting import FinishedObject, no_seconds
 from s2sw.schemas.outcomes import Status
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,14 @@ PLAIN_SECONDS = 15.0  # a log line that often
 
 @dataclass
 class Tally:
-    """Counts of one run so far."""
+    """Counts of one run so far. stage_seconds: of each stage, added up over processes."""
 
     total: int = 0
     slices: int = 0
     views: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    stage_seconds: dict[str, float] = field(default_factory=no_seconds)
 
     @property
     def objects(self) -> int:

@@ -4,17 +4,20 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import ray
 from typing_extensions import override
 
+from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup, RunFailedError, words_of
 from s2sw.pipeline.run.ray_data_private import without_helpers
 from s2sw.pipeline.run.ray_private import lost_blocks
 from s2sw.pipeline.run.resources import Resources
 from s2sw.pipeline.run.session import check_shared, started
+from s2sw.pipeline.run.shared_files import SharedTodo, shared_profile
 from s2sw.pipeline.stages.detect_actor import DetectActor
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ClusterSettings
@@ -31,7 +34,7 @@ ACTOR_TASK_RETRIES = 2
 class RayExecutor(Executor):
     """Runs passes on a Ray that is started here, or on the cluster that this process is connected to.
 
-    shared: paths that all nodes of a cluster must see.
+    shared: paths that all nodes of a cluster must see. To-do lists and profiles reach them through Ray.
     """
 
     name = "ray"
@@ -39,6 +42,7 @@ class RayExecutor(Executor):
     def __init__(self, cluster: ClusterSettings, resources: Resources, shared: list[Path]) -> None:
         self._cluster, self._resources, self._shared = cluster, resources, shared
         self._stack = contextlib.ExitStack()
+        self._profile: tuple[ProfilePlace, ProfilePlace] | None = None  # as it lies there, and shared
 
     def __enter__(self) -> "RayExecutor":
         if self._cluster.address:  # connected already, since resources were planned by what is there
@@ -58,10 +62,20 @@ class RayExecutor(Executor):
         self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
     ) -> Iterator[pa.Table]:
         retries = MAIN_TASK_RETRIES if number == 0 else 0
+        if self._cluster.address:
+            decode, detect = decode.over(SharedTodo(decode.todo)), self._with_shared_profile(detect)
         try:
             yield from run_pass(decode, detect, self._resources, self._cluster, retries, lost)
         except ray.exceptions.RayError as error:
             raise RunFailedError(f"Ray gave up ({words_of(error)})") from error
+
+    def _with_shared_profile(self, detect: DetectSettings) -> DetectSettings:
+        """Put a profile into the object store, once for all passes."""
+        if detect.profile is None:
+            return detect
+        if self._profile is None or self._profile[0] != detect.profile:
+            self._profile = detect.profile, shared_profile(detect.profile)
+        return replace(detect, profile=self._profile[1])
 
 
 def run_pass(

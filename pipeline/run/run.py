@@ -29,7 +29,7 @@ from s2sw.pipeline.run.account import account
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job
-from s2sw.pipeline.run.metrics import MetricsFile
+from s2sw.pipeline.run.metrics import Live, MetricsFile
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
@@ -106,7 +106,9 @@ class ScreeningRun:
             resources=asdict(resources) | {"precision": precision},
             max_quarantined=job.config.max_quarantined,
         )
-        self._metrics = MetricsFile(job.config.metrics_file, self.summary, self._tally)
+        self._metrics = MetricsFile(
+            job.config.metrics_file, self.summary, lambda: Live(self._tally, *self._writer.uncommitted)
+        )
         self._lease = Lease(job.output, self._state.run_id)
         self._adopt(job.profile)
 
@@ -178,7 +180,9 @@ class ScreeningRun:
             count, self._open_bytes = self._sets.measure_open()
             self.summary.already_done = self.summary.listed - count
             each = group_size(count, self._open_bytes, self._resources.cores)
-            return Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
+            todo = Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
+            self._state.keep()
+            return todo
 
     def _build_profile(self) -> None:
         from s2sw.pipeline.run.profile_command import builder_of  # here: it imports torch
@@ -225,13 +229,9 @@ class ScreeningRun:
     def _pass_all(self, executor: Executor, todo: Todo) -> None:
         self._display.start_clock()
         self._timeline.start()
-        passes = Passes(
-            functools.partial(self._results, executor),
-            self,
-            self._state.crosswalk,
-            self.too_late,
-            self._config.cluster.give_up_after,
-        )
+        results, give_up = functools.partial(self._results, executor), self._config.cluster.give_up_after
+        passes = Passes(results, self, self._state.crosswalk, self.too_late, give_up)
+        self._tally.stage_seconds = passes.stage_seconds
         try:
             passes.run(todo)
         finally:

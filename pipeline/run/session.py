@@ -168,7 +168,7 @@ def check_shared(paths: list[Path]) -> None:
             if missing:
                 raise ValueError(
                     f"node {node['NodeManagerAddress']} of the cluster does not see {missing[0]}: "
-                    "private_dir, and a bundle that is not on S3, must lie on storage that all nodes share"
+                    "put it on S3, or on storage that all nodes share"
                 )
 
 

@@ -1,6 +1,7 @@
 """What the stages of a job are told, for screening and for building a profile alike."""
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2sw.connectors.storage.s3 import is_s3
@@ -11,10 +12,10 @@ from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.resources import Resources
-from s2sw.pipeline.stages.bundles import remote
+from s2sw.pipeline.stages.bundles import RemoteBundle
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
-from s2sw.schemas.config import GroupSettings, ScreenConfig
+from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig
 
 if TYPE_CHECKING:
     from s2sw.model.precision import Precision
@@ -47,7 +48,9 @@ def decode_stage(job: Job, todo: Todo, groups: GroupSettings | None, key: bytes 
 def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None) -> DetectSettings:
     """Return what detect stages are told."""
     config = job.config
-    bundle = remote(config.bundle, config.storage, job.bundle) or job.bundle
+    bundle: Path | RemoteBundle = job.bundle
+    if is_s3(config.bundle) or (config.cluster.address and config.bundle == EMBEDDED):
+        bundle = RemoteBundle.of(config.bundle, config.storage, job.bundle)
     return DetectSettings(
         load=functools.partial(load, bundle, resources.device, precision_of(config, resources)),
         threshold=config.threshold,
@@ -72,5 +75,10 @@ def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, sma
         return ProcessExecutor(cluster, resources)
     from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
 
-    shared = [todo.folder] if is_s3(job.config.bundle) else [job.bundle, todo.folder]
-    return RayExecutor(cluster, resources, shared)
+    return RayExecutor(cluster, resources, _read_by_nodes(job))
+
+
+def _read_by_nodes(job: Job) -> list[Path]:
+    """Return the paths that processes of other machines open."""
+    named = (job.config.source, job.config.bundle)
+    return [Path(path) for path in named if not is_s3(path) and path != EMBEDDED]

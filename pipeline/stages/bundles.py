@@ -35,11 +35,19 @@ WORDS = {
 
 @dataclass(frozen=True)
 class RemoteBundle:
-    """A bundle on S3. digest: SHA-256 of its record, so that all machines of a run take the same one."""
+    """A bundle that every machine gets by itself: from S3, or the embedded one, which comes with the package.
+
+    digest: SHA-256 of its record, so that all machines of a run take the same one.
+    """
 
     address: str
     storage: StorageSettings
     digest: str
+
+    @classmethod
+    def of(cls, bundle: str, storage: StorageSettings, folder: Path) -> "RemoteBundle":
+        """Return what other machines get the bundle by that lies in the folder here."""
+        return cls(bundle, storage, _digest(folder))
 
 
 def bundle_folder(bundle: str, storage: StorageSettings) -> Path:
@@ -50,16 +58,18 @@ def bundle_folder(bundle: str, storage: StorageSettings) -> Path:
     return _cached(RemoteBundle(bundle, storage, hashlib.sha256(record).hexdigest()))
 
 
-def remote(bundle: str, storage: StorageSettings, folder: Path) -> RemoteBundle | None:
-    """Return what other machines fetch the bundle by that lies in the folder here; None for a local one."""
-    if not is_s3(bundle):
-        return None
-    return RemoteBundle(bundle, storage, hashlib.sha256((folder / RECORD).read_bytes()).hexdigest())
-
-
 def fetched(bundle: RemoteBundle) -> Path:
     """Return this machine's folder of a bundle, whole. Raises BundleError."""
-    return _cached(bundle)
+    if is_s3(bundle.address):
+        return _cached(bundle)
+    folder = resolve_bundle(bundle.address)
+    if _digest(folder) != bundle.digest:
+        raise BundleError(f"{bundle.address}: is another one here; install the same s2sw on all machines")
+    return folder
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()
 
 
 def _cached(bundle: RemoteBundle) -> Path:
@@ -95,7 +105,7 @@ def _is_whole(folder: Path, bundle: RemoteBundle) -> bool:
     if not folder.is_dir():
         return False
     try:
-        if hashlib.sha256((folder / RECORD).read_bytes()).hexdigest() == bundle.digest:
+        if _digest(folder) == bundle.digest:
             read_record(folder)
             return True
     except (BundleError, OSError) as error:

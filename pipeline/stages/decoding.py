@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +61,10 @@ class DecodeStage:
         enter_worker(self.storage, self.private)
         with withheld(self.private):
             yield from self._tables(groups)
+
+    def over(self, todo: Todo) -> Self:
+        """Return the same stage over another to-do list."""
+        return replace(self, todo=todo)
 
     def _tables(self, groups: pa.Table) -> Iterator[pa.Table]:
         pending: list[Row] = []

@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from s2sw.jobs.cli import app
 from s2sw.jobs.configuration import build_config
+from s2sw.pipeline.privacy.ids import KEY_FILE_ENV
+from s2sw.pipeline.run.job_server import ADDRESS_ENV
+from tests.test_snippets import parse
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 SCHEMAS = ROOT.parent / "shared" / "schemas"
-KINDS = {"RayJob": "rayjobs", "RayCronJob": "raycronjobs"}
+KINDS = {"RayJob": "rayjobs", "RayCronJob": "raycronjobs", "RayCluster": "rayclusters"}
+
+CLOSED = {
+    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+}  # fmt: skip
 
 
 def rendered(overlay: str) -> dict[str, dict[str, Any]]:
@@ -71,7 +80,8 @@ def test_the_base_fits_its_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overlay", "kind"), [("base", "RayCronJob"), ("once", "RayJob"), ("hospital", "RayCronJob")]
+    ("overlay", "kind"),
+    [("base", "RayCronJob"), ("once", "RayJob"), ("hospital", "RayCronJob"), ("standing", "RayCluster")],
 )
 def test_overlays_fit_their_schemas(overlay: str, kind: str) -> None:
     documents = rendered(overlay)
@@ -79,6 +89,26 @@ def test_overlays_fit_their_schemas(overlay: str, kind: str) -> None:
     if kind == "RayJob":
         assert documents["RayJob"]["spec"] == cron_job_with_images()
         assert "RayCronJob" not in documents
+
+
+def test_a_standing_cluster_is_sent_the_nights_job() -> None:
+    documents = rendered("standing")
+    assert "RayCronJob" not in documents
+    assert documents["RayCluster"]["spec"] == cron_job_with_images()["rayClusterSpec"]
+    pod = documents["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (_, _, line) = container["command"]
+    command, _ = line.split(" || ")
+    environment = {entry["name"]: entry for entry in container["env"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ADDRESS_ENV, environment[ADDRESS_ENV]["value"])
+        parse(typer.main.get_command(app), command.split()[1:])
+    assert environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]["name"] == "s2sw"
+    assert container["securityContext"] == CLOSED
+    assert not {KEY_FILE_ENV, "AWS_SECRET_ACCESS_KEY"} & set(environment)
+    assert "envFrom" not in container
+    assert {mount["name"] for mount in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
+    assert (pod["automountServiceAccountToken"], pod["securityContext"]["runAsNonRoot"]) == (False, True)
 
 
 def cron_job_with_images() -> dict[str, Any]:
@@ -95,15 +125,13 @@ def test_every_pod_is_closed_and_the_head_alone_has_the_key() -> None:
     assert job["rayClusterSpec"]["authOptions"] == {"mode": "token"}
     for place, pod in enumerate(pods(job)):
         (container,) = pod["spec"]["containers"]
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }  # fmt: skip
+        assert container["securityContext"] == CLOSED
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         assert pod["spec"]["automountServiceAccountToken"] is False
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["spec"]["volumes"]}
-        assert ("id-key" in mounted) == (place == 0)
+        assert ({"id-key", "private"} <= mounted) == (place == 0)
+        assert mounted.isdisjoint({"id-key", "private"}) == (place > 0)
         assert any(entry["name"] == "S2SW_ID_KEY_FILE" for entry in container["env"]) == (place == 0)
 
 

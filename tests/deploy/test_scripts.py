@@ -62,7 +62,13 @@ def test_units_of_systemd(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-ALLOWED = {"archive": "list get", "results": "list get put delete", "models": "get", "other": ""}
+ALLOWED = {
+    "archive": "list get",
+    "results": "list get put delete",
+    "models": "get",
+    "private": "list get put delete",
+    "other": "",
+}
 
 
 @pytest.mark.integration

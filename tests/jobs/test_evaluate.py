@@ -17,6 +17,7 @@ from tests.support import layouts
 from tests.support.bundles import bundle
 from tests.support.finished_runs import FIRST, write_parts
 from tests.support.rows import screened
+from tests.support.s3server import S3Server
 
 runner = CliRunner()
 
@@ -60,6 +61,28 @@ def test_one_bundle_writes_the_agreed_keys(bundles: list[str], tmp_path: Path) -
     assert found["classes"]["bolt"]["images"] == 6
     assert all(0 <= found["mean"][key] <= 1 for key in METRICS)
     assert f"{100 * found['mean']['pixel_aupro']:.1f}" in output
+
+
+@pytest.mark.integration
+def test_bundles_on_s3_are_measured_as_in_folders(
+    bundles: list[str], s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    bucket = s3.bucket()
+    s3.client().put(f"{bundles[0]}/", f"{bucket}/models/five/", recursive=True)
+    remote, data = f"s3://{bucket}/models/five/", layouts.mvtec(tmp_path / "metal")
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(json.dumps({"bundles": [remote], "datasets": [{"path": str(data)}]}))
+    ways = {"folder": [bundles[0], data], "s3": [remote, data], "suite": ["--suite", suite]}
+    found = {}
+    for name, words in ways.items():
+        code, output = evaluate(*words, "--json", tmp_path / f"{name}.json", "--quiet")
+        assert code == 0, output
+        found[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    assert found["s3"]["mean"] == found["folder"]["mean"]
+    assert str(found["folder"]["mean"]["image_auroc"]) in json.dumps(found["suite"])
+    code, output = evaluate(f"s3://{bucket}/none/", data)
+    assert (code, output.count("\n")) == (2, 1)
 
 
 def test_page_of_two_bundles_is_self_contained_and_escaped(bundles: list[str], tmp_path: Path) -> None:

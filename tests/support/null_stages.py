@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -46,6 +46,9 @@ class NullDecode:
 
     todo: Todo
     slices: int = 1
+
+    def over(self, todo: Todo) -> "NullDecode":
+        return replace(self, todo=todo)
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         for group in groups.column("id").to_pylist():

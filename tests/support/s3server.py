@@ -29,7 +29,7 @@ class S3Server:
         """policy: what an account LIMITED_KEY, LIMITED_SECRET may do, as JSON of AWS; None: there is none."""
         self._folder = folder
         self._policy = policy
-        self.port = _free_port()
+        self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -116,7 +116,7 @@ class S3Server:
         self._process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that is free, as is the one 10,000 above it, which the server takes for gRPC."""
     for port in random.sample(range(20_000, 30_000), 200):
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from s2sw.pipeline.run import metrics
-from s2sw.pipeline.run.metrics import MetricsFile, metrics_text
+from s2sw.pipeline.run.metrics import Live, MetricsFile, metrics_text
 from s2sw.pipeline.run.progress import Tally
 from s2sw.schemas.outcomes import Reason, Status, status_of
 from s2sw.schemas.run_record import RunSummary
@@ -105,7 +105,7 @@ def test_labels_survive(text: str) -> None:
 def test_the_file_follows_the_run(tmp_path: Path) -> None:
     path = tmp_path / "collector/s2sw.prom"
     summary, tally = running(), Tally(4)
-    with MetricsFile(str(path), summary, tally):
+    with MetricsFile(str(path), summary, lambda: Live(tally)):
         assert value(parse(path.read_text()), "s2sw_run_in_progress") == 1
         for finished in OBJECTS:
             tally.add(finished)
@@ -116,9 +116,25 @@ def test_the_file_follows_the_run(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["s2sw.prom"]
 
 
+def test_a_run_at_work_tells_its_queues(tmp_path: Path) -> None:
+    path, tally = tmp_path / "s2sw.prom", Tally(10, stage_seconds={"decode": 2.0, "detect": 6.0})
+    tally.add(OBJECTS[0])
+    summary = running()
+    summary.resources = {"actors": 4}
+    with MetricsFile(str(path), summary, lambda: Live(tally, 1, 2.5)):
+        samples = parse(path.read_text())
+        summary.outcome = "finished"
+    assert value(samples, "s2sw_waiting_objects") == 9
+    assert value(samples, "s2sw_uncommitted_objects") == 1
+    assert value(samples, "s2sw_oldest_uncommitted_seconds") == 2.5
+    assert value(samples, "s2sw_stage_seconds_total", stage="detect") == 6
+    assert value(samples, "s2sw_detectors") == 4
+    assert not any("waiting" in name or "uncommitted" in name for name, _ in parse(path.read_text()))
+
+
 def test_updates_wait_for_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, tally = tmp_path / "s2sw.prom", Tally(4)
-    with MetricsFile(str(path), running(), tally) as file:
+    with MetricsFile(str(path), running(), lambda: Live(tally)) as file:
         tally.add(OBJECTS[0])
         file.update()
         assert value(parse(path.read_text()), "s2sw_slices_total") == 0
@@ -129,14 +145,17 @@ def test_updates_wait_for_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_run_that_breaks_has_failed(tmp_path: Path) -> None:
     path = tmp_path / "s2sw.prom"
-    with pytest.raises(OSError, match="gone"), MetricsFile(str(path), summarise(OBJECTS), Tally(4)):
+    with (
+        pytest.raises(OSError, match="gone"),
+        MetricsFile(str(path), summarise(OBJECTS), lambda: Live(Tally(4))),
+    ):
         raise OSError("the output is gone")
     assert value(parse(path.read_text()), "s2sw_run_exit_code") == 1
 
 
 def test_a_file_that_cannot_be_written_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
-    with MetricsFile(str(tmp_path / "file/s2sw.prom"), running(), Tally(1)):
+    with MetricsFile(str(tmp_path / "file/s2sw.prom"), running(), lambda: Live(Tally(1))):
         pass
     assert [record.getMessage() for record in caplog.records] == [
         f"metrics_file: cannot write {tmp_path}/file/s2sw.prom (File exists)"
@@ -145,7 +164,7 @@ def test_a_file_that_cannot_be_written_ends_no_run(tmp_path: Path, caplog: pytes
 
 def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with MetricsFile(None, running(), Tally(1)) as file:
+    with MetricsFile(None, running(), lambda: Live(Tally(1))) as file:
         file.update()
     assert list(tmp_path.iterdir()) == []
 
@@ -154,7 +173,7 @@ def test_a_private_run_keeps_it_to_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "s2sw.prom"
     before = os.umask(0o077)  # as the command sets it in private mode
     try:
-        with MetricsFile(str(path), running(), Tally(1)):
+        with MetricsFile(str(path), running(), lambda: Live(Tally(1))):
             pass
     finally:
         os.umask(before)

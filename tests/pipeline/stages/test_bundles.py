@@ -10,7 +10,8 @@ from s2sw.model.bundles.record import RECORD, WEIGHTS, file_sha256
 from s2sw.model.errors import BundleError
 from s2sw.pipeline.privacy.ids import KeyFileError
 from s2sw.pipeline.stages import bundles
-from s2sw.pipeline.stages.bundles import RemoteBundle, bundle_folder, fetched, remote
+from s2sw.pipeline.stages.bundles import RemoteBundle, bundle_folder, fetched
+from s2sw.schemas.config import EMBEDDED
 from s2sw.schemas.storage import StorageSettings
 from tests.support.s3server import S3Server
 
@@ -45,13 +46,17 @@ def test_a_bundle_is_fetched_once_and_whole(
         path.name: file_sha256(path) for path in bundle.iterdir()
     }
     assert cache.stat().st_mode & 0o777 == 0o700
-    again = remote(address, SETTINGS, folder)
-    assert again is not None
-    assert remote(str(bundle), SETTINGS, bundle) is None
+    again = RemoteBundle.of(address, SETTINGS, folder)
 
     monkeypatch.setattr(bundles, "_download", lambda *_: pytest.fail("fetched again"))
     assert bundle_folder(address.rstrip("/"), SETTINGS) == fetched(again) == folder
     assert folders(cache) == [folder]
+
+
+def test_the_embedded_bundle_is_every_machines_own(embedded: Path, bundle: Path) -> None:
+    assert fetched(RemoteBundle.of(EMBEDDED, SETTINGS, embedded)) == embedded
+    with pytest.raises(BundleError, match="embedded: is another one here; install the same s2sw"):
+        fetched(RemoteBundle.of(EMBEDDED, SETTINGS, bundle))
 
 
 def _fetch_and_count(bundle: RemoteBundle, log: str, ready: "multiprocessing.synchronize.Barrier") -> None:
@@ -70,7 +75,7 @@ def _fetch_and_count(bundle: RemoteBundle, log: str, ready: "multiprocessing.syn
 def test_processes_that_start_together_download_once(
     address: str, bundle: Path, cache: Path, tmp_path: Path
 ) -> None:
-    place = remote(address, SETTINGS, bundle)
+    place = RemoteBundle.of(address, SETTINGS, bundle)
     context = multiprocessing.get_context("spawn")
     ready, log = context.Barrier(PROCESSES), tmp_path / "log"
     started = [
@@ -116,7 +121,7 @@ def test_what_is_no_whole_bundle_is_refused_and_leaves_nothing(
 def test_all_machines_take_the_bundle_that_the_run_began_with(
     address: str, bundle: Path, s3: S3Server, cache: Path
 ) -> None:
-    place = remote(address, SETTINGS, bundle)
+    place = RemoteBundle.of(address, SETTINGS, bundle)
     assert place is not None
     s3.client().pipe_file(f"{address}{RECORD}".removeprefix("s3://"), b"{}")
     with pytest.raises(BundleError, match="replaced while the run started"):

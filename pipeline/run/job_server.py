@@ -1,0 +1,248 @@
+"""Runs on a Ray cluster that is up already: submitted to its head, followed, stopped."""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from typing_extensions import override
+
+from s2sw.schemas.errors import FailedError, UserError
+
+ADDRESS_ENV = "RAY_API_SERVER_ADDRESS"
+PREFIX = "s2sw-"
+EXIT_FAILED, EXIT_DEFERRED = 1, 3
+SETTLED = frozenset({2, 3, 4})
+"""Exit codes of a screening that the same job would only get again, or that are no failure."""
+LARGEST_JOB = 64 << 10
+"""Bytes of a configuration at most: Linux takes 128 KiB in one argument."""
+STOP_SECONDS = 120  # a run that is stopped commits what is done; Ray itself would kill it after 3 s
+REQUEST_SECONDS = 30.0
+LOST_SECONDS = 300.0  # a head that is silent for so long is given up
+POLL_SECONDS = 1.0
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job on the cluster. new: this call started it; else it was there already."""
+
+    job: str
+    new: bool
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """Where a job stands. exit_code: of ``s2sw screen``, None before its end; message: Ray's words."""
+
+    job: str
+    status: str
+    started: datetime | None
+    exit_code: int | None
+    message: str
+
+
+class _Client(JobSubmissionClient):
+    """Ray's client, whose requests have no time limit of their own (Ray 2.60)."""
+
+    @override
+    def _do_request(self, method: str, endpoint: str, **more: Any) -> Any:
+        return super()._do_request(method, endpoint, timeout=REQUEST_SECONDS, **more)
+
+
+class JobServer:
+    """The job server of a head node.
+
+    address: ``http://host:8265`` or ``https://...``. The token of a cluster that asks for one is taken from
+    where Ray takes it: ``RAY_AUTH_MODE=token`` with ``RAY_AUTH_TOKEN`` or ``RAY_AUTH_TOKEN_PATH``.
+    Every method raises UserError, or FailedError where the head cannot be reached.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = _checked(address)
+        os.environ[ADDRESS_ENV] = address  # what the environment holds goes before Ray's own argument
+        self._client = self._asked(lambda: _Client(address))
+
+    def submit(self, configuration: str, night: date, again: bool = False) -> Submission:
+        """Start the job of a configuration and a night, once: what was started already is returned as it is.
+
+        A job that failed without having said what is wrong is started anew, under the next number.
+        configuration: YAML. again: start it anew, too, where it has ended otherwise.
+        """
+        base = submission_id(configuration, night)
+        attempt = 0
+        while True:
+            attempt += 1
+            job = base if attempt == 1 else f"{base}-{attempt}"
+            if self._find(job) is None and self._created(job, configuration):
+                return Submission(job, new=True)
+            if not _may_start_anew(self._details(job), again):
+                return Submission(job, new=False)
+
+    def follow(self, job: str, say: Callable[[str], None]) -> SubmittedJob:
+        """Hand on the job's log, from its beginning, as it grows; return the job when it has ended."""
+        self._details(job)
+        shown = 0
+        heard = time.monotonic()
+        while True:
+            try:
+                for chunk in _Tail(self._client, job, shown):
+                    say(chunk)
+                    shown += len(chunk)
+                    heard = time.monotonic()
+                details = self._details(job)
+                heard = time.monotonic()
+                if details.status.is_terminal():
+                    # the server may end the tail before the last lines are in it
+                    say(self._asked(lambda: self._client.get_job_logs(job))[shown:])
+                    return _told(details)
+            except (FailedError, aiohttp.ClientError, RuntimeError, OSError) as error:
+                if time.monotonic() - heard > LOST_SECONDS:
+                    raise FailedError(
+                        f"{self.address}: silent for {LOST_SECONDS:.0f} s; the job may go on: "
+                        f"`s2sw jobs follow {job}`"
+                    ) from error
+            time.sleep(POLL_SECONDS)
+
+    def jobs(self) -> list[SubmittedJob]:
+        """Return what was submitted by s2sw, the latest first."""
+        found = [one for one in self._asked(self._client.list_jobs) if _is_own(one)]
+        return [_told(one) for one in sorted(found, key=lambda one: one.start_time or 0, reverse=True)]
+
+    def stop(self, job: str) -> bool:
+        """Ask a job to end; return whether it was at work. What it has done is committed."""
+        self._details(job)
+        return self._asked(lambda: self._client.stop_job(job))
+
+    def _created(self, job: str, configuration: str) -> bool:
+        """Start a job; False if another submission of the same was faster."""
+        try:
+            self._asked(
+                lambda: self._client.submit_job(
+                    entrypoint=entrypoint(configuration),
+                    submission_id=job,
+                    runtime_env={"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}},
+                )
+            )
+        except FailedError:
+            if self._find(job) is None:
+                raise
+            return False
+        return True
+
+    def _details(self, job: str) -> JobDetails:
+        found = self._find(job)
+        if found is None or not _is_own(found):
+            raise UserError(f"{job}: no such job at {self.address}; `s2sw jobs list` names them")
+        return found
+
+    def _find(self, job: str) -> JobDetails | None:
+        try:
+            return self._asked(lambda: self._client.get_job_info(job))
+        except FailedError as error:
+            if "status code 404" in str(error):
+                return None
+            raise
+
+    def _asked(self, call: Callable[[], _T]) -> _T:
+        """Return what the head answers, its errors as one line."""
+        try:
+            return call()
+        except AuthenticationError as error:
+            raise UserError(_token_problem(self.address, str(error))) from None
+        except (OSError, RuntimeError, ValueError) as error:
+            unreachable = isinstance(error, OSError)
+            why = "cannot be reached" if unreachable else " ".join(str(error).split())[:300]
+            hint = "; is it the head's dashboard (port 8265)?" if unreachable else ""
+            raise FailedError(f"{self.address}: {why}{hint}") from None
+
+
+class _Tail:
+    """The log of a job beyond its first characters, piece by piece, until the server ends it."""
+
+    def __init__(self, client: JobSubmissionClient, job: str, skip: int) -> None:
+        self._pieces = client.tail_job_logs(job)
+        self._skip = skip
+
+    def __iter__(self) -> Any:
+        with asyncio.Runner() as runner:
+            while True:
+                try:
+                    piece = runner.run(self._next())
+                except StopAsyncIteration:
+                    return
+                skipped = min(self._skip, len(piece))
+                self._skip -= skipped
+                if piece[skipped:]:
+                    yield piece[skipped:]
+
+    async def _next(self) -> str:
+        return await anext(self._pieces)
+
+
+def submission_id(configuration: str, night: date) -> str:
+    """Return the id under which a configuration runs once a night."""
+    return f"{PREFIX}{night:%Y%m%d}-{hashlib.sha256(configuration.encode()).hexdigest()[:16]}"
+
+
+def entrypoint(configuration: str) -> str:
+    """Return the shell command of a job: the configuration is its input, so that nothing else is sent.
+
+    Raises UserError for one that is too long.
+    """
+    if len(configuration.encode()) > LARGEST_JOB:
+        raise UserError(f"the job file has more than {LARGEST_JOB >> 10} KiB; shorten it")
+    # no line of the text can be its own digest, and in quotes the shell leaves the text as it is
+    end = hashlib.sha256(configuration.encode()).hexdigest()
+    return f"exec s2sw screen - --address auto <<'{end}'\n{configuration.rstrip()}\n{end}\n"
+
+
+def _checked(address: str) -> str:
+    """Return the address as it may be shown. Other schemes would make Ray import a module of that name."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        raise UserError("--address: http://HEAD:8265 is expected, the address of the head's dashboard")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _may_start_anew(details: JobDetails, again: bool) -> bool:
+    if not details.status.is_terminal():
+        return False
+    failed = details.status is JobStatus.FAILED and details.driver_exit_code not in SETTLED
+    return again or failed
+
+
+def _told(details: JobDetails) -> SubmittedJob:
+    started = datetime.fromtimestamp(details.start_time / 1000, UTC) if details.start_time else None
+    code = _exit_code(details) if details.status.is_terminal() else None
+    return SubmittedJob(
+        str(details.submission_id), details.status.value.lower(), started, code, details.message or ""
+    )
+
+
+def _exit_code(details: JobDetails) -> int:
+    if details.status is JobStatus.STOPPED:
+        return EXIT_DEFERRED
+    if details.status is JobStatus.SUCCEEDED:
+        return 0
+    code = details.driver_exit_code
+    return code if code is not None and code > 0 else EXIT_FAILED
+
+
+def _is_own(details: JobDetails) -> bool:
+    return (details.submission_id or "").startswith(PREFIX)
+
+
+def _token_problem(address: str, answer: str) -> str:
+    if answer.startswith("Authentication failed"):
+        return f"{address}: refuses the token; is it this cluster's (RAY_AUTH_TOKEN_PATH)?"
+    return f"{address}: asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH, its file"
