@@ -19,14 +19,13 @@ def drawn(detector: Detector, kept: Kept, data: DataSet, how: Measuring) -> str:
     """Return a kept picture beside itself with the map in colours and the true mask outlined, a data URI."""
     pixels, mask = small_picture(data, kept.scored.place, how)
     heat = detector.full_map(kept.token_map[None], pixels.shape[:2])[0]
-    caption = f"score {kept.scored.score:.4f}"
-    return data_uri(overlay(pixels, heat, mask, caption))
+    return data_uri(overlay(pixels, heat, mask))
 
 
 def plain(data: DataSet, place: int, how: Measuring) -> str:
-    """Return a picture with the true mask outlined, a data URI."""
+    """Return a picture beside itself with the true mask outlined, a data URI."""
     pixels, mask = small_picture(data, place, how)
-    return data_uri(overlay(pixels, np.zeros(mask.shape, np.float32), mask, ""))
+    return data_uri(overlay(pixels, np.zeros(mask.shape, np.float32), mask))
 
 
 def small_picture(data: DataSet, place: int, how: Measuring) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -1,4 +1,7 @@
-"""PNG overlays: the slice beside itself with the map in colours and the mask outlined."""
+"""PNG overlays: the slice beside itself with the map in colours and the mask outlined.
+
+Its file says in a text "Description" what it shows.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -29,5 +32,5 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
 def _file(finding: Finding, pixels: NDArray[np.uint8], name: str) -> tuple[str, bytes]:
     row = finding.row
     place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
-    caption = f"{name}, {place}: score {rank_of(row):.4f}"
-    return finding.stem, png_bytes(overlay(pixels, *finding.drawn(), caption))
+    text = f"{name}, {place}: score {rank_of(row):.4f}"
+    return finding.stem, png_bytes(overlay(pixels, *finding.drawn()), text)

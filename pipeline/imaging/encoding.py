@@ -6,12 +6,21 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 
-def png_bytes(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
-    """Return a PNG. pixels: uint8 (rows, cols), (rows, cols, 3) or (rows, cols, 4), or a picture."""
+def png_bytes(pixels: NDArray[np.uint8] | Image.Image, description: str = "") -> bytes:
+    """Return a PNG. pixels: uint8 (rows, cols), (rows, cols, 3) or (rows, cols, 4), or a picture.
+
+    description: kept in the file as its text "Description" (PNG 11.3.3.2), not in the pixels.
+    """
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.ascontiguousarray(pixels))
-    return _encoded(image, "PNG", compress_level=3)  # a third of the time of 6, files 5 to 10 % larger
+    texts = PngInfo()
+    if description:
+        # file names may hold bytes that are no text
+        texts.add_itxt("Description", description.encode("utf-8", "replace").decode())
+    # a third of the time of 6, files 5 to 10 % larger
+    return _encoded(image, "PNG", compress_level=3, pnginfo=texts)
 
 
 def jpeg_bytes(image: Image.Image, quality: int = 85) -> bytes:
@@ -19,7 +28,7 @@ def jpeg_bytes(image: Image.Image, quality: int = 85) -> bytes:
     return _encoded(image, "JPEG", quality=quality)
 
 
-def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
+def _encoded(image: Image.Image, form: str, **options: int | PngInfo) -> bytes:
     sink = BytesIO()
     image.save(sink, form, **options)
     return sink.getvalue()

@@ -2,24 +2,23 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 HEAT = np.array([(255, 255, 178), (254, 204, 92), (253, 141, 60), (240, 59, 32), (189, 0, 38)], np.float32)
 """ColorBrewer's YlOrRd in five steps: readable by colour-blind people, and unlike any grey."""
 OPACITY = 0.55
 SIDE = 480  # pixels of the longer side of a picture
+GAP = 12  # pixels between two of them
 
 
-def overlay(
-    pixels: NDArray[np.uint8], heat: NDArray[np.float32], mask: NDArray[np.bool_], caption: str
-) -> Image.Image:
-    """Return the slice beside itself with the map in colours and the mask outlined in white.
+def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32], mask: NDArray[np.bool_]) -> Image.Image:
+    """Return the slice, and right of it the slice with the map in colours and the mask outlined in white.
 
-    pixels: uint8 (rows, cols) or (rows, cols, 3). heat: float32 (rows, cols), the map, stretched to its own
+    No words are drawn: they go beside the picture, or into its file (``png_bytes``). pixels: uint8 (rows, cols) or (rows, cols, 3). heat: float32 (rows, cols), the map, stretched to its own
     range so that faint ones show. mask: bool (rows, cols).
     """
     plain = Image.fromarray(pixels).convert("RGB")
-    return _side_by_side(plain, laid_over(pixels, heat, mask), caption)
+    return _side_by_side(plain, laid_over(pixels, heat, mask))
 
 
 def laid_over(pixels: NDArray[np.uint8], heat: NDArray[np.float32], mask: NDArray[np.bool_]) -> Image.Image:
@@ -45,11 +44,10 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(mask & ~inner)
 
 
-def _side_by_side(left: Image.Image, right: Image.Image, caption: str) -> Image.Image:
+def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     scale = SIDE / max(left.size)
     size = (max(1, round(left.width * scale)), max(1, round(left.height * scale)))
-    canvas = Image.new("RGB", (2 * size[0] + 12, size[1] + 24), (24, 24, 24))
-    canvas.paste(left.resize(size), (0, 24))
-    canvas.paste(right.resize(size), (size[0] + 12, 24))
-    ImageDraw.Draw(canvas).text((4, 6), caption, fill=(235, 235, 235))
+    canvas = Image.new("RGB", (2 * size[0] + GAP, size[1]), (24, 24, 24))
+    canvas.paste(left.resize(size), (0, 0))
+    canvas.paste(right.resize(size), (size[0] + GAP, 0))
     return canvas

@@ -7,11 +7,13 @@ from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typing_extensions import override
 
 from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.imaging.overlays import GAP, SIDE, overlay
 from tests.pipeline.exports.exported import export, rows_of
 from tests.support.screened import HOSTILE, Screened
 
@@ -51,9 +53,37 @@ def test_overlays_show_picture_and_map_side_by_side(private_archive: Screened, f
     for path in files:
         with Image.open(path) as picture:
             assert picture.format == "PNG"
-            half = picture.width // 2
-            left, right = picture.crop((0, 24, half, 90)), picture.crop((half + 12, 24, picture.width, 90))
+            left, right = halves(picture)
             assert left.tobytes() != right.tobytes()
+
+
+def halves(picture: Image.Image) -> tuple[Image.Image, Image.Image]:
+    width = (picture.width - GAP) // 2
+    left = picture.crop((0, 0, width, picture.height))
+    return left, picture.crop((width + GAP, 0, picture.width, picture.height))
+
+
+def test_what_an_overlay_shows_is_said_beside_its_pixels(open_archive: Screened, folder: Path) -> None:
+    export(open_archive, "png", folder, top=None)
+    rows = rows_of(open_archive)
+    names = {object_id: name for name, object_id in open_archive.ids.items()}
+    for path in folder.iterdir():
+        _, object_id, index = path.stem.split("-")
+        row = rows[object_id, int(index)]
+        with Image.open(path) as picture:
+            text = picture.info["Description"]
+        assert names[object_id] in text
+        assert text.endswith(
+            f"slice {row['slice_index'] + 1} of {row['n_slices']}: score {row['image_score']:.4f}"
+        )
+
+
+def test_no_pixel_is_covered_by_words() -> None:
+    pixels = np.full((50, 100), 60, np.uint8)
+    picture = overlay(pixels, np.zeros(pixels.shape, np.float32), np.zeros(pixels.shape, np.bool_))
+    assert picture.size == (2 * SIDE + GAP, SIDE // 2)
+    for half in halves(picture):
+        assert half.getcolors() == [(SIDE * SIDE // 2, (60, 60, 60))]
 
 
 def test_the_page_holds_every_picture_and_asks_for_nothing(open_archive: Screened, page: str) -> None:
