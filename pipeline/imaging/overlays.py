@@ -14,7 +14,9 @@ GAP = 12  # pixels between two of them
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32], mask: NDArray[np.bool_]) -> Image.Image:
     """Return the slice, and right of it the slice with the map in colours and the mask outlined in white.
 
-    No words are drawn: they go beside the picture, or into its file (``png_bytes``). pixels: uint8 (rows, cols) or (rows, cols, 3). heat: float32 (rows, cols), the map, stretched to its own
+    No words are drawn: they go beside the picture, or into its file (``png_bytes``).
+
+    pixels: uint8 (rows, cols) or (rows, cols, 3). heat: float32 (rows, cols), the map, stretched to its own
     range so that faint ones show. mask: bool (rows, cols).
     """
     plain = Image.fromarray(pixels).convert("RGB")
