@@ -156,5 +156,5 @@ def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
         _, slices = decode(source.read_bytes(), DecodeSettings())
         picture = next(s for i, s in enumerate(slices) if i == row["slice_index"])
         text = f"{source.name}, slice {row['slice_index'] + 1}: score {rank_of(row):.4f}"
-        drawn = overlay(picture.pixels, full_map(row), mask(row))
+        drawn = overlay(picture.pixels, full_map(row), mask(row), picture.geometry.aspect)
         (folder / f"{place:02}-{source.stem}.png").write_bytes(png_bytes(drawn, text))

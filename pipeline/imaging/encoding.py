@@ -1,6 +1,5 @@
 """Arrays as the bytes of image files."""
 
-import base64
 from io import BytesIO
 
 import numpy as np
@@ -51,18 +50,16 @@ def fitting(rows: int, cols: int, side: int) -> tuple[int, int]:
     return max(1, round(rows * scale)), max(1, round(cols * scale))
 
 
+def squared(rows: int, cols: int, aspect: float) -> tuple[int, int]:
+    """Return the size of a picture whose pixels are made squares, with none of its rows or columns less.
+
+    aspect: height of a pixel by its width.
+    """
+    return max(rows, round(rows * aspect)), max(cols, round(cols / aspect))
+
+
 def png(pixels: Pixels) -> bytes:
     """Return the picture as PNG, quickly rather than small: it goes no further than this machine."""
     out = BytesIO()
     Image.fromarray(pixels).save(out, "PNG", compress_level=1)
     return out.getvalue()
-
-
-QUALITY = 85
-
-
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as a JPEG in a data URI."""
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -15,7 +15,8 @@ from PIL import Image
 from s2sw.connectors.slices import Slice
 from s2sw.pipeline.imaging.encoding import Pixels, fitting, shrunk
 from s2sw.pipeline.imaging.masks import SliceMaps
-from s2sw.pipeline.imaging.overlays import HEAT, outline
+from s2sw.pipeline.imaging.outlines import covered, outline
+from s2sw.pipeline.imaging.overlays import HEAT
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import full_map, slice_maps
 from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources
@@ -189,9 +190,7 @@ def thumbnail(pixels: Pixels, mask: NDArray[np.bool_] | None) -> bytes:
     small = shrunk(pixels, SMALL_SIDE)
     canvas = np.array(Image.fromarray(small).convert("RGB"))
     if mask is not None:
-        rows, cols = canvas.shape[:2]
-        fitted = np.asarray(Image.fromarray(mask).resize((cols, rows), Image.Resampling.NEAREST))
-        canvas[outline(fitted)] = HEAT[2].astype(np.uint8)
+        canvas[outline(covered(mask, *canvas.shape[:2]))] = HEAT[2].astype(np.uint8)
     out = BytesIO()
     Image.fromarray(canvas).save(out, "JPEG", quality=88)
     return out.getvalue()

@@ -15,7 +15,8 @@ from typing_extensions import override
 from s2sw.pipeline.exports.revealing import Reveal
 from s2sw.pipeline.imaging.overlays import GAP, SIDE, overlay
 from tests.pipeline.exports.exported import export, rows_of
-from tests.support.screened import HOSTILE, Screened
+from tests.support.screened import HOSTILE, Screened, screen_archive
+from tests.support.series import COLS, ROWS, SPACING, series_files
 
 
 class Page(HTMLParser):
@@ -55,6 +56,37 @@ def test_overlays_show_picture_and_map_side_by_side(private_archive: Screened, f
             assert picture.format == "PNG"
             left, right = halves(picture)
             assert left.tobytes() != right.tobytes()
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Screened:
+    """Two slices of a CT whose pixels are twice as high as wide."""
+    files = dict(list(series_files().items())[:2])
+    return screen_archive(tmp_path_factory.mktemp("scans"), "open", files=files)
+
+
+def test_pixels_that_are_no_squares_are_shown_as_they_are(scans: Screened, tmp_path: Path) -> None:
+    aspect = SPACING[0] / SPACING[1]
+    export(scans, "png", tmp_path / "png")
+    for path in (tmp_path / "png").iterdir():
+        with Image.open(path) as picture:
+            left, _ = halves(picture)
+            assert left.height / left.width == pytest.approx(ROWS * aspect / COLS, rel=0.01)
+    export(scans, "top.html", tmp_path)
+    page = (tmp_path / "top.html").read_text()
+    sizes = set(re.findall(r'width="(\d+)" height="(\d+)"', page))
+    assert sizes == {(str(COLS), str(round(ROWS * aspect)))}
+    assert re.findall(r'aria-label="Scale bar: ([^"]*)"', page) == ["20 mm"] * 2
+    share = 100 * 20 / (COLS * SPACING[1])
+    assert page.count(f'x2="{share:.3f}%"') == 2
+
+
+def test_masks_are_outlined_whatever_the_size_of_the_slice() -> None:
+    pixels, mask = np.full((2000, 3000), 60, np.uint8), np.zeros((2000, 3000), np.bool_)
+    mask[1000, 1500] = True
+    picture = overlay(pixels, np.zeros(pixels.shape, np.float32), mask)
+    _, drawn = halves(picture)
+    assert {colour: count for count, colour in drawn.getcolors() or []}[255, 255, 255] == 1
 
 
 def halves(picture: Image.Image) -> tuple[Image.Image, Image.Image]:
