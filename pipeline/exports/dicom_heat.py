@@ -18,6 +18,7 @@ from s2sw.pipeline.exports.dicom_common import (
     frame_of,
     holds_one_frame,
     instance_uid,
+    refusing,
     series_uid,
 )
 from s2sw.pipeline.exports.dicom_place import place_of
@@ -37,7 +38,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
             continue
         for finding, pixels in reader.pictures(case):
             data: bytes | None = None
-            with reader.counting([finding]):
+            with reader.counting([finding]), refusing():
                 data = dicom_bytes(capture_of(finding, pixels, source, options))
             if data is not None:
                 folder.write(f"{finding.stem}.dcm", data)
