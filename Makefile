@@ -24,6 +24,7 @@ test-cluster: $(STAMP)
 
 # what is written, in programs that are fetched for it (npm, apt, pip); 4 GB, most of it Spark and ClickHouse
 CLIENTS := readers datumaro label-studio
+STUDIO := .clients/label-studio
 test-clients: $(STAMP)
 	@command -v dciodvfy >/dev/null || test "$$(id -u)" != 0 || apt-get install --yes dicom3tools >/dev/null 2>&1 || true
 	@test -x $(BIN)/segimage2itkimage || $(BIN)/pip install --quiet --constraint constraints.txt dcmqi || true
@@ -31,6 +32,10 @@ test-clients: $(STAMP)
 	@# in environments of their own: what they need does not fit ours
 	@for one in $(CLIENTS); do test -x .clients/$$one/bin/pip || $(PYTHON) -m venv .clients/$$one; \
 	  .clients/$$one/bin/pip install --quiet --requirement tests/support/clients/$$one.txt || rm -rf .clients/$$one; done
+	@# its empty database takes minutes to make: once, not in the test
+	@test ! -x $(STUDIO)/bin/label-studio || test -d $(STUDIO)/data || { LABEL_STUDIO_BASE_DATA_DIR=$(STUDIO)/making \
+	  COLLECT_ANALYTICS=False LATEST_VERSION_CHECK=false $(STUDIO)/bin/label-studio init prepared \
+	  --username reviewer@example.org --password only-for-this-test >/dev/null 2>&1 && mv $(STUDIO)/making $(STUDIO)/data; } || true
 	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports tests/pipeline/results
 	$(BIN)/pytest tests/pipeline/exports/test_dicom.py
 

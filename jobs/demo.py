@@ -144,6 +144,7 @@ def _quarantine(console: Console, results: "Results", archive: Path) -> None:
 
 def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
     from s2sw.connectors.decode import decode
+    from s2sw.pipeline.imaging.encoding import png_bytes
     from s2sw.pipeline.imaging.overlays import overlay
     from s2sw.pipeline.results.reading import full_map, mask
     from s2sw.schemas.decoding import DecodeSettings
@@ -154,7 +155,6 @@ def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:
         source = Path(row["uri"])
         _, slices = decode(source.read_bytes(), DecodeSettings())
         picture = next(s for i, s in enumerate(slices) if i == row["slice_index"])
-        caption = f"{source.name}, slice {row['slice_index'] + 1}: score {rank_of(row):.4f}"
-        overlay(picture.pixels, full_map(row), mask(row), caption).save(
-            folder / f"{place:02}-{source.stem}.png"
-        )
+        text = f"{source.name}, slice {row['slice_index'] + 1}: score {rank_of(row):.4f}"
+        drawn = overlay(picture.pixels, full_map(row), mask(row), picture.geometry.aspect)
+        (folder / f"{place:02}-{source.stem}.png").write_bytes(png_bytes(drawn, text))

@@ -10,7 +10,7 @@ FOLDERS = ("jobs", "pipeline", "connectors model", "schemas")
 ROOMS = {
     "pipeline": (
         "doctor exports review", "evaluation", "reports", "evidence", "results", "flagging run", "ledger",
-        "training", "checks stages", "profile", "imaging listing pages", "privacy",
+        "training", "checks stages", "profile", "pages", "imaging listing", "privacy",
     ),
     "model": (
         "embedded_training", "training", "detectors", "heads prompts rarity", "bundles weights", "towers",

@@ -6,6 +6,7 @@ from PIL import Image
 
 from s2sw.connectors.datasets.samples import DataSetError, Sample
 from s2sw.connectors.decode import decode
+from s2sw.connectors.slices import Slice
 from s2sw.connectors.storage.objects import read_object, stat_object
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import ScreeningError
@@ -22,7 +23,12 @@ def read_bytes(address: str, storage: StorageSettings, decoding: DecodeSettings)
 
 def read_picture(sample: Sample, storage: StorageSettings, decoding: DecodeSettings) -> NDArray[np.uint8]:
     """Return a sample's picture, uint8 (rows, cols) or (rows, cols, 3). Raises DataSetError."""
-    return decode_picture(sample.image, read_bytes(sample.image, storage, decoding), decoding)
+    return read_slice(sample, storage, decoding).pixels
+
+
+def read_slice(sample: Sample, storage: StorageSettings, decoding: DecodeSettings) -> Slice:
+    """Return a sample's picture and where its pixels lie. Raises DataSetError."""
+    return _decode(sample.image, read_bytes(sample.image, storage, decoding), decoding)
 
 
 def read_mask(sample: Sample, storage: StorageSettings, decoding: DecodeSettings) -> NDArray[np.bool_] | None:
@@ -50,6 +56,10 @@ def fit_mask(mask: NDArray[np.bool_], rows: int, cols: int) -> NDArray[np.bool_]
 
 def decode_picture(address: str, data: bytes, decoding: DecodeSettings) -> NDArray[np.uint8]:
     """Return the one picture in a file, uint8 (rows, cols) or (rows, cols, 3). Raises DataSetError."""
+    return _decode(address, data, decoding).pixels
+
+
+def _decode(address: str, data: bytes, decoding: DecodeSettings) -> Slice:
     try:
         _, slices = decode(data, decoding)
         first, second = next(slices, None), next(slices, None)
@@ -57,4 +67,4 @@ def decode_picture(address: str, data: bytes, decoding: DecodeSettings) -> NDArr
         raise DataSetError(f"{address}: cannot be decoded ({error.reason}); leave it out") from error
     if first is None or second is not None:
         raise DataSetError(f"{address}: holds several slices or none; a data set has one picture a file")
-    return first.pixels
+    return first

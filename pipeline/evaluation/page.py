@@ -10,14 +10,15 @@ from s2sw.pipeline.evaluation.charts import Line, curve_chart, label_histogram
 from s2sw.pipeline.evaluation.disagreement import Disputed
 from s2sw.pipeline.evaluation.figures import METRICS, Evaluation
 from s2sw.pipeline.evaluation.tables import cell, class_rows, columns_with_values, counts
+from s2sw.pipeline.pages.overlaid import Overlaid, legend_style
 from s2sw.pipeline.pages.rendering import template
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of the page: a data URI, what it is called, and what is said of it."""
+    """A picture of the page, what it is called, and what is said of it."""
 
-    uri: str
+    picture: Overlaid
     name: str
     text: str
 
@@ -35,7 +36,7 @@ class Dispute:
     """A picture that judges rank differently."""
 
     disputed: Disputed
-    uri: str
+    picture: Overlaid
 
 
 def evaluation_page(evaluations: list[Evaluation], galleries: list[Gallery], disputes: list[Dispute]) -> str:
@@ -46,6 +47,7 @@ def evaluation_page(evaluations: list[Evaluation], galleries: list[Gallery], dis
         evaluations=evaluations,
         galleries=galleries,
         disputes=disputes,
+        legend_style=legend_style(),
         means=means,
         mean_keys=columns_with_values(means),
         metrics=METRICS,

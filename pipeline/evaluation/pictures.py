@@ -2,39 +2,36 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from s2sw.connectors.datasets import DataSet
-from s2sw.connectors.datasets.pictures import fit_mask, read_mask, read_picture
+from s2sw.connectors.datasets.pictures import read_mask, read_slice
+from s2sw.connectors.slices import Slice
 from s2sw.model.detectors.contract import Detector
 from s2sw.pipeline.evaluation.figures import Kept
 from s2sw.pipeline.evaluation.measuring import Measuring
-from s2sw.pipeline.imaging.encoding import data_uri
-from s2sw.pipeline.imaging.overlays import overlay
+from s2sw.pipeline.imaging.encoding import fitting
+from s2sw.pipeline.pages.overlaid import Overlaid, overlaid
 
 SIDE = 480  # pixels of the longer side
 
 
-def drawn(detector: Detector, kept: Kept, data: DataSet, how: Measuring) -> str:
-    """Return a kept picture beside itself with the map in colours and the true mask outlined, a data URI."""
-    pixels, mask = small_picture(data, kept.scored.place, how)
-    heat = detector.full_map(kept.token_map[None], pixels.shape[:2])[0]
-    caption = f"score {kept.scored.score:.4f}"
-    return data_uri(overlay(pixels, heat, mask, caption))
+def drawn(detector: Detector, kept: Kept, data: DataSet, how: Measuring) -> Overlaid:
+    """Return a kept picture with the map in colours and the true mask outlined. Raises DataSetError."""
+    picture, mask = _read(data, kept.scored.place, how)
+    rows, cols = picture.pixels.shape[:2]
+    heat = detector.full_map(kept.token_map[None], fitting(rows, cols, SIDE))[0]
+    return overlaid(picture.pixels, heat, mask, picture.geometry, SIDE)
 
 
-def plain(data: DataSet, place: int, how: Measuring) -> str:
-    """Return a picture with the true mask outlined, a data URI."""
-    pixels, mask = small_picture(data, place, how)
-    return data_uri(overlay(pixels, np.zeros(mask.shape, np.float32), mask, ""))
+def plain(data: DataSet, place: int, how: Measuring) -> Overlaid:
+    """Return a picture with the true mask outlined. Raises DataSetError."""
+    picture, mask = _read(data, place, how)
+    return overlaid(picture.pixels, None, mask, picture.geometry, SIDE)
 
 
-def small_picture(data: DataSet, place: int, how: Measuring) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a sample's picture, at most SIDE pixels long, and its mask at that size, empty for none."""
+def _read(data: DataSet, place: int, how: Measuring) -> tuple[Slice, NDArray[np.bool_]]:
+    """Return a sample's picture and its mask, bool, of any size; of the picture's and empty for none."""
     sample = data.samples[place]
-    image = Image.fromarray(read_picture(sample, how.storage, how.decoding))
-    image.thumbnail((SIDE, SIDE))
-    pixels = np.asarray(image)
-    rows, cols = pixels.shape[:2]
+    picture = read_slice(sample, how.storage, how.decoding)
     mask = read_mask(sample, how.storage, how.decoding)
-    return pixels, np.zeros((rows, cols), dtype=bool) if mask is None else fit_mask(mask, rows, cols)
+    return picture, np.zeros(picture.pixels.shape[:2], np.bool_) if mask is None else mask

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.metadata
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
@@ -49,6 +51,15 @@ _TYPE_2 = (
 def version() -> str:
     """Return the version of this program."""
     return importlib.metadata.version("s2sw")
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise ScreeningError (unsupported) where a source is not as the standard wants."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise ScreeningError(Reason.UNSUPPORTED) from error
 
 
 def completed(source: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ from s2sw.pipeline.exports.dicom_common import (
     frame_of,
     holds_one_frame,
     instance_uid,
+    refusing,
     series_uid,
 )
 from s2sw.pipeline.exports.dicom_place import place_of
@@ -37,7 +38,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
             continue
         for finding, pixels in reader.pictures(case):
             data: bytes | None = None
-            with reader.counting([finding]):
+            with reader.counting([finding]), refusing():
                 data = dicom_bytes(capture_of(finding, pixels, source, options))
             if data is not None:
                 folder.write(f"{finding.stem}.dcm", data)
@@ -49,7 +50,7 @@ def capture_of(
     finding: Finding, pixels: NDArray[np.uint8], source: Dataset, options: Options
 ) -> hd.sc.SCImage:
     """Return the object that shows a slice of a source; pixels: uint8 (rows, cols) or (rows, cols, 3)."""
-    frame = frame_of(finding, source)
+    frame, number = frame_of(finding, source), options.number_of(finding.row)
     shown = np.asarray(laid_over(pixels, *finding.drawn()))
     place = place_of(source, frame)
     capture = hd.sc.SCImage.from_ref_dataset(
@@ -63,9 +64,9 @@ def capture_of(
         series_instance_uid=series_uid("heat", source, options, finding.cut),
         series_number=SERIES["heat"],
         sop_instance_uid=instance_uid(
-            "heat", [source], options, finding.cut, shown, str(finding.row["slice_index"])
+            "heat", [source], options, finding.cut, shown, str(finding.row["slice_index"]), str(number)
         ),
-        instance_number=_number(finding, source),
+        instance_number=number,
         manufacturer=MANUFACTURER,
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
@@ -81,17 +82,6 @@ def capture_of(
         capture.BurnedInAnnotation = source.BurnedInAnnotation
     capture.SourceImageSequence = Sequence([_reference(source, frame)])
     return capture
-
-
-def _number(finding: Finding, source: Dataset) -> int:
-    """Return the number of the image that is shown, so that the captures of a series are in its order.
-
-    That of the source, or of its frame; several windows of one frame follow each other.
-    """
-    frames = int(source.get("NumberOfFrames") or 1)
-    number = int(source.get("InstanceNumber") or 1) if frames == 1 else 1
-    each = int(finding.row["n_slices"]) // frames
-    return max(number - 1, 0) * each + int(finding.row["slice_index"]) + 1
 
 
 def _reference(source: Dataset, frame: int) -> Dataset:

@@ -21,6 +21,7 @@ from s2sw.pipeline.exports.dicom_common import (
     holds_one_frame,
     instance_uid,
     masks_of,
+    refusing,
     series_uid,
     version,
 )
@@ -93,7 +94,7 @@ def _series(members: list[Sourced], reader: Reader, folder: Folder, options: Opt
 def _alone(member: Sourced, reader: Reader, folder: Folder, options: Options) -> int:
     """Write the object for one source; one that cannot be made is counted."""
     files: dict[str, bytes] = {}
-    with reader.counting(member[0].findings):
+    with reader.counting(member[0].findings), refusing():
         files = _made([member], options)
     return _kept(files, [member], folder) if files else 0
 

@@ -10,6 +10,7 @@ from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Format, Options
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal, revealed
+from s2sw.pipeline.exports.series_numbers import SeriesNumbers
 from s2sw.pipeline.ledger.run_records import known_runs, read_run
 from s2sw.pipeline.results.mode import check_seals, results_are_private
 from s2sw.pipeline.results.opening import chosen_fingerprint
@@ -76,6 +77,7 @@ class Export:
             bool(bundle.get("trained")),
             choice.threshold,
             choice.byte_order_mark,
+            SeriesNumbers(self._connection, fingerprint).of,
         )
 
     def run(self, folder: Path, sources: Sources) -> Exported:

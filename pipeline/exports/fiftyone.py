@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
@@ -43,12 +43,12 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     return len(samples)
 
 
-def _files(finding: Finding, pixels: NDArray[np.uint8]) -> tuple[Finding, dict[str, bytes]]:
+def _files(finding: Finding, picture: Slice) -> tuple[Finding, dict[str, bytes]]:
     heat, mask = finding.drawn()
     grey = np.rint(heat.clip(0, 1) * 255).astype(np.uint8)
     file = f"{finding.stem}.png"
     return finding, {
-        f"data/{file}": png_bytes(pixels),
+        f"data/{file}": png_bytes(picture.pixels),
         f"fields/anomaly_map/{file}": png_bytes(grey),
         f"fields/anomaly_mask/{file}": png_bytes(mask.astype(np.uint8) * INSIDE),
     }

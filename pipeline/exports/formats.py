@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 
 from s2sw.pipeline.exports import coco, csv_table, fiftyone, html_page, label_studio, nifti, png
@@ -20,7 +21,9 @@ def _dicom(module: str) -> Write:
     """Return the writer of a module that needs highdicom, an extra; it is loaded when it is used."""
 
     def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
-        written: int = importlib.import_module(module).write(cases, reader, folder, options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of pydicom and highdicom quote headers: names of patients
+            written: int = importlib.import_module(module).write(cases, reader, folder, options)
         return written
 
     return write

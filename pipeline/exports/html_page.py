@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
-from PIL import Image
 
+from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options, Write
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import MEANING
-from s2sw.pipeline.imaging.encoding import jpeg_bytes, png_bytes
-from s2sw.pipeline.imaging.overlays import layer
+from s2sw.pipeline.pages.overlaid import Overlaid, legend_style, overlaid
 from s2sw.pipeline.pages.rendering import template
 from s2sw.pipeline.reports.summary_text import UNTRAINED
 from s2sw.schemas.tables import rank_of
@@ -29,11 +26,10 @@ SIDE = 560
 
 @dataclass(frozen=True)
 class Card:
-    """One slice on the page. picture, layer: data URIs; alt: what the picture is, for who cannot see it."""
+    """One slice on the page. alt: what the picture is, for who cannot see it."""
 
     rank: int
-    picture: str
-    layer: str
+    picture: Overlaid
     alt: str
     facts: list[tuple[str, str]]
 
@@ -69,18 +65,18 @@ def page(cards: list[Card], options: Options) -> str:
 @functools.cache
 def _style() -> str:
     folder = files("s2sw.pipeline.pages") / "templates"
-    return "\n".join((folder / name).read_text() for name in ("page.css", "export.css"))
+    sheets = [(folder / name).read_text() for name in ("page.css", "overlaid.css", "export.css")]
+    return "\n".join([*sheets, legend_style()])
 
 
-def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Options) -> Card:
+def _card(finding: Finding, picture: Slice, case: Case, options: Options) -> Card:
     row = finding.row
     heat, mask = finding.drawn()
     place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
     name = options.name_of(case)
     return Card(
         rank=finding.rank,
-        picture=_uri("jpeg", jpeg_bytes(_small(Image.fromarray(pixels).convert("RGB")))),
-        layer=_uri("png", png_bytes(_small(layer(heat, mask)))),
+        picture=overlaid(picture.pixels, heat, mask, picture.geometry, SIDE),
         alt=f"Rank {finding.rank}: {name}, {place}",
         facts=[
             ("rank", str(finding.rank)),
@@ -91,13 +87,3 @@ def _card(finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Opti
             ("modality", row["modality"] or case.decoder),
         ],
     )
-
-
-def _small(image: Image.Image) -> Image.Image:
-    scale = min(1.0, SIDE / max(image.size))
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-
-
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

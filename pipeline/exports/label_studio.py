@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.brush_rle import encode_brush
 from s2sw.pipeline.exports.cases import Case, Finding, Mask
 from s2sw.pipeline.exports.folder import Folder
@@ -52,10 +50,8 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     return len(tasks)
 
 
-def _made(
-    finding: Finding, pixels: NDArray[np.uint8], case: Case, options: Options
-) -> tuple[str, bytes, Json]:
-    return finding.stem, png_bytes(pixels), _task(finding, case, options)
+def _made(finding: Finding, picture: Slice, case: Case, options: Options) -> tuple[str, bytes, Json]:
+    return finding.stem, png_bytes(picture.pixels), _task(finding, case, options)
 
 
 def _task(finding: Finding, case: Case, options: Options) -> Json:

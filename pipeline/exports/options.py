@@ -7,13 +7,20 @@ from s2sw.pipeline.exports.cases import Case
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal, Revealing
+from s2sw.schemas.tables import Row
+
+
+def own_number(row: Row) -> int:
+    """Return the number of a slice in its object, from 1 on."""
+    return int(row["slice_index"]) + 1
 
 
 @dataclass(frozen=True)
 class Options:
     """What holds for a whole export. detector: its name and prompts, for people; trained: whether it was.
 
-    byte_order_mark: at the start of text tables.
+    byte_order_mark: at the start of text tables. number_of: the place of a row of ``Case`` among the slices
+    of its series, from 1 on.
     """
 
     reveals: frozenset[Reveal]
@@ -22,6 +29,7 @@ class Options:
     trained: bool
     threshold: float | None = None
     byte_order_mark: bool = False
+    number_of: Callable[[Row], int] = own_number
 
     def name_of(self, case: Case) -> str:
         """Return how people are told which object this is: its address if that may be said, else its id."""

@@ -1,11 +1,12 @@
-"""PNG overlays: the slice beside itself with the map in colours and the mask outlined."""
+"""PNG overlays: the slice beside itself with the map in colours and the mask outlined.
+
+Its file says in a text "Description" what it shows.
+"""
 
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
+from s2sw.connectors.slices import Slice
 from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
@@ -26,8 +27,9 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
     return written
 
 
-def _file(finding: Finding, pixels: NDArray[np.uint8], name: str) -> tuple[str, bytes]:
+def _file(finding: Finding, picture: Slice, name: str) -> tuple[str, bytes]:
     row = finding.row
     place = f"slice {row['slice_index'] + 1} of {row['n_slices']}"
-    caption = f"{name}, {place}: score {rank_of(row):.4f}"
-    return finding.stem, png_bytes(overlay(pixels, *finding.drawn(), caption))
+    text = f"{name}, {place}: score {rank_of(row):.4f}"
+    drawn = overlay(picture.pixels, *finding.drawn(), picture.geometry.aspect)
+    return finding.stem, png_bytes(drawn, text)

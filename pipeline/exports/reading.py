@@ -80,12 +80,12 @@ class Reader:
                     return
             raise ScreeningError(Reason.TRUNCATED)
 
-    def made(self, case: Case, make: Callable[[Finding, NDArray[np.uint8]], T]) -> Iterator[T]:
-        """Yield what ``make`` makes of each finding and its pixels; one for which it fails is counted."""
-        for finding, pixels in self.pictures(case):
+    def made(self, case: Case, make: Callable[[Finding, Slice], T]) -> Iterator[T]:
+        """Yield what ``make`` makes of each finding and its slice; one for which it fails is counted."""
+        for finding, picture in self.slices(case):
             made: list[T] = []
             with self.counting([finding]):
-                made.append(make(finding, pixels))
+                made.append(make(finding, picture))
             yield from made
 
     def dicom(self, case: Case) -> pydicom.Dataset | None:

@@ -59,10 +59,10 @@ class Media:
         """Return the small picture of a slice with its mask outlined, or a card that says why not."""
         row = self._row(request)
         try:
-            pixels = self._pictures.pixels(self._wanted(row), row["slice_index"])
+            small = self._pictures.small(self._wanted(row), row["slice_index"])
         except NoPictureError as error:
             return Response(_card(str(error)), media_type="image/svg+xml")
-        return Response(thumbnail(pixels, self._mask(row)), media_type="image/jpeg")
+        return Response(thumbnail(small, self._mask(row)), media_type="image/jpeg")
 
     def picture(self, request: Request) -> Response:
         """Return the slice as PNG, or a text that says why there is none.
@@ -72,7 +72,7 @@ class Media:
         row = self._row(request)
         place = self._wanted(row), row["slice_index"]
         try:
-            pixels = self._pictures.pixels(*place)
+            pixels = self._pictures.small(*place).pixels
             if request.query_params.get("size") == "native":
                 full = self._pictures.deep(*place).full
                 pixels = pixels if full is None else full

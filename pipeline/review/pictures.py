@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from s2sw.connectors.slices import Slice
-from s2sw.pipeline.imaging.encoding import Pixels, fitting, shrunk
+from s2sw.pipeline.imaging.encoding import Pixels, fitting, shrunk, squared
 from s2sw.pipeline.imaging.masks import SliceMaps
-from s2sw.pipeline.imaging.overlays import HEAT, outline
+from s2sw.pipeline.imaging.outlines import covered, outline
+from s2sw.pipeline.imaging.overlays import HEAT
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import full_map, slice_maps
 from s2sw.pipeline.results.sources import NoSourceError, ObjectRef, Sources
@@ -56,6 +57,22 @@ class _Open:
     slices: Iterator[Slice]
 
 
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A slice, uint8 (rows, cols) or (rows, cols, 3), its longer side at most LARGE_SIDE.
+
+    aspect: height of a pixel by its width.
+    """
+
+    pixels: Pixels
+    aspect: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.pixels.nbytes
+
+
 class _Sized(Protocol):
     @property
     def nbytes(self) -> int: ...
@@ -93,16 +110,13 @@ class Pictures:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._small: Kept[Pixels] = Kept(KEPT_BYTES)
+        self._small: Kept[Small] = Kept(KEPT_BYTES)
         self._deep: Kept[Deep] = Kept(DEEP_BYTES)
         self._lock = threading.Lock()
         self._open: _Open | None = None
 
-    def pixels(self, wanted: ObjectRef, index: int) -> Pixels:
-        """Return a slice, uint8 (rows, cols) or (rows, cols, 3), its longer side at most LARGE_SIDE.
-
-        Raises NoPictureError.
-        """
+    def small(self, wanted: ObjectRef, index: int) -> Small:
+        """Return a slice as large as the page usually shows it. Raises NoPictureError."""
         return self._found(self._small, wanted, index)
 
     def deep(self, wanted: ObjectRef, index: int) -> Deep:
@@ -153,7 +167,8 @@ class Pictures:
         return opened if opened.index <= index else None
 
     def _keep(self, key: Key, picture: Slice) -> None:
-        small, deep = shrunk(picture.pixels, LARGE_SIDE), deep_of(picture, LARGE_SIDE)
+        small = Small(shrunk(picture.pixels, LARGE_SIDE), picture.geometry.aspect)
+        deep = deep_of(picture, LARGE_SIDE)
         with self._lock:
             self._small.put(key, small)
             self._deep.put(key, deep)
@@ -184,14 +199,14 @@ def map_bytes(values: NDArray[np.float32]) -> bytes:
     return np.round(values * 65535).clip(0, 65535).astype("<u2").tobytes()
 
 
-def thumbnail(pixels: Pixels, mask: NDArray[np.bool_] | None) -> bytes:
-    """Return a small JPEG of a slice with its mask outlined. mask: bool, of any size and the same shape."""
-    small = shrunk(pixels, SMALL_SIDE)
-    canvas = np.array(Image.fromarray(small).convert("RGB"))
+def thumbnail(picture: Small, mask: NDArray[np.bool_] | None) -> bytes:
+    """Return a small JPEG of a slice, its pixels squares, with its mask outlined. mask: bool, of any size."""
+    shape = picture.pixels.shape
+    rows, cols = fitting(*squared(shape[0], shape[1], picture.aspect), SMALL_SIDE)
+    image = Image.fromarray(picture.pixels).resize((cols, rows), Image.Resampling.BOX)
+    canvas = np.array(image.convert("RGB"))
     if mask is not None:
-        rows, cols = canvas.shape[:2]
-        fitted = np.asarray(Image.fromarray(mask).resize((cols, rows), Image.Resampling.NEAREST))
-        canvas[outline(fitted)] = HEAT[2].astype(np.uint8)
+        canvas[outline(covered(mask, rows, cols))] = HEAT[2].astype(np.uint8)
     out = BytesIO()
     Image.fromarray(canvas).save(out, "JPEG", quality=88)
     return out.getvalue()

@@ -1,22 +1,19 @@
 """The volume that a slice is part of: the slices of its file, or a series of single files in order."""
 
-import math
-import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2sw.connectors.geometry import Geometry, Vector
+from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry
+from s2sw.pipeline.results.anatomy import in_order
 from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
 from s2sw.schemas.tables import Row
 
 KEPT = 100_000  # planes of objects, some 300 bytes each
 SECONDS = 30.0  # for the headers of a series; what was not read by then has no known place
-_ALIKE = 0.999  # cosine between the normals of slices of one stack
-_PARTS = re.compile(r"(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,13 @@ class Volumes:
         if unknown and not wait:
             return Volume(members, 0, of_files=True, pending=True)
         planes = self._read(members, unknown)
-        placed = sum(planes.get(one["object_id"], _NOWHERE).height is not None for one in members)
-        return _volume(in_order(members, planes), row, of_files=True, unplaced=len(members) - placed)
+        placed = sum(planes.get(one["object_id"], UNKNOWN_PLANE).height is not None for one in members)
+        return _volume(
+            in_order(members, lambda one: planes.get(one["object_id"], UNKNOWN_PLANE)),
+            row,
+            of_files=True,
+            unplaced=len(members) - placed,
+        )
 
     def _read(self, members: list[Row], unknown: list[Row]) -> dict[str, Geometry]:
         """Return the planes of members by id, those that are not known yet from their sources.
@@ -94,51 +96,7 @@ class Volumes:
         return {object_id: plane for object_id, plane in planes.items() if plane is not None}
 
 
-_NOWHERE = Geometry()
-
-
 def _volume(slices: Sequence[Row], row: Row, of_files: bool = False, unplaced: int = 0) -> Volume | None:
     key = row["object_id"], row["slice_index"]
     places = [at for at, one in enumerate(slices) if (one["object_id"], one["slice_index"]) == key]
     return Volume(slices, places[0], of_files, unplaced) if places else None
-
-
-def in_order(members: list[Row], planes: Mapping[str, Geometry]) -> list[Row]:
-    """Return slices of a series in anatomical order.
-
-    That is by Image Position (Patient) along the normal of Image Orientation (Patient) (PS3.3 C.7.6.2.1.1),
-    one stack of parallel slices after the other; slices at one place, and those without a place behind all
-    others, by Instance Number (C.7.6.1), then by address.
-    """
-    stacks: list[Vector] = []
-
-    def key(row: Row) -> tuple[bool, int, float, float, list[str | int], str, int]:
-        plane = planes.get(row["object_id"], _NOWHERE)
-        height, normal = plane.height, plane.normal
-        stack = _stack(stacks, normal) if normal is not None and height is not None else 0
-        number = math.inf if plane.instance is None else plane.instance
-        place = round(height, 3) if height is not None else 0.0
-        address = _natural(row["uri"] or "")
-        return height is None, stack, place, number, address, row["object_id"], row["slice_index"]
-
-    return sorted(sorted(members, key=lambda row: _first(row, planes)), key=key)
-
-
-def _first(row: Row, planes: Mapping[str, Geometry]) -> tuple[float, str]:
-    """Sort stacks by their lowest number, whatever order the rows come in."""
-    instance = planes.get(row["object_id"], _NOWHERE).instance
-    return (math.inf if instance is None else instance, row["object_id"])
-
-
-def _stack(stacks: list[Vector], normal: Vector) -> int:
-    """Return the number of the stack whose slices lie in parallel; a new one is added."""
-    for at, known in enumerate(stacks):
-        if math.fsum(a * b for a, b in zip(known, normal, strict=True)) > _ALIKE:
-            return at
-    stacks.append(normal)
-    return len(stacks) - 1
-
-
-def _natural(text: str) -> list[str | int]:
-    """Return what sorts ``slice-9`` before ``slice-10``: words and numbers take turns."""
-    return [int(part) if at % 2 else part for at, part in enumerate(_PARTS.split(text))]

@@ -94,7 +94,10 @@ def test_page_of_two_bundles_is_self_contained_and_escaped(bundles: list[str], t
     assert "script" not in page.tags
     assert "b" not in page.tags
     assert page.references
-    assert all(reference.startswith("data:image/jpeg;base64,") for reference in page.references)
+    assert all(
+        reference.startswith(("data:image/jpeg;base64,", "data:image/png;base64,"))
+        for reference in page.references
+    )
     text = " ".join(page.words)
     for expected in ("seed-5", "seed-6", "Where the detectors disagree", "False alarms", "<script>alert(1)<"):
         assert expected in text

@@ -70,13 +70,13 @@ function placed() {
 function layOut() {
   if (!shown?.viewer.isConnected) return;
   const { viewer } = shown;
-  viewer.querySelector("#beside").hidden = !chosen.beside;
+  for (const id of ["beside", "pane-label"]) viewer.querySelector(`#${id}`).hidden = !chosen.beside;
   const place = placed();
-  for (const canvas of viewer.querySelectorAll(".pane canvas")) {
-    canvas.style.width = `${place.cols * place.across}px`;
-    canvas.style.height = `${place.rows * place.down}px`;
-    canvas.style.transform = `translate(${place.left}px, ${place.top}px)`;
-    canvas.style.imageRendering = place.across * devicePixelRatio >= 2 ? "pixelated" : "auto";
+  for (const layer of viewer.querySelectorAll(".pane canvas, #outline")) {
+    layer.style.width = `${place.cols * place.across}px`;
+    layer.style.height = `${place.rows * place.down}px`;
+    layer.style.transform = `translate(${place.left}px, ${place.top}px)`;
+    layer.style.imageRendering = place.across * devicePixelRatio >= 2 ? "pixelated" : "auto";
   }
   viewer.dataset.zoom = String(place.across);
   drawScale(place);

@@ -130,7 +130,12 @@ function paint() {
   viewer.querySelector("#area").textContent = areaText(inside);
   listRegionsSoon();
   viewer.dataset.inside = String(inside);
-  if (chosen.overlay) drawOverlay(canvas, map, least);
+  const outline = viewer.querySelector("#outline");
+  outline.toggleAttribute("hidden", !chosen.overlay);
+  if (chosen.overlay) {
+    drawOverlay(canvas, map, least);
+    drawOutline(outline, map, least);
+  }
   drawHistogram(viewer.querySelector("#map-histogram"), map, least);
 }
 
@@ -144,13 +149,12 @@ function drawOverlay(canvas, map, least) {
   drawLegend(colours);
   const alpha = Math.round(255 * Number(chosen.opacity));
   for (let i = 0; i < values.length; i += 1) {
-    const within = values[i] >= least;
-    if (!within && !chosen.whole) continue;
+    if (values[i] < least && !chosen.whole) continue;
     const place = 3 * (values[i] >> 8);
     image.data[4 * i] = colours[place];
     image.data[4 * i + 1] = colours[place + 1];
     image.data[4 * i + 2] = colours[place + 2];
-    image.data[4 * i + 3] = within && onEdge(map, i, least) ? 255 : alpha;
+    image.data[4 * i + 3] = alpha;
   }
   context.putImageData(image, 0, 0);
 }
@@ -166,10 +170,32 @@ function drawLegend(colours) {
   context.putImageData(image, 0, 0);
 }
 
-function onEdge({ rows, cols, values }, i, least) {
-  const col = i % cols;
-  return (col > 0 && values[i - 1] < least) || (col < cols - 1 && values[i + 1] < least)
-    || (i >= cols && values[i - cols] < least) || (i < (rows - 1) * cols && values[i + cols] < least);
+// the border of the mask between its pixels, as lines that are as wide at any zoom
+function drawOutline(outline, { rows, cols, values }, least) {
+  const inside = (row, col) => row >= 0 && col >= 0 && row < rows && col < cols && values[row * cols + col] >= least;
+  const pieces = [
+    ...runs(rows + 1, cols, (row, col) => inside(row, col) !== inside(row - 1, col), (row, col, long) => `M${col} ${row}h${long}`),
+    ...runs(cols + 1, rows, (col, row) => inside(row, col) !== inside(row, col - 1), (col, row, long) => `M${col} ${row}v${long}`),
+  ];
+  outline.setAttribute("viewBox", `0 0 ${cols} ${rows}`);
+  for (const path of outline.children) path.setAttribute("d", pieces.join(""));
+}
+
+// what is made of each run of places along a line where something holds
+function runs(lines, places, holds, made) {
+  const found = [];
+  for (let line = 0; line < lines; line += 1) {
+    let first = -1;
+    for (let place = 0; place <= places; place += 1) {
+      const here = place < places && holds(line, place);
+      if (here && first < 0) first = place;
+      if (!here && first >= 0) {
+        found.push(made(line, first, place - first));
+        first = -1;
+      }
+    }
+  }
+  return found;
 }
 
 // 256 colours over the map's own range, so that faint maps show as well

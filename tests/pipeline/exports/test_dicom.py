@@ -2,8 +2,6 @@
 
 # mypy: disable-error-code="attr-defined"
 
-import shutil
-import subprocess
 from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
@@ -241,7 +239,6 @@ def test_a_capture_lies_where_its_source_does() -> None:
             "PixelSpacing",
         ):
             assert shown[keyword].value == dataset[keyword].value, keyword
-        assert shown.InstanceNumber == dataset.InstanceNumber
     several = source("eCT_Supplemental.dcm")
     case = findings(several, per_frame=2, indices=(0, 1, 2, 3))
     pixels = np.zeros((several.Rows, several.Columns), np.uint8)
@@ -253,32 +250,3 @@ def test_a_capture_lies_where_its_source_does() -> None:
     ]
     assert [one.ImagePositionPatient for one in shown] == [places[0]] * 2 + [places[1]] * 2
     assert len({one.SOPInstanceUID for one in shown}) == 4
-
-
-@pytest.mark.skipif(
-    shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed"
-)
-@pytest.mark.parametrize(
-    "name",
-    ["CT_small.dcm", "MR_small.dcm", "oblique", "eCT_Supplemental.dcm", "US1_UNCR.dcm", "SC_rgb.dcm",
-     "JPEG-lossy.dcm", "examples_ybr_color.dcm"],
-)  # fmt: skip
-def test_dciodvfy_finds_no_error_in_what_is_written(name: str, tmp_path: Path) -> None:
-    dataset = ct_series(1, oblique=True)[0] if name == "oblique" else source(name)
-    case = findings(dataset)
-    pixels = np.zeros((dataset.Rows, dataset.Columns), np.uint8)
-    made = {"heat": dicom_bytes(capture_of(case.findings[0], pixels, dataset, OPTIONS))}
-    if name == "examples_ybr_color.dcm":  # cine ultrasound: frames without a place
-        with pytest.raises(ValueError, match="Frame of Reference"):
-            segmentation_of([(case, dataset)], OPTIONS)
-    else:
-        segmentation = segmentation_of([(case, dataset)], OPTIONS)
-        made["seg"] = dicom_bytes(segmentation)
-        made["report"] = dicom_bytes(report_of([(case, dataset)], segmentation, OPTIONS))
-    for kind, data in made.items():
-        path = tmp_path / f"{kind}.dcm"
-        path.write_bytes(data)
-        done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
-        said = (done.stdout + done.stderr).splitlines()
-        assert [line for line in said if line.startswith("Error")] == [], kind
-        assert len(said) > 0

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -18,14 +19,16 @@ import pytest
 
 from s2sw.pipeline.exports.revealing import Reveal
 from tests.pipeline.exports.exported import export
-from tests.support.client_programs import program
+from tests.support.client_programs import CLIENTS, program
 from tests.support.screened import Screened
 
 pytestmark = pytest.mark.clients
 
 USER, PASSWORD = "reviewer@example.org", "only-for-this-test"
 DOCS = Path(__file__).parents[3] / "docs/exports.md"
-SECONDS_TO_START = 480  # it makes its database first, which takes minutes on a busy machine
+PREPARED = CLIENTS / "label-studio/data"
+"""Its empty database, made by ``make test-clients``: 70 s of computing, many minutes on a busy machine."""
+SECONDS_TO_START = 900  # without it
 
 
 class Studio:
@@ -79,6 +82,8 @@ def studio(tmp_path: Path, folder: Path) -> Iterator[Studio]:
         "LATEST_VERSION_CHECK": "false",
     }
     environment.pop("PYTHONPATH", None)
+    if PREPARED.exists():
+        shutil.copytree(PREPARED, tmp_path / "studio")
     command = [program("label-studio", "label-studio"), "start", "--no-browser", "--port", str(port)]
     command += ["--internal-host", "127.0.0.1", "--username", USER, "--password", PASSWORD]
     with (

@@ -7,13 +7,16 @@ from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typing_extensions import override
 
 from s2sw.pipeline.exports.revealing import Reveal
+from s2sw.pipeline.imaging.overlays import GAP, SIDE, overlay
 from tests.pipeline.exports.exported import export, rows_of
-from tests.support.screened import HOSTILE, Screened
+from tests.support.screened import HOSTILE, Screened, screen_archive
+from tests.support.series import COLS, ROWS, SPACING, series_files
 
 
 class Page(HTMLParser):
@@ -51,9 +54,68 @@ def test_overlays_show_picture_and_map_side_by_side(private_archive: Screened, f
     for path in files:
         with Image.open(path) as picture:
             assert picture.format == "PNG"
-            half = picture.width // 2
-            left, right = picture.crop((0, 24, half, 90)), picture.crop((half + 12, 24, picture.width, 90))
+            left, right = halves(picture)
             assert left.tobytes() != right.tobytes()
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Screened:
+    """Two slices of a CT whose pixels are twice as high as wide."""
+    files = dict(list(series_files().items())[:2])
+    return screen_archive(tmp_path_factory.mktemp("scans"), "open", files=files)
+
+
+def test_pixels_that_are_no_squares_are_shown_as_they_are(scans: Screened, tmp_path: Path) -> None:
+    aspect = SPACING[0] / SPACING[1]
+    export(scans, "png", tmp_path / "png")
+    for path in (tmp_path / "png").iterdir():
+        with Image.open(path) as picture:
+            left, _ = halves(picture)
+            assert left.height / left.width == pytest.approx(ROWS * aspect / COLS, rel=0.01)
+    export(scans, "top.html", tmp_path)
+    page = (tmp_path / "top.html").read_text()
+    sizes = set(re.findall(r'width="(\d+)" height="(\d+)"', page))
+    assert sizes == {(str(COLS), str(round(ROWS * aspect)))}
+    assert re.findall(r'aria-label="Scale bar: ([^"]*)"', page) == ["20 mm"] * 2
+    share = 100 * 20 / (COLS * SPACING[1])
+    assert page.count(f'x2="{share:.3f}%"') == 2
+
+
+def test_masks_are_outlined_whatever_the_size_of_the_slice() -> None:
+    pixels, mask = np.full((2000, 3000), 60, np.uint8), np.zeros((2000, 3000), np.bool_)
+    mask[1000, 1500] = True
+    picture = overlay(pixels, np.zeros(pixels.shape, np.float32), mask)
+    _, drawn = halves(picture)
+    assert {colour: count for count, colour in drawn.getcolors() or []}[255, 255, 255] == 1
+
+
+def halves(picture: Image.Image) -> tuple[Image.Image, Image.Image]:
+    width = (picture.width - GAP) // 2
+    left = picture.crop((0, 0, width, picture.height))
+    return left, picture.crop((width + GAP, 0, picture.width, picture.height))
+
+
+def test_what_an_overlay_shows_is_said_beside_its_pixels(open_archive: Screened, folder: Path) -> None:
+    export(open_archive, "png", folder, top=None)
+    rows = rows_of(open_archive)
+    names = {object_id: name for name, object_id in open_archive.ids.items()}
+    for path in folder.iterdir():
+        _, object_id, index = path.stem.split("-")
+        row = rows[object_id, int(index)]
+        with Image.open(path) as picture:
+            text = picture.info["Description"]
+        assert names[object_id] in text
+        assert text.endswith(
+            f"slice {row['slice_index'] + 1} of {row['n_slices']}: score {row['image_score']:.4f}"
+        )
+
+
+def test_no_pixel_is_covered_by_words() -> None:
+    pixels = np.full((50, 100), 60, np.uint8)
+    picture = overlay(pixels, np.zeros(pixels.shape, np.float32), np.zeros(pixels.shape, np.bool_))
+    assert picture.size == (2 * SIDE + GAP, SIDE // 2)
+    for half in halves(picture):
+        assert half.getcolors() == [(SIDE * SIDE // 2, (60, 60, 60))]
 
 
 def test_the_page_holds_every_picture_and_asks_for_nothing(open_archive: Screened, page: str) -> None:

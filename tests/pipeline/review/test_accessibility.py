@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from s2sw.jobs.cli import app
 from tests.pipeline.review.serving import Client
+from tests.support import layouts
+from tests.support.bundles import bundle
 from tests.support.screened import Screened
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -79,19 +81,41 @@ def test_the_review_page(browser: Browser, open_page: Client, axe: str, size: An
     assert not any(found.values()), found
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
-def test_pages_that_are_files(browser: Browser, lake: Screened, axe: str, size: Any, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def files(
+    open_archive: Screened, series_archive: Screened, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """Return every page that is a file, with pictures, scale bars, two detectors and names that are long."""
+    folder = tmp_path_factory.mktemp("pages")
+    bundles = [str(bundle(folder / f"detector-{seed}", seed)) for seed in (5, 6)]
+    data = layouts.mvtec(folder / "metal", ("bolt", "a-name-without-any-blank-" * 4))
+    suite = folder / "suite.yaml"
+    suite.write_text(f"datasets:\n- {{path: {data}, name: Metal}}\n")
     made = {
-        "report.html": ["report", str(lake.output), "--html"],
-        "top.html": ["export", str(lake.output), "--top", "12", "--html"],
-    }
-    found = {}
+        "report.html": ["report", str(open_archive.output)],
+        "top.html": ["export", str(open_archive.output), "--top", "12"],
+        "scans.html": [
+            "export", str(series_archive.output), "--private-dir", str(series_archive.private),
+            "--reveal", "pixels", "--reveal", "names",
+        ],
+        "evaluation.html": ["evaluate", *bundles, str(data), "--quiet"],
+        "suite.html": ["evaluate", *bundles, "--suite", str(suite), "--quiet"],
+    }  # fmt: skip
     for name, command in made.items():
-        done = CliRunner().invoke(app, [*command, str(tmp_path / name)])
+        done = CliRunner().invoke(app, [*command, "--html", str(folder / name)])
         assert done.exit_code == 0, done.output
-        page = browser.new_page(viewport=size)
-        page.goto((tmp_path / name).as_uri())
-        found[name] = violations(page, axe)
-        assert page.locator("h1").count() == 1, name
+    return [folder / name for name in made]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_that_are_files(browser: Browser, files: list[Path], axe: str, size: Any, scheme: Any) -> None:
+    found = {}
+    for path in files:
+        page = browser.new_page(viewport=size, color_scheme=scheme)
+        page.goto(path.as_uri())
+        found[path.name] = violations(page, axe)
+        assert page.locator("h1").count() == 1, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
         page.close()
     assert not any(found.values()), found

@@ -19,6 +19,7 @@ from tests.support.screened import (
     path_of,
     screen_archive,
 )
+from tests.support.series import COLS, ROWS, SPACING, series_name
 
 
 def test_the_map_is_that_of_the_results(page: Client, private: Screened) -> None:
@@ -57,6 +58,12 @@ def test_members_of_archives_are_shown(
         small = client.get(path_of("thumbnail", screened, "box.zip!belt/scan.png"))
         assert small.headers["Content-Type"] == "image/jpeg"
         assert Image.open(BytesIO(small.body)).size == (160, 120)
+
+
+def test_pixels_that_are_no_squares_are_so_in_small_pictures_too(series: Screened) -> None:
+    with served(series.output, series.private) as client:
+        small = Image.open(BytesIO(client.get(path_of("thumbnail", series, series_name(6))).body))
+        assert small.size == (COLS, round(ROWS * SPACING[0] / SPACING[1]))
 
 
 def test_open_results_are_shown_without_their_crosswalk(lake: Screened, tmp_path: Path) -> None:

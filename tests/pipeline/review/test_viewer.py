@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.pipeline.imaging.test_outlines import inside
 from tests.pipeline.review.serving import served
 from tests.support.screened import SETTINGS, Screened
 from tests.support.series import COLS, ROWS, SLICES, SPACING, hounsfield, series_name
@@ -232,6 +233,26 @@ def test_sides_scale_lengths_and_areas(watch: Watched) -> None:
     assert sum(regions) == pytest.approx(size, rel=0.02)
 
 
+def test_the_outline_is_the_mask_and_as_wide_at_any_zoom(watch: Watched) -> None:
+    page = watch.page
+    line = page.locator("#outline .over")
+
+    def outlined() -> int:
+        shape = [int(number) for number in str(page.locator("#outline").get_attribute("viewBox")).split()]
+        return int(inside(str(line.get_attribute("d")), (shape[3], shape[2])).sum())
+
+    assert outlined() == watch.inside() > 0
+    before = page.locator("#outline").bounding_box()
+    watch.press("+", "+")
+    box, picture = page.locator("#outline").bounding_box(), page.locator("#picture").bounding_box()
+    assert box == picture != before
+    assert line.evaluate("e => getComputedStyle(e).vectorEffect") == "non-scaling-stroke"
+    page.fill("#threshold", "0.6")
+    assert outlined() == watch.inside()
+    watch.press("o")
+    expect(page.locator("#outline")).to_be_hidden()
+
+
 def test_the_original_stands_beside_the_overlay(watch: Watched) -> None:
     page = watch.page
     expect(page.locator("#beside")).to_be_hidden()
@@ -243,6 +264,8 @@ def test_the_original_stands_beside_the_overlay(watch: Watched) -> None:
     assert panes[0]["x"] < panes[1]["x"]
     assert page.locator("#beside canvas").count() == 1  # without a map over it
     assert watch.painted() > 0
+    for words in ("Original", "Map and mask"):
+        expect(page.locator(".pane .label", has_text=words)).to_be_visible()
     page.select_option("#preset", "Lung")
     drawn(page)
     pixels = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.join()"

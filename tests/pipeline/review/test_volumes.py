@@ -7,13 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from s2sw.connectors.geometry import Geometry
 from s2sw.pipeline.review import volumes
 from s2sw.pipeline.review.media import Switches
-from s2sw.pipeline.review.volumes import in_order
 from tests.pipeline.review.serving import Client, served
 from tests.support.screened import SETTINGS, VOLUME_SLICES, Screened, screen_archive
 from tests.support.series import ORDER, SLICES, series_files, series_name
@@ -88,25 +84,3 @@ def test_headers_that_take_too_long_are_read_the_next_time(
         monkeypatch.setattr(volumes, "SECONDS", 30.0)
         assert "reading their positions" in client.get(f"/slice/{anatomical(series)[0]}/0{QUERY}").text
         assert places(client, series) == anatomical(series)
-
-
-def row(object_id: str, uri: str | None = None) -> dict[str, object]:
-    return {"object_id": object_id, "slice_index": 0, "uri": uri, "score": 0.5}
-
-
-def axial(height: float, instance: float | None = None) -> Geometry:
-    return Geometry(along_row=(1, 0, 0), along_col=(0, 1, 0), position=(3, 4, height), instance=instance)
-
-
-def coronal(depth: float, instance: float) -> Geometry:
-    return Geometry(along_row=(1, 0, 0), along_col=(0, 0, -1), position=(0, depth, 0), instance=instance)
-
-
-@given(st.permutations("abcdefg"))
-def test_stacks_follow_each_other_and_numbers_decide_at_one_place(order: list[str]) -> None:
-    planes = {
-        "a": axial(5, 9), "b": axial(7.5, 8), "c": axial(7.5, 10), "d": coronal(2, 1), "e": coronal(1, 2),
-        "f": Geometry(instance=3),
-    }  # fmt: skip
-    found = [one["object_id"] for one in in_order([row(name) for name in order], planes)]
-    assert "".join(found) == "edabcfg"
