@@ -4,13 +4,12 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from s2sw.model.bundles.record import WEIGHTS
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
-from s2sw.pipeline.privacy.private_dir import new_run_id
+from s2sw.pipeline.privacy.private_dir import RunState, new_run_id
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
@@ -28,18 +27,19 @@ def builder_of(
     key: bytes | None,
     address: str,
     executor: Callable[[Todo], contextlib.AbstractContextManager[Executor]],
-    work: Path,
+    state: RunState,
     watch: Watch,
 ) -> ProfileBuilder:
     """Return what builds a job's profile at an address. key: the id key; others as of ``ProfileBuilder``."""
     groups = job.profile.record.settings if job.profile else job.config.groups
-    nothing = Todo(work, 0, 0, 1)
+    nothing = Todo(state.work, 0, 0, 1)
     return ProfileBuilder(
         ProfileFolder(address, job.config.storage, key),
         decode_stage(job, nothing, groups, key),
         detect_settings(job, resources, None),
         executor,
-        work / "profile",
+        state.work / "profile",
+        state.folder,
         watch,
         job.config.cluster.give_up_after,
         open_labels=not job.config.private,
@@ -80,7 +80,7 @@ def build_profile(job: Job, address: str, tell: Callable[[str], None]) -> Profil
     try:
         tell("listing")
         listed = freeze(job.objects(job.config, Counter()), object_ids(key), state.manifest)
-        builder = builder_of(job, resources, key, address, executor, state.work, _Told(tell))
+        builder = builder_of(job, resources, key, address, executor, state, _Told(tell))
         built = builder.build(state.manifest, record.model_copy(update={"listed": listed}))
     finally:
         state.clear()
