@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,20 @@ import pyarrow as pa
 
 from s2sw.pipeline.listing.sample import sample
 from s2sw.pipeline.listing.todo import Todo, TodoReader
-from s2sw.pipeline.profile.banks import write_bank
-from s2sw.pipeline.profile.building import Draft, Sampled, bank_of, drafts, file_of, group_record, judge
+from s2sw.pipeline.profile.bank_header import Pictures
+from s2sw.pipeline.profile.banks import read_bank, write_bank
+from s2sw.pipeline.profile.building import (
+    Draft,
+    Reviewed,
+    Sampled,
+    bank_of,
+    drafts,
+    group_record,
+    grown,
+    is_enough,
+    judge,
+    members_of,
+)
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.passes import Passes
@@ -73,14 +85,15 @@ class _Sampling:
 class ProfileBuilder:
     """Builds what is missing of a profile. Nothing of it is written before a group is whole.
 
-    decode: the stage of the run, with its grouping. detect: that of the run. work: a private folder, removed
-    afterwards by its owner. state: one in which sampled objects stay until the profile is written, so that a
-    building that was killed goes on.
+    decode: the stage of the run, with its grouping. detect: that of the run. patches: of a picture, as the
+    detector has them. work: a private folder, removed afterwards by its owner. state: one in which sampled
+    objects stay until the profile is written, so that a building that was killed goes on.
     """
 
     folder: ProfileFolder
     decode: DecodeStage
     detect: DetectSettings
+    patches: int
     executor: Callable[[Todo], contextlib.AbstractContextManager[Executor]]
     work: Path
     state: Path
@@ -94,20 +107,47 @@ class ProfileBuilder:
         Returns the new record, written; None where the time window ended first, or there is no group. Raises
         UserError where another process builds it.
         """
+        known = [group.name for group in record.groups]
+        return self._made(sample(manifest), record, lambda found: drafts(found, known))
+
+    def update(self, manifest: Path, record: ProfileRecord, reviewed: Reviewed) -> ProfileRecord | None:
+        """Let later pictures of a listing into the banks of a profile, and add the groups that it lacks.
+
+        Returns the new record, written, or the same one where nothing changes; else as ``build``.
+        """
+        rows = sample(manifest, {owner for owner, _ in reviewed.normal})
+
+        def plan(found: list[Sampled]) -> list[Draft]:
+            members = members_of(found)
+            changed = [
+                grown(group, self._pictures(group), members.get(group.name, []), reviewed)
+                for group in record.groups
+            ]
+            known = [group.name for group in record.groups]
+            return [*filter(None, changed), *drafts(found, known, reviewed)]
+
+        return self._made(rows, record, plan)
+
+    def _pictures(self, group: GroupRecord) -> Pictures:
+        return self.folder.read_bank(group, self.patches)[1]
+
+    def _made(
+        self, rows: pa.RecordBatch, record: ProfileRecord, plan: Callable[[list[Sampled]], list[Draft]]
+    ) -> ProfileRecord | None:
         started = time.monotonic()
-        rows = sample(manifest)
         with kept_samples(self.state, self._digest(record)) as kept:
-            groups = self._built(rows, kept, [group.name for group in record.groups])
-            if groups is None:
+            made = self._groups_of(rows, kept, plan)
+            if made is None:
                 return None
-            new = record.model_copy(update={"groups": (*record.groups, *groups)})
-            new = new if record.groups else new.named()
+            new = record.with_groups(*made)
+            if new.fingerprint != record.fingerprint and record.groups:
+                new = new.model_copy(update={"updated": _now()})
             if not new.groups or self.watch.too_late():
                 return None
-            self.folder.write(new)
+            self.folder.write(new, record)
             shutil.rmtree(kept, ignore_errors=True)
         seconds = time.monotonic() - started
-        log.info("%s", f"profile: {len(new.groups)} groups, {len(groups)} of them new, {seconds:.0f} s")
+        log.info("%s", f"profile: {len(new.groups)} groups, {len(made[0])} of them new, {seconds:.0f} s")
         return new
 
     def _digest(self, record: ProfileRecord) -> str:
@@ -115,8 +155,11 @@ class ProfileBuilder:
         settings = {"version", "bundle", "precision", "decode", "key_id", "settings"}
         return _digest(record.model_dump(mode="json", include=settings))
 
-    def _built(self, rows: pa.RecordBatch, kept: Path, known: list[str]) -> list[GroupRecord] | None:
-        """Return the new groups; None where objects wait for another run, or no group is large enough."""
+    def _groups_of(
+        self, rows: pa.RecordBatch, kept: Path, plan: Callable[[list[Sampled]], list[Draft]]
+    ) -> tuple[list[GroupRecord], list[str]] | None:
+        """Return the groups of a plan, and names of those that are none any more; None where objects wait for
+        another run."""
         kinds = Counter(suffix(row["member"] or row["uri"]) for row in rows.to_pylist())
         slices = {kind: -(-SLICES // count) for kind, count in kinds.items()}
         todo = Todo.write(self.work / "sample", [rows], SAMPLE_GROUP)
@@ -127,11 +170,14 @@ class ProfileBuilder:
             samples = Samples(kept / f"sampled-{_digest(slices)}", self.watch.say)
             self._say_sampling(len(owners), len(samples.known() & set(owners)))
             self._pass(sampling, decode, samples, [(owner,) for owner in owners], SAMPLE_GROUP)
-            plan = drafts(samples.of(owners), known)
-            if samples.deferred or self.watch.too_late() or not (plan or known):
+            if samples.deferred or self.watch.too_late():
                 return None
-            seeds = self._seeded(sampling, plan) if plan else []
-        return list(self._groups(sampling, plan, seeds, founding=not known))
+            planned = plan(samples.of(owners))
+            fit = [draft for draft in planned if is_enough(draft.pictures)]
+            seeds = self._seeded(sampling, fit) if fit else []
+        made = list(self._groups(sampling, fit, seeds))
+        names = {group.name for group in made}
+        return made, [draft.name for draft in planned if draft.name not in names]
 
     def _say_sampling(self, objects: int, before: int) -> None:
         earlier = f", {before} of them by an earlier try" if before else ""
@@ -172,46 +218,51 @@ class ProfileBuilder:
         """Return slices with defects. A defect may be a piece of the other object of a pair, so that pairs
         are made as a whole."""
         self.watch.say(f"building the archive's profile: seeding defects, {len(plan)} groups")
-        chosen = _defects(plan)
+        chosen = _defects(plan, sampling.addresses)
         owners = list(chosen)
         pairs = [tuple(owners[place : place + 2]) for place in range(0, len(owners), 2)]
+        if not owners:
+            return []
         samples = Samples(sampling.kept / f"seeded-{_digest(list(chosen.items()))}", self.watch.say)
         decode = SeedDecode(**self._of_run(self.decode.todo), chosen=chosen)
         self._pass(sampling, decode, samples, pairs, 2)
         return samples.of(owners)
 
-    def _groups(
-        self, sampling: _Sampling, plan: list[Draft], seeds: list[Sampled], founding: bool
-    ) -> Iterator[GroupRecord]:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+    def _groups(self, sampling: _Sampling, plan: list[Draft], seeds: list[Sampled]) -> Iterator[GroupRecord]:
+        now = _now()
         for number, draft in enumerate(plan, start=1):
             self.watch.say(f"building the archive's profile: group {number} of {len(plan)}")
             mine = {(one.owner, one.slice_index) for one in draft.pictures}
             spoilt = [one for one in seeds if (one.owner, one.slice_index // EACH) in mine]
-            kept = bank_of(draft)
-            judged = judge(kept, draft.pictures, spoilt)
-            if judged is None:
-                continue
-            digest = write_bank(self.folder, file_of(draft.name), kept)
-            label = self._label(draft, sampling) if self.open_labels else ""
-            yield group_record(draft, digest, judged, label, now, founding)
+            before = read_bank(self.folder, draft.before, self.patches) if draft.before else None
+            kept = bank_of(draft, before)
+            judged = judge(kept, spoilt, draft.before)
+            if judged is not None:
+                file = write_bank(self.folder, kept)
+                yield group_record(draft, file, judged, self._label(draft, sampling), now)
 
     def _label(self, draft: Draft, sampling: _Sampling) -> str:
+        if draft.before or not self.open_labels:
+            return draft.before.label if draft.before else ""
         grouping = self.decode.grouping
         assert grouping is not None
         return grouping.label(draft.name, sampling.addresses[draft.pictures[0].owner])
 
 
-def _defects(plan: list[Draft]) -> dict[str, dict[int, int]]:
-    """Return which slices of which objects get how many defects."""
+def _defects(plan: list[Draft], listed: Container[str]) -> dict[str, dict[int, int]]:
+    """Return which slices of which objects, of those that are listed, get how many defects."""
     chosen: defaultdict[str, dict[int, int]] = defaultdict(dict)
     for draft in plan:
-        pictures = draft.pictures[:SEEDS]
-        each = min(EACH, -(-SEEDS // len(pictures)))
+        pictures = [one for one in draft.pictures if one.owner in listed][:SEEDS]
+        each = min(EACH, -(-SEEDS // max(1, len(pictures))))
         for one in pictures:
             before = chosen[one.owner].get(one.slice_index, 0)
             chosen[one.owner][one.slice_index] = max(before, each)
     return dict(chosen)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _digest(facts: object) -> str:

@@ -10,6 +10,7 @@ from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.privacy.private_dir import RunState, new_run_id
+from s2sw.pipeline.profile.building import Reviewed
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
@@ -37,6 +38,7 @@ def builder_of(
         ProfileFolder(address, job.config.storage, key),
         decode_stage(job, nothing, groups, key),
         detect_settings(job, resources, None),
+        job.record.grid**2,
         executor,
         state.work / "profile",
         state.folder,
@@ -59,11 +61,14 @@ class _Told:
         return False
 
 
-def build_profile(job: Job, address: str, tell: Callable[[str], None]) -> ProfileRecord:
+def build_profile(
+    job: Job, address: str, tell: Callable[[str], None], reviewed: Reviewed | None = None
+) -> ProfileRecord:
     """Build the profile of a job's source at an address, and return its record.
 
-    One that lies there gets the groups that it lacks. tell: is told what is being done. Raises NoGroupsError,
-    and ProfileError for one that cannot be used.
+    One that lies there gets the groups that it lacks. reviewed: let later pictures into its groups as well,
+    by what reviewers said. tell: is told what is being done. Raises NoGroupsError, and ProfileError for one
+    that cannot be used.
     """
     wipe_abandoned(job.config.cluster)
     size = (job.bundle / WEIGHTS).stat().st_size
@@ -81,7 +86,11 @@ def build_profile(job: Job, address: str, tell: Callable[[str], None]) -> Profil
         tell("listing")
         listed = freeze(job.objects(job.config, Counter()), object_ids(key), state.manifest)
         builder = builder_of(job, resources, key, address, executor, state, _Told(tell))
-        built = builder.build(state.manifest, record.model_copy(update={"listed": listed}))
+        record = record.model_copy(update={"listed": listed})
+        if reviewed is None:
+            built = builder.build(state.manifest, record)
+        else:
+            built = builder.update(state.manifest, record, reviewed)
     finally:
         state.clear()
     if built is None:
