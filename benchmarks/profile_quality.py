@@ -187,7 +187,7 @@ def measure(detector: Detector, arrays: Arrays, name: str, share: float, draw: i
     started = time.monotonic()
     (draft,) = drafts(everything)
     kept = bank_of(draft)
-    judged = judge(kept, draft.pictures, spoilt(detector, arrays, draft.pictures))
+    judged = judge(kept, spoilt(detector, arrays, draft.pictures))
     assert judged is not None
     built, started = time.monotonic() - started, time.monotonic()
     rare = [compared(kept, one.subject, one.features()) for one in everything]

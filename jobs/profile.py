@@ -1,7 +1,7 @@
 """``s2sw profile``: what an archive's own pictures tell of what is usual in it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,11 +9,15 @@ from rich.table import Table
 
 from s2sw.jobs import options
 from s2sw.jobs.configuration import build_config, is_configuration
-from s2sw.jobs.errors import one_line_errors
+from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
 from s2sw.jobs.logs import configure_logs
+from s2sw.jobs.reading import open_output, results_config
 from s2sw.schemas.config import AUTO, ScreenConfig
 from s2sw.schemas.profile import GroupRecord, ProfileRecord
 from s2sw.schemas.storage import StorageSettings
+
+if TYPE_CHECKING:
+    from s2sw.pipeline.profile.building import Reviewed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +31,15 @@ SourceArgument = Annotated[
 ProfileArgument = Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix of a profile.")]
 PlaceOption = Annotated[
     str, typer.Option("--profile", "-p", help="Folder or s3://bucket/prefix to build it in; private data.")
+]
+
+ReviewedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--results",
+        help="Results with reviewers' decisions: what they called normal comes first, objects with a finding "
+        "stay out.",
+    ),
 ]
 
 
@@ -51,6 +64,58 @@ def build(
 
     `s2sw screen /archive -o /results --profile /private/archive-profile`
     """
+    config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
+    _print_profile(_build(config, profile))
+
+
+@app.command(no_args_is_help=True)
+@one_line_errors()
+def update(
+    source: SourceArgument,
+    profile: PlaceOption,
+    results: ReviewedOption = None,
+    bundle: options.BundleOption = None,
+    open_mode: options.OpenOption = None,
+    limit: options.LimitOption = None,
+    workers: options.WorkersOption = None,
+    precision: options.PrecisionOption = None,
+    endpoint_url: options.EndpointOption = None,
+    private_dir: options.PrivateOption = None,
+) -> None:
+    """Let later pictures of SOURCE into a profile's groups, and add the groups that it lacks.
+
+    A group that changes gives the profile a new fingerprint: rows already written stay as they are, and the
+    next screening with the profile makes rows of all objects anew.
+
+    Examples:
+
+    `s2sw profile update /archive --profile /private/archive-profile`
+
+    `s2sw profile update /archive --profile /private/archive-profile --results /results`
+    """
+    config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
+    before = _read(profile, endpoint_url)
+    after = _build(config, profile, _reviewed(config, results, before))
+    same = after.fingerprint == before.fingerprint
+    typer.echo(
+        "No group changed: later rows stay comparable with earlier ones."
+        if same
+        else "Groups changed: the next screening with this profile makes rows of all objects anew."
+    )
+    _print_profile(after)
+
+
+def _config(
+    source: str,
+    profile: str,
+    bundle: str | None,
+    open_mode: bool | None,
+    limit: int | None,
+    workers: int | None,
+    precision: str | None,
+    endpoint_url: str | None,
+    private_dir: str | None,
+) -> ScreenConfig:
     from_file = is_configuration(source)
     given = {
         "source": None if from_file else source,
@@ -59,10 +124,30 @@ def build(
         "limit": limit, "cluster.workers": workers, "precision": precision,
         "storage.endpoint_url": endpoint_url, "private_dir": private_dir, "profile": AUTO,
     }  # fmt: skip
-    _build(build_config(Path(source) if from_file else None, given), profile)
+    return build_config(Path(source) if from_file else None, given)
 
 
-def _build(config: ScreenConfig, address: str) -> None:
+def _reviewed(config: ScreenConfig, results: str | None, profile: ProfileRecord) -> "Reviewed":
+    """Return what reviewers said in some results. Ends the command where these have other ids."""
+    from s2sw.pipeline.ledger.run_records import choose_run
+    from s2sw.pipeline.profile.building import Reviewed
+
+    if results is None:
+        return Reviewed()
+    from s2sw.pipeline.flagging.reviewed import reviewed_in
+    from s2sw.pipeline.results.opening import readable
+
+    folder = open_output(results_config(results, config.storage.endpoint_url, config.private_dir))
+    with readable(folder):
+        if choose_run(folder, None).summary.key_id != profile.key_id:
+            fail(
+                f"--results: ids in {results} are of another key than the profile's, or of the other mode",
+                EXIT_USAGE,
+            )
+        return reviewed_in(folder)
+
+
+def _build(config: ScreenConfig, address: str, reviewed: "Reviewed | None" = None) -> ProfileRecord:
     from s2sw.pipeline.privacy.environment import enter
 
     enter(config)
@@ -72,10 +157,8 @@ def _build(config: ScreenConfig, address: str) -> None:
     from s2sw.pipeline.run.profile_command import build_profile
 
     console = Console(highlight=False, soft_wrap=True, stderr=True)
-    record = build_profile(
-        prepare_building(config, address), address, lambda line: console.print(plain(line))
-    )
-    _print_profile(record)
+    job = prepare_building(config, address)
+    return build_profile(job, address, lambda line: console.print(plain(line)), reviewed)
 
 
 @app.command(no_args_is_help=True)

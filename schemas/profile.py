@@ -1,16 +1,20 @@
 """What an archive profile says of itself, ``profile.json``: groups, what is usual in them, checksums."""
 
+import base64
 import hashlib
 import hmac
 import json
-from typing import Annotated, Any
+import re
+from collections.abc import Container, Iterable
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
 from s2sw.schemas.config import GroupSettings
+from s2sw.schemas.layout import BANK, GROUPS_FOLDER
 from s2sw.schemas.strict import LARGEST, Strict
 
-PROFILE_VERSION = 1
+PROFILE_VERSION = 2
 """Raised when an older program could no longer use a profile as it is meant."""
 LEAST_PICTURES = 24
 """Pictures of a group; a smaller one falls back to its parent."""
@@ -32,6 +36,26 @@ FARTHEST, FINEST = 1e9, 1e-7
 """Of offsets and scales: four lines, one after another, stay finite in float32."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+BANK_PATTERN = r"^groups/[a-z2-7]{26}\.safetensors$"
+
+
+class BankFile(NamedTuple):
+    """A bank's file: its name, which is made of its content, and its SHA-256."""
+
+    name: str
+    sha256: str
+
+
+def bank_file(data: bytes) -> BankFile:
+    """Return name and SHA-256 of the file of a bank."""
+    digest = hashlib.sha256(data)
+    name = base64.b32encode(digest.digest()).decode().lower()[:26]
+    return BankFile(f"{GROUPS_FOLDER}/{name}{BANK}", digest.hexdigest())
+
+
+def is_bank(name: str) -> bool:
+    """Tell whether this is the name of a bank's file."""
+    return re.fullmatch(BANK_PATTERN, name) is not None
 
 
 class LineRecord(Strict):
@@ -62,12 +86,13 @@ class GroupRecord(Strict):
     name: as in the column ``group``. label: what it stands for, in open mode only. file, sha256: of its bank.
     pictures, objects: in the bank. resemblance: distances between pictures over those inside them.
     weight: of rarity, 0..1. taps, patches, token, picture, score: what is usual (``model.rarity``); rank,
-    map: what lies at one half. limits: what was found of seeded defects at the weight.
+    map: what lies at one half. limits: what was found of seeded defects at the weight. founding: whether the
+    profile's fingerprint is made of it, too.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_/ .-]{1,200}$")
     label: str = ""
-    file: str = Field(pattern=r"^groups/[a-z2-7]{26}\.safetensors$")
+    file: str = Field(pattern=BANK_PATTERN)
     sha256: Sha256
     pictures: int = Field(gt=0, le=MOST_PICTURES)
     objects: int = Field(gt=0, le=MOST_PICTURES)
@@ -86,7 +111,7 @@ class GroupRecord(Strict):
 
     def most_bytes(self, patches: int) -> int:
         """Return how large the bank's file can be where a picture has so many patches."""
-        picture = patches * MOST_TAPS * MOST_NUMBERS + 4 * WIDEST + PICTURE_HEADER_BYTES
+        picture = patches * (MOST_TAPS * MOST_NUMBERS + 4) + 4 * (WIDEST + 1) + PICTURE_HEADER_BYTES
         return self.pictures * picture + 4 * MOST_TAPS * WIDEST * MOST_NUMBERS + HEADER_BYTES
 
 
@@ -94,8 +119,9 @@ class ProfileRecord(Strict):
     """What ``profile.json`` holds.
 
     fingerprint: of what the profile was made for and of the groups that it was made with. Groups may be
-    added and never change, so that rows of one fingerprint stay comparable. key_id: of the key of its ids, ""
-    in open mode. listed: objects of the archive when it was last looked at.
+    added, and one that changes gives another fingerprint, so that rows of one stay comparable. key_id: of the
+    key of its ids, "" in open mode. listed: objects of the archive when it was last looked at. updated: when
+    later pictures last entered, "" for never.
     """
 
     version: int = PROFILE_VERSION
@@ -107,12 +133,27 @@ class ProfileRecord(Strict):
     key_id: str
     settings: GroupSettings
     created: str
+    updated: str = ""
     listed: int = Field(ge=0)
     groups: tuple[GroupRecord, ...] = Field((), max_length=MOST_GROUPS)
 
     def group(self, name: str) -> GroupRecord | None:
         """Return the group of a name."""
         return next((group for group in self.groups if group.name == name), None)
+
+    def with_groups(self, made: Iterable[GroupRecord], gone: Container[str] = ()) -> "ProfileRecord":
+        """Return the record with groups added or exchanged, and those named in ``gone`` left out.
+
+        Groups that are only added to others leave the fingerprint as it is.
+        """
+        new = {group.name: group for group in made}
+        kept = [group for group in self.groups if group.name not in new and group.name not in gone]
+        added = len(kept) == len(self.groups) > 0
+        groups = [*kept, *(group.model_copy(update={"founding": not added}) for group in new.values())]
+        if added:
+            return self.model_copy(update={"groups": tuple(groups)})
+        founding = (group.model_copy(update={"founding": True}) for group in groups)
+        return self.model_copy(update={"groups": tuple(founding)}).named()
 
     def named(self) -> "ProfileRecord":
         """Return the record of a new profile with its fingerprint."""

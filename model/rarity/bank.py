@@ -55,6 +55,23 @@ class Bank:
         ]
         return torch.stack(found)
 
+    def joined(self, pictures: Sequence[Features]) -> "Bank":
+        """Return the bank with more pictures behind its own, in its components."""
+        if not pictures:
+            return self
+        added = zip(*(self.of_picture(one) for one in pictures), strict=True)
+        patches = tuple(
+            torch.cat([kept, torch.stack([to_int8(one) for one in tap])])
+            for kept, tap in zip(self.patches, added, strict=True)
+        )
+        descriptions = torch.cat([self.descriptions, *(one.description[None] for one in pictures)])
+        return Bank(descriptions, self.bases, patches)
+
+    def of_rows(self, rows: Sequence[int]) -> "Bank":
+        """Return the bank of some of its pictures, in this order."""
+        chosen = list(rows)
+        return Bank(self.descriptions[chosen], self.bases, tuple(kept[chosen] for kept in self.patches))
+
     def own(self, row: int) -> tuple[Tensor, ...]:
         """Return the patches of one of the bank's pictures as they are compared."""
         return tuple(from_int8(kept[row]) for kept in self.patches)

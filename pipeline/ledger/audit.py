@@ -209,7 +209,8 @@ def start_facts(config: ScreenConfig, bundle: str, fingerprint: str, key: bytes 
 def end_facts(summary: RunSummary, record: bytes) -> Entry:
     """Return the outcome of a run. record: the bytes of its own file, ``runs/RUN.json``."""
     counts = ("listed", "by_status", "new", "reasons", "slices", "missing", "duplicates", "exit_code")
-    return {name: getattr(summary, name) for name in counts} | {"record_sha256": _digest(record)}
+    names = ("fingerprint", "profile", *counts)  # a run that made a profile started without
+    return {name: getattr(summary, name) for name in names} | {"record_sha256": _digest(record)}
 
 
 def _entry_problems(entry: Entry, place: int, name: str, head: str) -> Iterator[str]:

@@ -128,6 +128,8 @@ def _writes(config: ScreenConfig) -> list[str]:
             f"{place}: the archive's profile, {verb}: features of its pictures under keyed names, no "
             "picture; private data as well"
         )
+    if config.profile == AUTO:
+        lines.append(f"{private}/*/building-*: what a profile is made from, until it is whole")
     if config.private:
         lines.append(_key_line(private))
     if config.metrics_file:
@@ -219,12 +221,8 @@ def _exposed(config: ScreenConfig) -> list[str]:
 
 
 def _uses_s3(config: ScreenConfig) -> bool:
-    return any(
-        map(
-            is_s3,
-            (config.source, config.output, config.manifest or "", config.bundle, config.private_dir or ""),
-        )
-    )
+    optional = (config.manifest or "", config.private_dir or "")
+    return any(map(is_s3, (config.source, config.output, config.bundle, config.profile, *optional)))
 
 
 def _proxies(config: ScreenConfig) -> list[str]:

@@ -49,6 +49,8 @@ def _expected(
         widths[tap] = wide, kept
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     tensors["descriptions"] = ("F32", (group.pictures, widths[0][0]))
+    tensors["scores"] = ("F32", (group.pictures,))
+    tensors["tokens"] = ("F32", (group.pictures, patches))
     for tap, (wide, kept) in widths.items():
         tensors[f"basis.{tap}"] = ("F32", (wide, kept))
         tensors[f"patches.{tap}"] = ("I8", (group.pictures, patches, kept))

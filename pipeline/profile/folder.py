@@ -11,7 +11,16 @@ from s2sw.pipeline.profile.bank_header import Pictures, pictures_of
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import GROUPS_FOLDER, MARKER, PROFILE_FILE
 from s2sw.schemas.outcomes import ScreeningError
-from s2sw.schemas.profile import GroupRecord, ProfileRecord, is_sealed, parse_profile, profile_bytes
+from s2sw.schemas.profile import (
+    BankFile,
+    GroupRecord,
+    ProfileRecord,
+    bank_file,
+    is_bank,
+    is_sealed,
+    parse_profile,
+    profile_bytes,
+)
 from s2sw.schemas.shown import printable
 from s2sw.schemas.storage import StorageSettings
 
@@ -55,17 +64,26 @@ class ProfileFolder:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise ProfileError(f"profile: {self.address} cannot be read ({why})") from None
 
-    def write(self, record: ProfileRecord) -> None:
-        """Write the record; its groups' files lie there already."""
+    def write(self, record: ProfileRecord, before: ProfileRecord | None = None) -> None:
+        """Write the record; its groups' files lie there already.
+
+        before: the record that it takes the place of, whose files stay, since a run may still read them. What
+        neither names goes: files of earlier records, and of a building that was killed.
+        """
         self._own()
         self._output.create(MARKER, b"a profile of s2sw; no source is looked for here\n")
         self._output.write(PROFILE_FILE, profile_bytes(record, self._key))
+        named = {group.file for one in (record, before) if one for group in one.groups}
+        for name in self._output.names(GROUPS_FOLDER):
+            if is_bank(name) and name not in named:
+                self._output.delete(name)
 
-    def write_file(self, name: str, data: bytes) -> str:
-        """Write a group's file and return its SHA-256."""
+    def write_bank(self, data: bytes) -> BankFile:
+        """Write a group's file, under a name of its content, so that none takes the place of another."""
         self._own()
-        self._output.write(name, data)
-        return hashlib.sha256(data).hexdigest()
+        file = bank_file(data)
+        self._output.write(file.name, data)
+        return file
 
     def read_bank(self, group: GroupRecord, patches: int) -> tuple[bytes, Pictures]:
         """Return a group's file, every byte and its header checked, and whose its pictures are.

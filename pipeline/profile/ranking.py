@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import numpy as np
@@ -78,13 +78,19 @@ class ProfileRanking:
 
 def compared(kept: GroupBank, subject: Subject, features: Features) -> Tensor | None:
     """Return the rarity (taps, N) of a slice's patches beside pictures of other objects and cases."""
-    allowed = torch.tensor(
-        [
-            owner != subject.owner and (not case or case != subject.case)
-            for owner, case in zip(kept.owners, kept.cases, strict=True)
-        ]
-    )
+    allowed = _may_vouch(kept, subject.owner, subject.case)
     return kept.bank.compare(features.description, kept.bank.of_picture(features), allowed)
+
+
+def own_row(kept: GroupBank, row: int) -> Tensor | None:
+    """Return the rarity (taps, N) of a bank's own picture beside those of other objects and cases."""
+    allowed = _may_vouch(kept, kept.owners[row], kept.cases[row])
+    return kept.bank.compare(kept.bank.descriptions[row], kept.bank.own(row), allowed)
+
+
+def _may_vouch(kept: GroupBank, owner: str, case: str) -> Tensor:
+    pairs = zip(kept.owners, kept.cases, strict=True)
+    return torch.tensor([other != owner and (not of or of != case) for other, of in pairs])
 
 
 def combination_from(group: GroupRecord) -> Combination:
@@ -121,4 +127,4 @@ def _on_device(kept: GroupBank, device: str) -> GroupBank:
         tuple(basis.to(device) for basis in bank.bases),
         tuple(patches.to(device) for patches in bank.patches),
     )
-    return GroupBank(moved, kept.owners, kept.cases, kept.slices)
+    return replace(kept, bank=moved)

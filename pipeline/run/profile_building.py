@@ -1,34 +1,44 @@
 """Building a profile: a pass over sampled objects, one over some with seeded defects, then the groups."""
 
 import contextlib
-import functools
+import hashlib
+import json
 import logging
+import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 
-from s2sw.model.rarity.features import Features
 from s2sw.pipeline.listing.sample import sample
 from s2sw.pipeline.listing.todo import Todo, TodoReader
-from s2sw.pipeline.profile.banks import write_bank
-from s2sw.pipeline.profile.building import Draft, Sampled, bank_of, drafts, file_of, group_record, judge
+from s2sw.pipeline.profile.bank_header import Pictures
+from s2sw.pipeline.profile.banks import read_bank, write_bank
+from s2sw.pipeline.profile.building import (
+    Draft,
+    Reviewed,
+    Sampled,
+    bank_of,
+    drafts,
+    group_record,
+    grown,
+    is_enough,
+    judge,
+    members_of,
+)
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.passes import Passes
-from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.pipeline.run.profile_samples import Samples, kept_samples
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.sample_decoding import EACH, SampleDecode, SeedDecode, suffix
-from s2sw.pipeline.stages.sampling import unpack
 from s2sw.schemas.errors import FailedError
-from s2sw.schemas.outcomes import Status
 from s2sw.schemas.profile import GroupRecord, ProfileRecord
 
 log = logging.getLogger(__name__)
@@ -55,63 +65,38 @@ class NoGroupsError(FailedError):
     """No profile can be made; the message says why."""
 
 
-class Samples:
-    """Takes what comes of sampled objects (a ``Sink``); features go to files in a private folder."""
+@dataclass(frozen=True)
+class _Sampling:
+    """A sample of the listing while it is made use of. addresses: id of an object to its address."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        folder.mkdir(mode=0o700, parents=True)
-        self.found: list[Sampled] = []
-        self.addresses: dict[str, str] = {}
-        self.deferred = False
-        self._folder, self._say = folder, say
+    executor: Executor
+    reader: TodoReader
+    addresses: dict[str, str]
+    kept: Path
 
-    def finish(self, finished: FinishedObject, reader: TodoReader) -> None:
-        """Keep the slices of an object; one that could not be screened gives none."""
-        self.deferred |= finished.status is Status.DEFERRED
-        owner, stored = reader.row(finished.number)
-        self.addresses[owner] = stored.address
-        for row in finished.slices:
-            path = self._folder / f"{len(self.found):06}.bin"
-            path.write_bytes(row["features"])
-            self.found.append(
-                Sampled(
-                    owner,
-                    row["slice_index"],
-                    row["case"],
-                    tuple(row["groups"]),
-                    row["image_score"],
-                    np.frombuffer(row["tokens"], np.float32),
-                    functools.partial(_read, path),
-                    row["seed_size"] or 0.0,
-                    row["seed_contrast"] or 0.0,
-                )
-            )
-
-    def tick(self) -> None:
-        """Nothing is committed before all is there."""
-
-    def say(self, text: str) -> None:
-        """Tell what is being done."""
-        self._say(text)
-
-
-def _read(path: Path) -> Features:
-    return unpack(path.read_bytes())
+    @classmethod
+    def of(cls, executor: Executor, todo: Todo, kept: Path) -> "_Sampling":
+        reader = TodoReader(todo)
+        rows = map(reader.row, range(todo.objects))
+        return cls(executor, reader, {owner: stored.address for owner, stored in rows}, kept)
 
 
 @dataclass(frozen=True)
 class ProfileBuilder:
     """Builds what is missing of a profile. Nothing of it is written before a group is whole.
 
-    decode: the stage of the run, with its grouping. detect: that of the run. work: a private folder, removed
-    afterwards by its owner.
+    decode: the stage of the run, with its grouping. detect: that of the run. patches: of a picture, as the
+    detector has them. work: a private folder, removed afterwards by its owner. state: one in which sampled
+    objects stay until the profile is written, so that a building that was killed goes on.
     """
 
     folder: ProfileFolder
     decode: DecodeStage
     detect: DetectSettings
+    patches: int
     executor: Callable[[Todo], contextlib.AbstractContextManager[Executor]]
     work: Path
+    state: Path
     watch: Watch
     give_up_after: int
     open_labels: bool = False
@@ -119,83 +104,166 @@ class ProfileBuilder:
     def build(self, manifest: Path, record: ProfileRecord) -> ProfileRecord | None:
         """Add the missing groups of a listing to a profile, whose record has none where it is new.
 
-        Returns the new record, written; None where the time window ended first, or there is no group.
+        Returns the new record, written; None where the time window ended first, or there is no group. Raises
+        UserError where another process builds it.
         """
+        known = [group.name for group in record.groups]
+        return self._made(sample(manifest), record, lambda found: drafts(found, known))
+
+    def update(self, manifest: Path, record: ProfileRecord, reviewed: Reviewed) -> ProfileRecord | None:
+        """Let later pictures of a listing into the banks of a profile, and add the groups that it lacks.
+
+        Returns the new record, written, or the same one where nothing changes; else as ``build``.
+        """
+        rows = sample(manifest, {owner for owner, _ in reviewed.normal})
+
+        def plan(found: list[Sampled]) -> list[Draft]:
+            members = members_of(found)
+            changed = [
+                grown(group, self._pictures(group), members.get(group.name, []), reviewed)
+                for group in record.groups
+            ]
+            known = [group.name for group in record.groups]
+            return [*filter(None, changed), *drafts(found, known, reviewed)]
+
+        return self._made(rows, record, plan)
+
+    def _pictures(self, group: GroupRecord) -> Pictures:
+        return self.folder.read_bank(group, self.patches)[1]
+
+    def _made(
+        self, rows: pa.RecordBatch, record: ProfileRecord, plan: Callable[[list[Sampled]], list[Draft]]
+    ) -> ProfileRecord | None:
         started = time.monotonic()
-        rows = sample(manifest)
-        self.watch.say(f"building the archive's profile: sampling {len(rows)} objects")
+        with kept_samples(self.state, self._digest(record)) as kept:
+            made = self._groups_of(rows, kept, plan)
+            if made is None:
+                return None
+            new = record.with_groups(*made)
+            if new.fingerprint != record.fingerprint and record.groups:
+                new = new.model_copy(update={"updated": _now()})
+            if not new.groups or self.watch.too_late():
+                return None
+            self.folder.write(new, record)
+            shutil.rmtree(kept, ignore_errors=True)
+        seconds = time.monotonic() - started
+        log.info("%s", f"profile: {len(new.groups)} groups, {len(made[0])} of them new, {seconds:.0f} s")
+        return new
+
+    def _digest(self, record: ProfileRecord) -> str:
+        """Return what sampled slices depend on, but for the objects themselves, which their ids name."""
+        settings = {"version", "bundle", "precision", "decode", "key_id", "settings"}
+        return _digest(record.model_dump(mode="json", include=settings))
+
+    def _groups_of(
+        self, rows: pa.RecordBatch, kept: Path, plan: Callable[[list[Sampled]], list[Draft]]
+    ) -> tuple[list[GroupRecord], list[str]] | None:
+        """Return the groups of a plan, and names of those that are none any more; None where objects wait for
+        another run."""
         kinds = Counter(suffix(row["member"] or row["uri"]) for row in rows.to_pylist())
         slices = {kind: -(-SLICES // count) for kind, count in kinds.items()}
         todo = Todo.write(self.work / "sample", [rows], SAMPLE_GROUP)
         with self.executor(todo) as executor:
+            sampling = _Sampling.of(executor, todo, kept)
+            owners = list(sampling.addresses)
             decode = SampleDecode(**self._of_run(todo), slices=slices)
-            found = self._pass(executor, decode, "sampled")
-            known = [group.name for group in record.groups]
-            plan = drafts(found.found, known)
-            if found.deferred or self.watch.too_late() or not (plan or known):
+            samples = Samples(kept / f"sampled-{_digest(slices)}", self.watch.say)
+            self._say_sampling(len(owners), len(samples.known() & set(owners)))
+            self._pass(sampling, decode, samples, [(owner,) for owner in owners], SAMPLE_GROUP)
+            if samples.deferred or self.watch.too_late():
                 return None
-            seeds = self._seed(executor, plan, todo) if plan else []
-        groups = [*record.groups, *self._groups(plan, seeds, found, founding=not known)]
-        new = record.model_copy(update={"groups": tuple(groups)})
-        new = new if known else new.named()
-        if not groups or self.watch.too_late():
-            return None
-        self.folder.write(new)
-        seconds = time.monotonic() - started
-        log.info(
-            "%s", f"profile: {len(groups)} groups, {len(groups) - len(known)} of them new, {seconds:.0f} s"
-        )
-        return new
+            planned = plan(samples.of(owners))
+            fit = [draft for draft in planned if is_enough(draft.pictures)]
+            seeds = self._seeded(sampling, fit) if fit else []
+        made = list(self._groups(sampling, fit, seeds))
+        names = {group.name for group in made}
+        return made, [draft.name for draft in planned if draft.name not in names]
+
+    def _say_sampling(self, objects: int, before: int) -> None:
+        earlier = f", {before} of them by an earlier try" if before else ""
+        self.watch.say(f"building the archive's profile: sampling {objects} objects{earlier}")
 
     def _of_run(self, todo: Todo) -> dict[str, Any]:
         names = DecodeStage.__dataclass_fields__
         return {name: getattr(self.decode, name) for name in names} | {"todo": todo}
 
-    def _pass(self, executor: Executor, decode: DecodeStage, name: str) -> Samples:
-        samples = Samples(self.work / name, self.watch.say)
+    def _pass(
+        self,
+        sampling: _Sampling,
+        decode: DecodeStage,
+        samples: Samples,
+        groups: list[tuple[str, ...]],
+        size: int,
+    ) -> None:
+        """Sample the objects of these groups, but for groups of which an earlier try has all."""
+        known = samples.known()
+        missing = [owner for group in groups if not known.issuperset(group) for owner in group]
+        if not missing:
+            return
+        numbers = {owner: number for number, owner in enumerate(sampling.addresses)}
+        name = samples.folder.name
+        rows = sampling.reader.batch(numbers[owner] for owner in missing)
         detect = replace(self.detect, profile=None, sampling=True)
 
         def results(todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
-            return executor.run_pass(decode.over(todo), detect, number, lost)
+            return sampling.executor.run_pass(decode.over(todo), detect, number, lost)
 
         def folder_of(number: int) -> Path:
             return self.work / f"{name}-pass-{number}"
 
-        Passes(results, samples, folder_of, self.watch.too_late, self.give_up_after).run(decode.todo)
-        return samples
+        todo = Todo.write(self.work / name, [rows], size)
+        Passes(results, samples, folder_of, self.watch.too_late, self.give_up_after).run(todo)
 
-    def _seed(self, executor: Executor, plan: list[Draft], todo: Todo) -> list[Sampled]:
+    def _seeded(self, sampling: _Sampling, plan: list[Draft]) -> list[Sampled]:
+        """Return slices with defects. A defect may be a piece of the other object of a pair, so that pairs
+        are made as a whole."""
         self.watch.say(f"building the archive's profile: seeding defects, {len(plan)} groups")
-        chosen: defaultdict[str, dict[int, int]] = defaultdict(dict)
-        for draft in plan:
-            pictures = draft.pictures[:SEEDS]
-            for one in pictures:
-                each = min(EACH, -(-SEEDS // len(pictures)))
-                before = chosen[one.owner].get(one.slice_index, 0)
-                chosen[one.owner][one.slice_index] = max(before, each)
-        numbers = {owner: n for n, owner in enumerate(o for g in range(todo.groups) for o in todo.ids_of(g))}
-        rows = TodoReader(todo).batch(numbers[owner] for owner in chosen)
-        pairs = Todo.write(self.work / "seeds", [rows], 2)
-        return self._pass(executor, SeedDecode(**self._of_run(pairs), chosen=dict(chosen)), "seeded").found
+        chosen = _defects(plan, sampling.addresses)
+        owners = list(chosen)
+        pairs = [tuple(owners[place : place + 2]) for place in range(0, len(owners), 2)]
+        if not owners:
+            return []
+        samples = Samples(sampling.kept / f"seeded-{_digest(list(chosen.items()))}", self.watch.say)
+        decode = SeedDecode(**self._of_run(self.decode.todo), chosen=chosen)
+        self._pass(sampling, decode, samples, pairs, 2)
+        return samples.of(owners)
 
-    def _groups(
-        self, plan: list[Draft], seeds: list[Sampled], found: Samples, founding: bool
-    ) -> Iterator[GroupRecord]:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+    def _groups(self, sampling: _Sampling, plan: list[Draft], seeds: list[Sampled]) -> Iterator[GroupRecord]:
+        now = _now()
         for number, draft in enumerate(plan, start=1):
             self.watch.say(f"building the archive's profile: group {number} of {len(plan)}")
             mine = {(one.owner, one.slice_index) for one in draft.pictures}
             spoilt = [one for one in seeds if (one.owner, one.slice_index // EACH) in mine]
-            spoilt.sort(key=lambda one: (one.owner, one.slice_index))
-            kept = bank_of(draft)
-            judged = judge(kept, draft.pictures, spoilt)
-            if judged is None:
-                continue
-            digest = write_bank(self.folder, file_of(draft.name), kept)
-            label = self._label(draft, found) if self.open_labels else ""
-            yield group_record(draft, digest, judged, label, now, founding)
+            before = read_bank(self.folder, draft.before, self.patches) if draft.before else None
+            kept = bank_of(draft, before)
+            judged = judge(kept, spoilt, draft.before)
+            if judged is not None:
+                file = write_bank(self.folder, kept)
+                yield group_record(draft, file, judged, self._label(draft, sampling), now)
 
-    def _label(self, draft: Draft, found: Samples) -> str:
+    def _label(self, draft: Draft, sampling: _Sampling) -> str:
+        if draft.before or not self.open_labels:
+            return draft.before.label if draft.before else ""
         grouping = self.decode.grouping
         assert grouping is not None
-        return grouping.label(draft.name, found.addresses[draft.pictures[0].owner])
+        return grouping.label(draft.name, sampling.addresses[draft.pictures[0].owner])
+
+
+def _defects(plan: list[Draft], listed: Container[str]) -> dict[str, dict[int, int]]:
+    """Return which slices of which objects, of those that are listed, get how many defects."""
+    chosen: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for draft in plan:
+        pictures = [one for one in draft.pictures if one.owner in listed][:SEEDS]
+        each = min(EACH, -(-SEEDS // max(1, len(pictures))))
+        for one in pictures:
+            before = chosen[one.owner].get(one.slice_index, 0)
+            chosen[one.owner][one.slice_index] = max(before, each)
+    return dict(chosen)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

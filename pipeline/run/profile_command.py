@@ -4,13 +4,13 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from s2sw.model.bundles.record import WEIGHTS
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
-from s2sw.pipeline.privacy.private_dir import new_run_id
+from s2sw.pipeline.privacy.private_dir import RunState, new_run_id
+from s2sw.pipeline.profile.building import Reviewed
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
@@ -28,18 +28,20 @@ def builder_of(
     key: bytes | None,
     address: str,
     executor: Callable[[Todo], contextlib.AbstractContextManager[Executor]],
-    work: Path,
+    state: RunState,
     watch: Watch,
 ) -> ProfileBuilder:
     """Return what builds a job's profile at an address. key: the id key; others as of ``ProfileBuilder``."""
     groups = job.profile.record.settings if job.profile else job.config.groups
-    nothing = Todo(work, 0, 0, 1)
+    nothing = Todo(state.work, 0, 0, 1)
     return ProfileBuilder(
         ProfileFolder(address, job.config.storage, key),
         decode_stage(job, nothing, groups, key),
         detect_settings(job, resources, None),
+        job.record.grid**2,
         executor,
-        work / "profile",
+        state.work / "profile",
+        state.folder,
         watch,
         job.config.cluster.give_up_after,
         open_labels=not job.config.private,
@@ -59,11 +61,14 @@ class _Told:
         return False
 
 
-def build_profile(job: Job, address: str, tell: Callable[[str], None]) -> ProfileRecord:
+def build_profile(
+    job: Job, address: str, tell: Callable[[str], None], reviewed: Reviewed | None = None
+) -> ProfileRecord:
     """Build the profile of a job's source at an address, and return its record.
 
-    One that lies there gets the groups that it lacks. tell: is told what is being done. Raises NoGroupsError,
-    and ProfileError for one that cannot be used.
+    One that lies there gets the groups that it lacks. reviewed: let later pictures into its groups as well,
+    by what reviewers said. tell: is told what is being done. Raises NoGroupsError, and ProfileError for one
+    that cannot be used.
     """
     wipe_abandoned(job.config.cluster)
     size = (job.bundle / WEIGHTS).stat().st_size
@@ -80,8 +85,12 @@ def build_profile(job: Job, address: str, tell: Callable[[str], None]) -> Profil
     try:
         tell("listing")
         listed = freeze(job.objects(job.config, Counter()), object_ids(key), state.manifest)
-        builder = builder_of(job, resources, key, address, executor, state.work, _Told(tell))
-        built = builder.build(state.manifest, record.model_copy(update={"listed": listed}))
+        builder = builder_of(job, resources, key, address, executor, state, _Told(tell))
+        record = record.model_copy(update={"listed": listed})
+        if reviewed is None:
+            built = builder.build(state.manifest, record)
+        else:
+            built = builder.update(state.manifest, record, reviewed)
     finally:
         state.clear()
     if built is None:

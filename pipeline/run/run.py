@@ -191,9 +191,7 @@ class ScreeningRun:
         before = self._profile.record if self._profile else None
         record = before or new_record(job.config, job.record, key, str(self.summary.resources["precision"]))
         address = own_address(job.config, job.record, job.inside, key)
-        builder = builder_of(
-            job, self._resources, key, address, self._building_executor, self._state.work, self
-        )
+        builder = builder_of(job, self._resources, key, address, self._building_executor, self._state, self)
         listed = record.model_copy(update={"listed": self.summary.listed})
         built = builder.build(self._state.manifest, listed)
         if built is not None:

@@ -205,6 +205,45 @@ def test_a_named_profile_is_built_shown_compared_and_refused(
         assert words in line
 
 
+def test_a_building_that_was_killed_goes_on_and_gives_the_same_bytes(
+    run: Run, lake: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """Killed while it samples, and again while it seeds defects; the undisturbed one had other workers."""
+    private, place = tmp_path / "private", tmp_path / "profile"
+    private.mkdir(mode=0o700)
+    shutil.copy(run.private / "id.key", private)
+    command = [COMMAND, "profile", "build", lake, "-p", place, "--bundle", tiny, "--private-dir", private]
+    for stage in ("sampled", "seeded"):
+        before = kept_files(private, stage)
+        process = subprocess.Popen(
+            [*command, "--workers", "1"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        until(lambda: process.poll() is not None or len(kept_files(private, stage)) > 2, stage)  # noqa: B023
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert before == {}
+        assert not (place / "profile.json").exists()
+    before = kept_files(private, "sampled")
+    assert len(before) == PICTURES + FEW
+    assert search(b"".join(path.read_bytes() for path in before)) == []
+    done = s2sw(*command[1:], "--workers", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{PICTURES + FEW} of them by an earlier try" in done.stderr
+    assert list(private.glob("*/building-*")) == []
+    assert groups_of(place) == groups_of(folder_of(run).address)
+
+
+def kept_files(private: Path, stage: str) -> dict[Path, int]:
+    """Return what a building keeps, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in private.glob(f"*/building-*/{stage}-*/*.arrow")}
+
+
+def groups_of(profile: str | Path) -> tuple[str, dict[str, bytes]]:
+    """Return a profile's fingerprint, and the bytes of its banks."""
+    banks = {path.name: path.read_bytes() for path in Path(profile, "groups").iterdir()}
+    return ProfileFolder(str(profile), StorageSettings()).read().fingerprint, banks
+
+
 def test_a_profile_on_s3_is_built_shown_and_used(
     run: Run, lake: Path, tiny: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

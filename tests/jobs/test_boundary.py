@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
@@ -55,6 +56,22 @@ def test_a_local_private_run_has_nothing_to_object_to(job: Path, tmp_path: Path)
         "127.0.0.1: Ray's processes among themselves",
         "nothing else",
     ]
+
+
+@pytest.mark.parametrize("key", ["source", "output", "manifest", "bundle", "profile"])
+def test_an_address_on_s3_is_a_connection_whatever_it_is_of(
+    job: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.ward.example")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    plain = check(job)
+    assert "s3.ward.example" not in plain.output
+    values = yaml.safe_load(job.read_text()) | {key: "s3://ward/list.csv"}
+    job.write_text(yaml.safe_dump(values))
+    result = check(job)
+    assert "http://s3.ward.example: read and write objects" in result.stdout
+    assert "is not encrypted" in result.output
+    assert "HTTPS_PROXY is set" in result.output
 
 
 def test_s3_names_the_one_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

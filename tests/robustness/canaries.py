@@ -13,6 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from nibabel.nifti1 import Nifti1Extension
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
@@ -92,6 +93,19 @@ def plant(folder: Path) -> Canaries:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return made
+
+
+def plant_alike(folder: Path, made: Canaries, count: int = 30) -> list[NDArray[np.uint8]]:
+    """Add like pictures, enough for a profile, with words in names and texts; return their pixels."""
+    below = folder / made.name("name of a folder of like pictures")
+    below.mkdir(parents=True)
+    pictures = [texture(40, 50, seed) for seed in range(count)]
+    for pixels in pictures:
+        texts = PngImagePlugin.PngInfo()
+        texts.add_text("Comment", made.word(f"text of like picture {len(made.words)}"))
+        name = made.name(f"name of like picture {len(made.words)}")
+        (below / f"{name}.png").write_bytes(encoded(pixels, "PNG", pnginfo=texts))
+    return pictures
 
 
 def _dicom_files(made: Canaries) -> dict[str, bytes]:

@@ -12,13 +12,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from s2sw.pipeline.privacy.ids import KEY_ENV
 from s2sw.pipeline.results.reading import open_results
-from tests.robustness.canaries import NUMBER_STEM, STEM, Canaries, pixels_of_noise, plant, search, spellings
+from tests.robustness.canaries import (
+    NUMBER_STEM,
+    STEM,
+    Canaries,
+    pixels_of_noise,
+    plant,
+    plant_alike,
+    search,
+    spellings,
+)
 from tests.robustness.processes import until
 from tests.robustness.watching import Watcher, contents, kill_one
 from tests.support.commands import COMMAND, RAY
@@ -45,6 +56,7 @@ class Watched:
     code: int
     said: str
     key: str
+    alike: list[NDArray[np.uint8]]
 
     @property
     def output(self) -> str:
@@ -61,6 +73,7 @@ def watched(bundle: Path) -> Iterator[Watched]:
 
 def _run(folder: Path, bundle: Path) -> Watched:
     canaries = plant(folder / "archive")
+    alike = plant_alike(folder / "archive", canaries)
     key = secrets.token_hex(32)
     for name in ("home", "temp"):
         (folder / name).mkdir(mode=0o700)
@@ -87,7 +100,7 @@ def _run(folder: Path, bundle: Path) -> Watched:
             process.kill()
             process.wait()
     watcher.look()
-    return Watched(canaries, folder, watcher, code, (folder / "said").read_text(), key)
+    return Watched(canaries, folder, watcher, code, (folder / "said").read_text(), key, alike)
 
 
 def test_the_search_finds_words_in_every_encoding() -> None:
@@ -143,6 +156,26 @@ def test_the_crosswalk_alone_holds_the_names(watched: Watched) -> None:
     inside = b"".join(contents(path) for path in (watched.folder / "private").rglob("*") if path.is_file())
     others = set(watched.canaries.words) - watched.canaries.named
     assert {word for word in others if word.encode() in inside} == set()
+
+
+def test_the_profile_holds_no_word_and_no_pixels(watched: Watched) -> None:
+    (document,) = (watched.folder / "private").glob("profiles/*/profile.json")
+    made = b"".join(contents(path) for path in document.parent.rglob("*") if path.is_file())
+    assert len(json.loads(document.read_text())["profile"]["groups"]) >= 1
+    assert search(made, (watched.key,)) == []
+    written = b"".join(contents(path) for path in Path(watched.output).rglob("*") if path.is_file())
+    rows = [pixels[20, :12].tobytes() for pixels in watched.alike]
+    grey = [np.ascontiguousarray(pixels[20, :12, 0]).tobytes() for pixels in watched.alike]
+    assert not [row for row in (*rows, *grey) if row in made or row in written]
+
+
+def test_the_audit_log_names_the_profile(watched: Watched) -> None:
+    (document,) = (watched.folder / "private").glob("profiles/*/profile.json")
+    record = json.loads(document.read_text())["profile"]
+    *_, end = (json.loads(path.read_text()) for path in sorted(Path(watched.output, "audit").iterdir()))
+    assert end["profile"] == {"fingerprint": record["fingerprint"], "groups": len(record["groups"])}
+    rows = open_results(watched.output).objects()
+    assert set(rows["fingerprint"].to_pylist()) == {end["fingerprint"]}
 
 
 def test_others_could_read_nothing(watched: Watched) -> None:

@@ -20,7 +20,7 @@ from s2sw.pipeline.results.reading import open_results
 from s2sw.schemas.layout import MARKER
 from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.storage import StorageSettings
-from tests.robustness.canaries import plant, search
+from tests.robustness.canaries import plant, plant_alike, search
 from tests.robustness.watching import contents
 from tests.support.commands import COMMAND, RAY
 from tests.support.s3server import S3Server
@@ -84,6 +84,7 @@ def test_a_run_on_s3_connects_to_nothing_else(
     bundle: Path, s3: S3Server, credentials: None, tmp_path: Path
 ) -> None:
     canaries = plant(tmp_path / "archive")
+    plant_alike(tmp_path / "archive", canaries)
     bucket, private = s3.bucket(), tmp_path / "private"
     s3.client().put(f"{tmp_path / 'archive'}/", f"{bucket}/lake/", recursive=True)
     job, trace = tmp_path / "job.yaml", tmp_path / "trace"
@@ -102,6 +103,7 @@ def test_a_run_on_s3_connects_to_nothing_else(
     called = set(addresses(trace.read_text(errors="replace")))
     assert ("127.0.0.1", s3.port) in called
     assert len(called) > 5  # Ray's own processes on this machine
+    assert list(private.glob("profiles/*/profile.json"))  # a profile was built on the way
     assert {host for host, _ in called if not LOOPBACK.fullmatch(host)} == set()
     assert {port for _, port in called if port == NAME_SERVICE} == set()
 

@@ -1,6 +1,5 @@
 """A profile that somebody else made: bounds on its banks and numbers, and on S3 the seal of the id key."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,20 @@ from s2sw.model.bundles.record import BundleRecord, read_record
 from s2sw.pipeline.privacy.ids import existing_key, key_id
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.profile.banks import read_bank
-from s2sw.pipeline.profile.building import file_of
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
 from s2sw.pipeline.profile.ranking import ProfileRanking
 from s2sw.pipeline.run.profiles import decode_digest, existing_profile
 from s2sw.schemas.config import GroupSettings, ScreenConfig
 from s2sw.schemas.errors import UserError
-from s2sw.schemas.profile import GroupRecord, LineRecord, ProfileRecord, parse_profile, profile_bytes
+from s2sw.schemas.profile import (
+    GroupRecord,
+    LineRecord,
+    ProfileRecord,
+    bank_file,
+    parse_profile,
+    profile_bytes,
+)
 from s2sw.schemas.storage import StorageSettings
 from tests.support.memory import limited_to
 from tests.support.s3server import S3Server
@@ -34,7 +39,11 @@ LINES = ("patches", "token", "picture", "score", "rank", "map")
 
 def bank(**changes: Any) -> bytes:
     """Return the file of a bank with some tensors replaced."""
-    tensors: dict[str, Tensor] = {"descriptions": torch.ones(COUNT, WIDE)}
+    tensors: dict[str, Tensor] = {
+        "descriptions": torch.ones(COUNT, WIDE),
+        "scores": torch.ones(COUNT),
+        "tokens": torch.ones(COUNT, PATCHES),
+    }
     for tap in range(2):
         tensors[f"basis.{tap}"] = torch.ones(WIDE, KEPT)
         tensors[f"patches.{tap}"] = torch.ones(COUNT, PATCHES, KEPT, dtype=torch.int8)
@@ -49,7 +58,7 @@ def group(data: bytes, **changes: Any) -> GroupRecord:
     line = LineRecord(offset=0, scale=1)
     entries = dict.fromkeys(LINES, line) | {"taps": (line, line), "pictures": COUNT, "objects": 8}
     return GroupRecord(
-        name="a", file=file_of("a"), sha256=hashlib.sha256(data).hexdigest(), resemblance=1, weight=0.5,
+        name="a", file=bank_file(data).name, sha256=bank_file(data).sha256, resemblance=1, weight=0.5,
         **entries | changes,
     )  # fmt: skip
 
@@ -71,6 +80,9 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "another tensor": {"more": torch.ones(1 << 20)},
     "a tensor less": {"patches_1": None},
     "no dimension": {"basis_0": torch.tensor(1.0)},
+    "scores that are none": {"scores": torch.full((COUNT,), torch.nan)},
+    "maps beyond 1": {"tokens": torch.full((COUNT, PATCHES), 1.5)},
+    "endless components": {"basis_0": torch.full((WIDE, KEPT), torch.inf)},
 }
 
 

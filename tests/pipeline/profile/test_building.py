@@ -10,7 +10,7 @@ import torch
 
 from s2sw.model.rarity.features import Features, features_of
 from s2sw.pipeline.profile.banks import read_bank, write_bank
-from s2sw.pipeline.profile.building import Sampled, bank_of, chosen, drafts, file_of, group_record, judge
+from s2sw.pipeline.profile.building import Sampled, bank_of, chosen, drafts, group_record, judge
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
 from s2sw.pipeline.profile.ranking import ProfileRanking
@@ -72,9 +72,9 @@ def place(tmp_path: Path) -> ProfilePlace:
     (draft,) = drafts([sampled(n, ("a",)) for n in range(40)])
     kept = bank_of(draft)
     folder = ProfileFolder(str(tmp_path / "profile"), StorageSettings())
-    judged = judge(kept, draft.pictures, [])
+    judged = judge(kept, [])
     assert judged is not None
-    group = group_record(draft, write_bank(folder, file_of("a"), kept), judged, "", "now", founding=True)
+    group = group_record(draft, write_bank(folder, kept), judged, "", "now")
     record = ProfileRecord(
         detector="dino", bundle="b", precision="fp32", decode="0" * 64, key_id="", created="now", listed=40,
         settings=GroupSettings(), groups=(group,),
