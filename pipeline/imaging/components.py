@@ -80,4 +80,6 @@ def _labelled(old: NDArray[np.bool_], new: NDArray[np.bool_]) -> tuple[NDArray[n
     """Return the regions of two slices beside each other, int32 (2, rows, cols), 0 outside, and how many."""
     both = np.stack([old, new])
     labels, count = scipy.ndimage.label(both, _NEIGHBOURS)
-    return (labels, int(count)) if count <= MOST else (both.astype(np.int32), 1)
+    if count > MOST:
+        return both.astype(np.int32), 1
+    return np.asarray(labels, np.int32), int(count)
