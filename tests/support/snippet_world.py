@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
+from typer.testing import CliRunner
 
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.results.reading import open_results
 from s2sw.schemas.decisions import DecisionKind
@@ -43,6 +45,7 @@ class World:
         self.work.mkdir()
         self.home.mkdir()
         screened.private.rename(self.home / ".s2sw")
+        (self.root / "results").chmod(0o700)
         self._decide()
         self._data()
         for name in ("work/my-bundle", "models/s2swclip-visa", "models/anomalyclip-visa"):
@@ -52,6 +55,7 @@ class World:
         (self.work / "nightly.yaml").write_text(yaml.safe_dump(job))
         (suite,) = (one for one in snippets("yaml") if one.text.startswith("bundles:"))
         (self.work / "suite.yaml").write_text(self.told(suite.text))
+        assert CliRunner().invoke(app, ["worklist", self.told("/results"), "--budget", "40"]).exit_code == 0
         shutil.copytree(self.root, self._kept)
 
     def restore(self) -> None:
@@ -70,10 +74,11 @@ class World:
         return [words[1:] for words in Snippet(snippet.place, "sh", self.told(snippet.text)).commands]
 
     def _decide(self) -> None:
-        """Add reviewers' decisions: every other of the highest scores is an anomaly."""
+        """Add reviewers' decisions on the highest slice of each object: of four three are anomalies."""
         output = LocalOutput(self.root / "results")
         rows = open_results(str(output.root)).slices().to_pylist()
-        ranked = sorted(rows, key=lambda row: -row["image_score"])[:40]
+        highest = {row["object_id"]: row for row in sorted(rows, key=lambda row: row["image_score"])}
+        ranked = sorted(highest.values(), key=lambda row: -row["image_score"])
         when = datetime(2026, 7, 4, tzinfo=UTC)
         for place, row in enumerate(ranked):
             kind = DecisionKind.REJECT if place % 4 == 3 else DecisionKind.ACCEPT

@@ -14,8 +14,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LANGUAGES = {"sh", "python", "sql", "yaml", "text"}
 """``text`` is a drawing: nothing to be typed."""
 
-LACKING = {"packages", "S3", "CLIP weights", "DINOv2 weights", "a GPU", "a published program"}
-"""What a machine that tests may lack. ``packages``: gigabytes of them, which the commands install."""
+LACKING: dict[str, set[str]] = {
+    "packages": set(), "S3": {"aws"}, "CLIP weights": set(), "DINOv2 weights": set(), "a GPU": set(),
+    "a published program": set(), "containers": {"podman"}, "a cluster": {"kubectl"},
+}  # fmt: skip
+"""What a machine that tests may lack, and the programs that come with it. ``packages``: gigabytes of them."""
 
 _FENCE = re.compile(r"^ *```([^\n]*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _HEAD = re.compile(r"(?P<language>\w+)(?: needs: (?P<needs>\w[^,]*(?:, \w[^,]*)*))?$")
