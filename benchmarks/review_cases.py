@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.review_million import FINGERPRINT, RUNS, random_ids, table
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.evidence.worklist import Value, Worklist, write
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.review.media import Switches
 from s2sw.schemas.decisions import DecisionKind
-from s2sw.schemas.layout import part_name
+from s2sw.schemas.layout import CASES_FOLDER, part_name
 from s2sw.schemas.tables import CASES, OBJECTS, SLICES
 from tests.pipeline.review.serving import Client, served
 
@@ -38,7 +39,11 @@ def generate(output: Path, rows: int) -> None:
     for number, start in enumerate(range(0, rows, PART_ROWS)):
         part = slice(start, start + PART_ROWS)
         _part(output, part_name(RUN, number), ids[part], scores[part])
-    pq_write(output / "cases" / f"{RUN}.parquet", _cases(ids, scores))
+    write(
+        LocalOutput(output),
+        Worklist(RUN, _cases(ids, scores), Value(LISTED, rows, 0, None, 0, 0)),
+        CASES_FOLDER,
+    )
     now = datetime.now(UTC)
     said = (
         Decision(one, 0, FINGERPRINT, DecisionKind.ACCEPT, "ada", now, 0.5) for one in ids[:DECIDED].tolist()

@@ -237,9 +237,9 @@ _SLICE_OF_CASE = [
     pa.field("slice_index", pa.int32()),
     pa.field("score", pa.float32()),
 ]
-# a run of neighbouring slices of one stack, an object or a series of single files, whose masks are not
-# empty: the worst, the first and the last of them, how many of how many, and the pixels of their masks, in
-# mm^3 where spacing and distance are known. weight: the score, less for a single slice in a stack
+# a 3-D component of the masks of neighbouring slices of one stack, an object or a series of single files:
+# the worst, the first and the last of them, how many of how many, and its pixels, in mm^3 where spacing and
+# distance are known. weight: the score, less for what is too thin
 _FINDING = [
     pa.field("object_id", pa.string()),
     pa.field("worst_slice", pa.int32()),

@@ -1,13 +1,9 @@
-"""From slices to cases: what a reader opens at once, its findings, and what was said of it before.
-
-A finding is a run of neighbouring slices whose masks are not empty. Neighbours are slices of one stack: of an
-object in their order, or single files of a DICOM series by Image Position (Patient) along the normal of Image
-Orientation (Patient) (PS3.3 C.7.6.2.1.1). Where a slice is missing between two, they are no neighbours.
-"""
+"""From slices to cases: what a reader opens at once, its findings, and what was said of it before."""
 
 import duckdb
 import pyarrow as pa
 
+from s2sw.pipeline.evidence.findings import FOUND, mark
 from s2sw.pipeline.evidence.units import SOUND, Night, UnitKind, judged_units
 from s2sw.pipeline.evidence.worklist import Worklist, connected, listed
 from s2sw.pipeline.results.reading import Results
@@ -16,14 +12,6 @@ from s2sw.schemas.tables import CASES, RANK
 
 WORST = 3
 """Slices that are named of a case."""
-FINDINGS = 20
-"""Findings that are described of a case; all are counted."""
-
-SPECK = 0.5
-"""Weight of a finding of one slice alone in a stack of SPECK_DEPTH or more, by that of a thicker one."""
-SPECK_DEPTH = 3
-_GAP = 1.5
-"""Steps between slices above which one is missing."""
 
 CASE_ID = "coalesce(study_id, case_id, object_id)"
 """SQL of the id of an object's case: its study, what ``groups.case`` finds in its address, or itself."""
@@ -48,53 +36,9 @@ SELECT {CASE_ID} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id
     CASE WHEN isfinite(said_height) THEN said_height END AS height
 FROM {_JOINED} WHERE {SOUND}
 """  # noqa: S608
-# CT windows of a frame are slices of their own: neighbours are those of one plane. Slices of a series that
-# lie at one place, such as several echoes, are layers: each is a stack of its own
 _DETAILS = """
 WITH own AS (FROM case_rows WHERE {own}),
-stacked AS (
-    SELECT *, count(*) OVER (PARTITION BY object_id, plane) = 1 AND series_id IS NOT NULL
-        AND height IS NOT NULL AS is_file,
-        CASE WHEN is_file THEN concat_ws('/', series_id, rows, cols, directions) ELSE object_id END AS stack
-    FROM own
-), layered AS (
-    SELECT *, CASE WHEN is_file THEN row_number() OVER (
-        PARTITION BY unit_id, stack, plane, round(height, 2) ORDER BY instance_number, object_id
-    ) ELSE 0 END AS layer FROM stacked
-), placed AS (
-    SELECT *, row_number() OVER whole AS place, abs(height - lag(height) OVER whole) AS gap,
-        coalesce(lag(area_fraction) OVER whole, 0) AS area_before
-    FROM layered WINDOW whole AS (
-        PARTITION BY unit_id, stack, plane, layer ORDER BY CASE WHEN is_file THEN height END, slice_index
-    )
-), stepped AS (
-    SELECT *, median(gap) OVER alike AS step, count(*) OVER alike AS depth
-    FROM placed WINDOW alike AS (PARTITION BY unit_id, stack, plane, layer)
-), marked AS (
-    SELECT *, count(*) FILTER (area_before = 0 OR gap > {gap} * step) OVER (
-        PARTITION BY unit_id, stack, plane, layer ORDER BY place
-    ) AS run FROM stepped WHERE area_fraction > 0
-), findings AS (
-    SELECT unit_id, plane,
-        max({{'score': score, 'before': -place, 'object_id': object_id, 'slice': slice_index}}) AS top,
-        arg_min(object_id, place) AS first_object, arg_min(slice_index, place) AS first_slice,
-        arg_max(object_id, place) AS last_object, arg_max(slice_index, place) AS last_slice,
-        count(*) AS slices, max(score) AS score, any_value(depth) AS of_slices,
-        max(score) * CASE WHEN count(*) = 1 AND any_value(depth) >= {speck_depth} THEN {speck} ELSE 1 END
-            AS weight,
-        CAST(round(sum(pixels)) AS BIGINT) AS pixels,
-        CASE WHEN count(pixel_area) = count(*) AND any_value(step) > 0
-            THEN sum(pixels * pixel_area) * any_value(step) END AS volume_mm3
-    FROM marked GROUP BY unit_id, stack, plane, layer, run
-), found AS (
-    SELECT unit_id, count(*) AS n_findings, list({{
-        'object_id': top.object_id, 'plane': plane, 'first_object': first_object, 'first_slice': first_slice,
-        'last_object': last_object, 'last_slice': last_slice, 'slices': CAST(slices AS INTEGER),
-        'of_slices': CAST(of_slices AS INTEGER), 'worst_slice': top.slice, 'score': score,
-        'weight': CAST(weight AS FLOAT), 'pixels': pixels, 'volume_mm3': volume_mm3
-    }} ORDER BY weight DESC, score DESC, first_object, first_slice)[:{findings}] AS findings
-    FROM findings GROUP BY unit_id
-), whole AS (
+found AS ({found}), whole AS (
     SELECT unit_id, min(person) AS person, max(score) AS highest, count(DISTINCT object_id) AS n_objects,
         CASE WHEN max(study_id) IS NOT NULL THEN 'study' WHEN max(case_id) IS NOT NULL THEN 'case'
             ELSE 'object' END AS level
@@ -127,10 +71,8 @@ def case_worklist(results: Results, run_id: str, size: FlagSettings, since: str 
 def _with_details(connection: duckdb.DuckDBPyConnection, units: pa.Table, night: Night) -> pa.Table:
     """Return the units, in their order, with what a reader is told of each."""
     connection.execute(_ROWS)
-    details = _DETAILS.format(
-        own=night.own, earlier=night.earlier, worst=WORST, findings=FINDINGS, gap=_GAP, speck=SPECK,
-        speck_depth=SPECK_DEPTH,
-    )  # fmt: skip
+    mark(connection, night.own)
+    details = _DETAILS.format(own=night.own, earlier=night.earlier, worst=WORST, found=FOUND)
     numbered = units.append_column("place", pa.array(range(len(units)), pa.int64()))
     connection.register("units", numbered)
     return connection.sql(f"FROM units JOIN ({details}) USING (case_id) ORDER BY place").to_arrow_table()

@@ -22,6 +22,8 @@ from s2sw.schemas.tables import WORKLIST
 
 DEFAULT = FlagSettings(fdr=0.1)
 """How long a list is where nobody says so."""
+ROW_GROUP = 50_000
+"""Rows of a written list that are read together: it is sorted by rank, and read a page at a time."""
 
 
 @dataclass(frozen=True)
@@ -155,5 +157,5 @@ def _by_group(p: NDArray[np.float64], groups: NDArray[np.str_]) -> NDArray[np.fl
 def write(output: OutputFolder, worklist: Worklist, folder: str) -> str:
     """Write a worklist in one step, in place of an earlier one of the run; return the file's name."""
     name = layout.worklist_name(folder, worklist.run_id)
-    output.write(name, table_bytes(worklist.table))
+    output.write(name, table_bytes(worklist.table, ROW_GROUP))
     return name

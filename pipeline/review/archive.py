@@ -26,6 +26,12 @@ LARGEST_STACK = 100_000
 LARGEST_SERIES = 5000
 """Files of a DICOM series that are one volume at most."""
 
+# a lone object is none of the thousands without a series, whose slices need not be read
+_SERIES = """
+SELECT object_id, uri FROM objects WHERE fingerprint = ? AND series_id =
+    (SELECT min(series_id) FROM objects WHERE object_id = ? AND fingerprint = ?) LIMIT ?
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -44,6 +50,7 @@ class Archive:
         self._lock = threading.Lock()
         self._parts: object = None
         self._facets: dict[str, dict[str, list[str]]] = {}
+        self.version = 0  # grows as runs commit
         self.refresh()
         self.private = results_are_private(output, self._connection)
 
@@ -62,6 +69,7 @@ class Archive:
                 f"{threshold} AS flag_threshold FROM slices"
             )
             self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
+            self.version += 1
             self.settings = _settings(connection)
             self.has_site = has_site(connection)
 
@@ -145,15 +153,17 @@ class Archive:
 
         Of each object the slices of this plane: object_id, slice_index, score, run_id, uri, in no order.
         """
+        cursor, most = self.cursor(), LARGEST_SERIES + 1
+        own = cursor.sql(_SERIES, params=[fingerprint, object_id, fingerprint, most]).to_arrow_table()
+        if not 1 < len(own) < most:
+            return []
+        cursor.register("own", own)
         query = (
-            "WITH own AS (SELECT object_id, uri FROM objects WHERE fingerprint = $settings AND series_id = "  # noqa: S608
-            "(SELECT min(series_id) FROM objects WHERE fingerprint = $settings AND object_id = $object)) "
-            f"SELECT s.object_id, s.slice_index, s.run_id, {RANK} AS score, own.uri FROM slices s "
-            "JOIN own USING (object_id) WHERE s.fingerprint = $settings AND s.plane = $plane LIMIT $most"
+            f"SELECT s.object_id, s.slice_index, s.run_id, {RANK} AS score, own.uri FROM slices s "  # noqa: S608
+            "JOIN own USING (object_id) WHERE s.fingerprint = ? AND s.plane = ? LIMIT ?"
         )
-        values = {"settings": fingerprint, "object": object_id, "plane": plane, "most": LARGEST_SERIES + 1}
-        found, _ = sound(self.cursor().sql(query, params=values).to_arrow_table().to_pylist())
-        return found if len(found) <= LARGEST_SERIES else []
+        found, _ = sound(rows_of(cursor, query, [fingerprint, plane, most]))
+        return found if len(found) < most else []
 
     def objects(self, ids: Iterable[str], fingerprint: str) -> dict[str, Row]:
         """Return the rows of objects by id."""

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.cases import CaseFilter, CaseList, Cases
 from s2sw.pipeline.review.decision_log import DecisionLog
 from s2sw.pipeline.review.filters import Filters
-from s2sw.pipeline.review.ranking import COLUMNS
+from s2sw.pipeline.review.ranking import WITH_FAMILIES
 from s2sw.schemas.tables import Row
 
 DECIDED = {"": "any", "open": "not decided by me", "none": "decided by nobody"}
@@ -21,6 +23,7 @@ class CaseViews:
         self._list = case_list
         self._archive = archive
         self._log = decision_log
+        self._known: tuple[object, pa.Table, dict[str, list[str]]] | None = None
 
     def page(self, filters: Filters, after: int, before: int) -> dict[str, Any]:
         """Return what the list of cases shows: ``listing`` is None where there is no list."""
@@ -48,15 +51,18 @@ class CaseViews:
         }
 
     def case(self, filters: Filters, row: Row) -> dict[str, Any]:
-        """Return what the page of a slice shows of its case: ``case`` is None where it was not asked for."""
+        """Return what the page of a slice shows of its case: ``case`` is None where it was not asked for.
+
+        row: of the slice, the columns WITH_FAMILIES.
+        """
         found = self._one(filters)
         if found is None:
             return {"case": None}
         cases, case = found
-        place = case["worst"][0]
-        top = self._archive.slice_row(
-            place["object_id"], place["slice_index"], filters.settings, f"{COLUMNS}, s.family_scores"
-        )
+        place = case["worst"][0]["object_id"], case["worst"][0]["slice_index"]
+        top: Row | None = row
+        if place != (row["object_id"], row["slice_index"]):
+            top = self._archive.slice_row(*place, filters.settings, WITH_FAMILIES)
         return {
             "case": case,
             "top": top,
@@ -80,16 +86,27 @@ class CaseViews:
 
     def _cases(self, filters: Filters) -> tuple[Cases | None, dict[str, list[str]]]:
         """Return the list, and what reviewers said of each case."""
-        self._log.refresh()
-        table = self._list.decided(filters.settings, self._log.table(filters.settings))
-        said: dict[str, list[str]] = {}
-        for one in table.to_pylist():
-            known = said.setdefault(one["case_id"], [])
-            if one["decision"] not in known:
-                known.append(one["decision"])
+        table, said = self._said(filters.settings)
         if filters.decision == "open":
             table = table.filter([one == self._log.reviewer for one in table["reviewer"].to_pylist()])
         return self._list.of(filters.settings, table), said
+
+    def _said(self, fingerprint: str) -> tuple[pa.Table, dict[str, list[str]]]:
+        """Return what ``CaseList.decided`` does, and the kinds of decisions by case.
+
+        They are found again where a run or a reviewer has added something.
+        """
+        self._log.refresh()
+        key = (fingerprint, self._log.version, self._archive.version)
+        if self._known is None or self._known[0] != key:
+            table = self._list.decided(fingerprint, self._log.table(fingerprint))
+            said: dict[str, list[str]] = {}
+            for one in table.to_pylist():
+                known = said.setdefault(one["case_id"], [])
+                if one["decision"] not in known:
+                    known.append(one["decision"])
+            self._known = key, table, said
+        return self._known[1:]
 
     def _families(self, top: Row) -> list[tuple[str, float]]:
         """Return the families' scores with their names, where there are any."""

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.tables import OBJECT_RANK, Row
 
 PAGE = 48
+SEEN = 100_000
+"""Cases whose rank is remembered, some 150 bytes each."""
 MADE_AT_ONCE = 50_000
 """Slices of results of which the list is made when the page is opened; of more a command makes it."""
 
@@ -85,6 +88,8 @@ class CaseList:
         self._lock = threading.Lock()
         self._found: dict[str, str] = {}
         self._made: dict[str, pa.Table] = {}
+        self._opened: tuple[tuple[str, int], duckdb.DuckDBPyConnection] | None = None
+        self._ranks: dict[str, int] = {}
 
     def of(self, fingerprint: str, decided: pa.Table) -> "Cases | None":
         """Return the newest list of a fingerprint, made if it is missing and quick to make; None without one.
@@ -92,11 +97,15 @@ class CaseList:
         decided: the ids of cases that count as done, ``case_id``.
         """
         with self._lock:
-            name = self._newest(fingerprint)
+            sizes = self._output.sizes(CASES_FOLDER)
+            name = self._newest(fingerprint, sizes)
             newest = self._archive.newest_run(fingerprint)
             if newest is not None and (name is None or name < worklist_name(CASES_FOLDER, newest)):
                 name = self._make(fingerprint, newest) or name
-        return None if name is None else Cases(self._open(name, decided), name, newest)
+            if name is None:
+                return None
+            cursor = self._open(name, sizes.get(name, 0), decided)
+            return Cases(cursor, name, newest, self._ranks)
 
     def decided(self, fingerprint: str, said: pa.Table) -> pa.Table:
         """Return case_id and decision of every decision that counts on a slice of a case."""
@@ -113,9 +122,9 @@ class CaseList:
         found: list[Row] = self._archive.cursor().sql(_PRIOR, params=values).to_arrow_table().to_pylist()
         return next((row for row in found if problem_of(row) is None), None)
 
-    def _newest(self, fingerprint: str) -> str | None:
+    def _newest(self, fingerprint: str, names: Iterable[str]) -> str | None:
         """Return the name of the newest list under a fingerprint."""
-        for name in sorted(self._output.names(CASES_FOLDER), reverse=True):
+        for name in sorted(names, reverse=True):
             if name.endswith(".parquet") and self._fingerprint_of(name) == fingerprint:
                 return name
         return None
@@ -156,16 +165,22 @@ class CaseList:
         remote = self._output.reader(CASES_FOLDER)
         if remote is not None:
             connection.register_filesystem(remote)
+        else:
+            connection.execute("SET enable_external_file_cache = false")
         return connection
 
-    def _open(self, name: str, decided: pa.Table) -> duckdb.DuckDBPyConnection:
-        connection = self._connection()
-        connection.register("decided", decided)
+    def _open(self, name: str, size: int, decided: pa.Table) -> duckdb.DuckDBPyConnection:
+        """Return a cursor of its own with the views ``cases`` and ``decided``; the database is kept."""
+        if self._opened is None or self._opened[0] != (name, size):
+            self._ranks = {}
+            self._opened = ((name, size), self._connection())
+        cursor = self._opened[1].cursor()
+        cursor.register("decided", decided)
         if name in self._made:
-            connection.register("cases", self._made[name])
+            cursor.register("cases", self._made[name])
         else:
-            connection.execute(f"CREATE VIEW cases AS SELECT {_COLUMNS} FROM {self._source(name)}")  # noqa: S608
-        return connection
+            cursor.execute(f"CREATE TEMP VIEW cases AS SELECT {_COLUMNS} FROM {self._source(name)}")  # noqa: S608
+        return cursor
 
     def _source(self, name: str) -> str:
         address = self._output.address(name).replace("'", "''")
@@ -174,10 +189,16 @@ class CaseList:
 
 
 class Cases:
-    """One list of cases, and which of them are decided. newest: the newest run with results."""
+    """One list of cases, and which of them are decided.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, newest: str | None) -> None:
+    newest: the newest run with results. ranks: of cases by id, as far as they were seen; it is added to.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, name: str, newest: str | None, ranks: dict[str, int]
+    ) -> None:
         self._connection = connection
+        self._ranks = ranks
         self.run_id = name.rpartition("/")[2].removesuffix(".parquet")
         self.is_newest = newest is None or self.run_id >= newest
 
@@ -192,8 +213,12 @@ class Cases:
 
     def one(self, case_id: str) -> Row | None:
         """Return a case by its id."""
-        query = f"SELECT {_COLUMNS} FROM cases WHERE case_id = ? LIMIT 1"  # noqa: S608
-        found = rows_of(self._connection, query, [case_id])
+        query = f"SELECT {_COLUMNS} FROM cases WHERE case_id = ?"  # noqa: S608
+        rank, found = self._ranks.get(case_id), []
+        if rank is not None:  # the list is sorted by it: little of the file is read
+            found = rows_of(self._connection, f"{query} AND rank = ? LIMIT 1", [case_id, rank])
+        found = found or rows_of(self._connection, f"{query} LIMIT 1", [case_id])
+        self._remember(found)
         return found[0] if found and is_sound(found[0]) else None
 
     def neighbours(self, chosen: CaseFilter, rank: int) -> tuple[Row | None, Row | None]:
@@ -205,9 +230,8 @@ class Cases:
     def progress(self) -> Progress:
         """Return how much of the list is done."""
         query = (
-            "SELECT count(*), count(*) FILTER (listed), "
-            "count(*) FILTER (listed AND case_id IN (SELECT case_id FROM decided)), "
-            "max(q_value) FILTER (listed) FROM cases"
+            "SELECT (SELECT count(*) FROM cases), count(*), "
+            "count(*) FILTER (case_id IN (SELECT case_id FROM decided)), max(q_value) FROM cases WHERE listed"
         )
         ((cases, listed, decided, claimed),) = self._connection.execute(query).fetchall()
         return Progress(cases, listed, decided, claimed if _share(claimed) else None)
@@ -224,7 +248,14 @@ class Cases:
             conditions.append("case_id NOT IN (SELECT case_id FROM decided)")
         where = " AND ".join(conditions)
         query = f"SELECT {_COLUMNS} FROM cases WHERE {where} ORDER BY {order} LIMIT {limit:d}"  # noqa: S608
-        return rows_of(self._connection, query, [rank])
+        found = rows_of(self._connection, query, [rank])
+        self._remember(found)
+        return found
+
+    def _remember(self, found: list[Row]) -> None:
+        if len(self._ranks) > SEEN:
+            self._ranks.clear()
+        self._ranks.update({row["case_id"]: row["rank"] for row in found})
 
 
 def is_sound(case: Row) -> bool:

@@ -53,6 +53,7 @@ class DecisionLog:
         self._counting = self._rows
         self._last_instant = datetime.fromtimestamp(0, UTC)
         self._undoable: list[Undoable] = []
+        self.version = 0  # grows as decisions are read
         compact(output)
 
     def refresh(self) -> None:
@@ -69,6 +70,7 @@ class DecisionLog:
             for row in self._counting.to_pylist():
                 said.setdefault(key_of(row), []).append(row)
             self._names, self._said = names, said
+            self.version += 1
             if len(self._rows):
                 self._last_instant = max(self._last_instant, pc.max(self._rows["decided"]).as_py())
 

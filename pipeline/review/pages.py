@@ -23,7 +23,7 @@ from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters, 
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
-from s2sw.pipeline.review.ranking import Place, Worklist, bars
+from s2sw.pipeline.review.ranking import COLUMNS, WITH_FAMILIES, Place, Worklist, bars
 from s2sw.pipeline.review.volumes import Volume, Volumes
 from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
@@ -113,7 +113,8 @@ class Pages:
     def slice(self, request: Request) -> Response:
         """Show one slice."""
         filters = self.filters(request)
-        row = self.row(request.path_params["object_id"], request.path_params["index"], filters)
+        object_id, index = request.path_params["object_id"], request.path_params["index"]
+        row = self.row(object_id, index, filters, WITH_FAMILIES if filters.case else COLUMNS)
         worklist = self._worklist(filters)
         shown = self._cases.case(filters, row)
         if shown["case"]:
@@ -196,9 +197,9 @@ class Pages:
             raise FilterError(f"site is {asked.site[:40]!r}: these results are not kept by site")
         return asked if asked.settings or not known else replace(asked, settings=known[0])
 
-    def row(self, object_id: str, index: int, filters: Filters) -> Row:
+    def row(self, object_id: str, index: int, filters: Filters, columns: str = COLUMNS) -> Row:
         """Return a slice's row. Raises HTTPException where there is none."""
-        row = self._archive.slice_row(object_id, index, filters.settings)
+        row = self._archive.slice_row(object_id, index, filters.settings, columns)
         if row is None:
             raise HTTPException(404, f"no slice {index + 1} of object {object_id[:40]} in these results")
         return row

@@ -21,6 +21,7 @@ COLUMNS = (
     's.rank_score, s.rarity_score, s."group", s.map_max, s.area_fraction, s.threshold, s.modality, '
     "s.body_part, s.fingerprint, s.run_id, s.flag_threshold"
 )
+WITH_FAMILIES = f"{COLUMNS}, s.family_scores"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.pipeline.imaging.masks import encode_mask
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.config import PartSettings
@@ -20,6 +21,8 @@ def with_masks(
 ) -> FinishedObject:
     for place, (row, share) in enumerate(zip(finished.slices, shares, strict=True)):
         row["area_fraction"] = share
+        inside = 24 * share > np.arange(24).reshape(6, 4).T  # of 4 x 6 pixels, from the left
+        row["mask"], row["mask_encoding"] = encode_mask(inside)
         row["plane"] = planes[place] if planes else "axial"
     return finished
 

@@ -8,6 +8,7 @@ function toSlice(input, step) {
   input.value = wanted;
   clearTimeout(walking);
   walking = setTimeout(() => {
+    if (saving) return; // the decision leads on
     const { base, object, places, query } = input.dataset;
     // files of a series have an id each; slices of one file are numbered
     const place = JSON.parse(places)[wanted - 1] ?? `${object}/${wanted - 1}`;

@@ -7,12 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.ndimage
 from typer.testing import CliRunner
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
+from s2sw.pipeline.evidence import findings
 from s2sw.pipeline.evidence.cases import case_worklist
 from s2sw.pipeline.evidence.worklist import newest_run
+from s2sw.pipeline.imaging.masks import encode_mask
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.config import FlagSettings
@@ -159,3 +162,68 @@ def test_a_speck_of_one_slice_weighs_half_of_a_thicker_finding(tmp_path: Path) -
     assert speck["score"] == pytest.approx(0.9)
     assert found[1][0]["weight"] == pytest.approx(0.5)
     assert found[1][0]["volume_mm3"] is None
+
+
+def painted(volume: FinishedObject, masks: np.ndarray) -> FinishedObject:
+    """Return an object with these masks, bool (slices, 4, 6)."""
+    for row, inside in zip(volume.slices, masks, strict=True):
+        row["area_fraction"] = float(inside.mean())
+        row["mask"], row["mask_encoding"] = encode_mask(inside)
+    return volume
+
+
+def test_two_lesions_in_the_same_slices_are_two_findings(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    masks = np.zeros((5, 4, 6), np.bool_)
+    masks[1:4, :2, :2] = True
+    masks[2:4, 1:, 4:] = True
+    files = [painted(in_series(n, 3.0 * n, 0.4, 0.0), inside[None]) for n, inside in enumerate(masks)]
+    night(tmp_path, SECOND, files)
+    (row,) = cases(tmp_path)
+    assert row["n_findings"] == 2
+    ids = [made_id(SECOND, n) for n in range(5)]
+    assert [one["pixels"] for one in row["findings"]] == [12, 12]
+    spans = sorted((one["first_object"], one["last_object"], one["slices"]) for one in row["findings"])
+    assert spans == [(ids[1], ids[3], 3), (ids[2], ids[3], 2)]
+    volumes = sorted(one["volume_mm3"] for one in row["findings"])
+    assert volumes == pytest.approx([12 * 0.5 * 0.25 * 3.0] * 2)
+
+
+def test_findings_of_random_volumes_are_their_components(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    masks = np.random.default_rng(4).random((12, 9, 4, 6)) < 0.12
+    night(tmp_path, SECOND, [painted(screened(n, *[0.5] * 9), own) for n, own in enumerate(masks)])
+    rows = {row["case_id"]: row["findings"] for row in cases(tmp_path)}
+    for number, volume in enumerate(masks):
+        labels, count = scipy.ndimage.label(volume, np.ones((3, 3, 3)))
+        sizes = sorted(np.bincount(labels.ravel())[1:].tolist())
+        assert sorted(one["pixels"] for one in rows[made_id(SECOND, number)]) == sizes
+        assert count > 1
+
+
+def test_a_finding_thinner_than_two_millimetres_weighs_half(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    shares = [0, 0.25, 0.25, 0.25, 0, 0.25, 0.25, 0.25, 0.25, 0]
+    night(tmp_path, SECOND, [in_series(n, 0.5 * n, 0.8, share) for n, share in enumerate(shares)])
+    (row,) = cases(tmp_path)
+    found = [(one["slices"], round(one["weight"], 2)) for one in row["findings"]]
+    assert found == [(4, 0.8), (3, 0.4)]
+
+
+def test_a_mask_that_cannot_be_read_is_a_finding_of_its_own(tmp_path: Path) -> None:
+    night(tmp_path, FIRST, usual(100))
+    volume = with_masks(screened(0, *[0.5] * 4), [0.25, 0.5, 0.25, 0.25])
+    volume.slices[1]["mask"] = b"no runs"
+    night(tmp_path, SECOND, [volume])
+    (row,) = cases(tmp_path)
+    assert sorted((one["slices"], one["pixels"]) for one in row["findings"]) == [(1, 6), (1, 12), (2, 12)]
+
+
+def test_masks_are_read_in_batches_of_whole_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night(tmp_path, FIRST, usual(100))
+    shares = [0, 0.25, 0.25, 0, 0.5, 0.5, 0.5]
+    night(tmp_path, SECOND, [with_masks(screened(n, *[0.5] * 7), shares) for n in range(5)])
+    whole = cases(tmp_path)
+    monkeypatch.setattr(findings, "_BATCH", 4)
+    assert cases(tmp_path) == whole
+    assert {row["n_findings"] for row in whole} == {2}

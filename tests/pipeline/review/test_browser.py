@@ -6,6 +6,7 @@ With S2SW_SCREENSHOTS=FOLDER the pictures of docs/review.md are made anew.
 import os
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
@@ -23,7 +24,7 @@ from tests.support.screened import HOSTILE, SETTINGS, VOLUME_SLICES, Screened
 from tests.support.series import SLICES as SERIES_SLICES
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.pipeline.review.browser import CHROMIUM, Watched, watched
 
@@ -119,7 +120,7 @@ def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: 
         expect(watch.page.locator(".case-facts")).to_contain_text("Why it is here")
         expect(watch.page.locator("#slice-index")).to_have_attribute("max", str(SERIES_SLICES))
         picture(watch, "case")
-        first, at = watch.page.url, watch.page.locator("#slice-index").input_value()
+        at = watch.page.locator("#slice-index").input_value()
         watch.press(",")
         expect(watch.page.locator("#slice-index")).to_have_value(str(int(at) - 1))
         expect(watch.page.locator(".case-facts")).to_be_visible()  # it stays while one walks
@@ -127,8 +128,10 @@ def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: 
         for scheme in ("dark", "light"):
             watch.page.emulate_media(color_scheme=scheme)
             assert watch.faint_texts() == [], scheme
+        expect(watch.page.locator(".case-facts")).to_be_visible()
+        first = watch.page.locator("#viewer").get_attribute("data-map") or ""
         watch.press("a")
-        expect(watch.page).not_to_have_url(first)
+        expect(watch.page.locator("#viewer")).not_to_have_attribute("data-map", first)
         watch.settle()
         watch.press("g")
         watch.page.wait_for_url(f"{page.address}/?*")
@@ -136,6 +139,39 @@ def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: 
         expect(watch.page.locator("#done")).to_have_js_property("value", 1)
         watch.page.emulate_media(color_scheme="light")
         assert watch.faint_texts() == []
+
+
+def test_the_list_waits_for_a_decision_that_is_being_saved(browser: Browser, series: Screened) -> None:
+    write_cases(series)
+    with served(series.output, series.private) as page, watched(browser, page, viewport=WIDE) as watch:
+        watch.open("/")
+        watch.page.locator("a.card.case").first.click()
+        watch.follow("**/slice/**case=*")
+        held: list[Route] = []
+        watch.page.route("**/decide?*", lambda route: held.append(route))
+        asked: list[str] = []
+        watch.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        watch.press("a", "g")
+        assert watch.page.evaluate("Boolean(waiting)")  # a variable of the page's script
+        assert [path for path in asked if path == f"{page.root}/"] == []
+        held.pop().continue_()
+        watch.page.wait_for_url(f"{page.address}/?*")
+        expect(watch.page.locator("a.card.case .badge.accept")).to_have_count(1)
+
+
+def test_a_decision_that_cannot_be_saved_is_shown_not_left(browser: Browser, series: Screened) -> None:
+    write_cases(series)
+    with served(series.output, series.private) as page, watched(browser, page, viewport=WIDE) as watch:
+        watch.open("/")
+        watch.page.locator("a.card.case").first.click()
+        watch.follow("**/slice/**case=*")
+        held: list[Route] = []
+        watch.page.route("**/decide?*", lambda route: held.append(route))
+        watch.press("a", "g")
+        assert watch.page.evaluate("Boolean(waiting)")
+        held.pop().fulfill(status=503, body='<div id="page"><p>the disk is full</p></div>')
+        expect(watch.page.locator("#page")).to_contain_text("the disk is full")
+        watch.complaints.clear()  # the browser's own line about status 503
 
 
 def write_cases(screened: Screened) -> None:
