@@ -29,7 +29,7 @@ from tests.robustness import accounts
 from tests.robustness.canaries import STEM, search
 from tests.robustness.processes import until
 from tests.support.archives import encoded, texture
-from tests.support.commands import COMMAND, RAY, Run, s2sw, screen
+from tests.support.commands import COMMAND, RAY, Run, s2sw, s2sw_here, screen
 from tests.support.s3server import S3Server
 from tests.support.tiny_dinov2 import tiny_dinov2
 
@@ -171,7 +171,7 @@ def test_a_profile_is_private_and_names_nobody(run: Run) -> None:
 def test_results_without_a_profile_go_on_without(lake: Path, tiny: Path, tmp_path: Path) -> None:
     first = screen(tmp_path, lake, str(tmp_path / "results"), bundle=str(tiny))
     assert {row["group"] for row in first.slices()} == {None}
-    again = screen(tmp_path, lake, str(tmp_path / "results"), profile="auto", bundle=str(tiny))
+    again = screen(tmp_path, lake, str(tmp_path / "results"), profile="auto", bundle=str(tiny), here=True)
     assert again.code == 0, again.stderr
     assert accounts.last_run(again.output)["already_done"] == PICTURES + FEW
     assert not (tmp_path / "private" / "profiles").exists()
@@ -185,20 +185,20 @@ def test_a_named_profile_is_built_shown_compared_and_refused(
     private = ("--private-dir", tmp_path / "private", "--workers", "1")
     built = s2sw("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
     assert built.returncode == 0, built.stderr
-    shown = s2sw("profile", "show", place, cwd=tmp_path)
+    shown = s2sw_here("profile", "show", place, cwd=tmp_path)
     assert "weight of rarity" in shown.stdout
     assert "defects found when 5%" in shown.stdout
-    same = s2sw("profile", "compare", place, place, cwd=tmp_path)
+    same = s2sw_here("profile", "compare", place, place, cwd=tmp_path)
     assert f"{PICTURES} | {PICTURES}" in same.stdout
     used = screen(tmp_path, lake, str(tmp_path / "results"), profile=str(place), bundle=str(tiny))
     assert used.code == 0, used.stderr
     assert None not in {row["group"] for row in used.slices()}
-    foreign = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place))
+    foreign = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place), here=True)
     document = place / "profile.json"
     whole = json.loads(document.read_text())
     whole["profile"]["groups"][0]["weight"] = 0.123
     document.write_text(json.dumps(whole))
-    changed = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place), bundle=str(tiny))
+    changed = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place), bundle=str(tiny), here=True)
     for refused, words in ((foreign, "another detector"), (changed, "was changed since it was built")):
         assert refused.code == 2
         (line,) = refused.stderr.splitlines()
@@ -255,14 +255,14 @@ def test_a_profile_on_s3_is_built_shown_and_used(
     private = ("--private-dir", tmp_path / "private", "--workers", "1")
     built = s2sw("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
     assert built.returncode == 0, built.stderr
-    shown = s2sw("profile", "show", place, cwd=tmp_path)
+    shown = s2sw_here("profile", "show", place, cwd=tmp_path)
     assert folder_of(run).read().fingerprint in shown.stdout
     used = screen(tmp_path, lake, str(tmp_path / "results"), profile=place, bundle=str(tiny))
     assert used.code == 0, used.stderr
     assert rows_of(used) == rows_of(run)
     (bank,) = s3.client().find(f"{place.removeprefix('s3://')}/groups")[:1]
     s3.client().pipe_file(bank, b"changed")
-    refused = screen(tmp_path, lake, str(tmp_path / "other"), profile=place, bundle=str(tiny))
+    refused = screen(tmp_path, lake, str(tmp_path / "other"), profile=place, bundle=str(tiny), here=True)
     assert refused.code == 2
     (line,) = refused.stderr.splitlines()
     assert "was changed since it was built" in line

@@ -1,5 +1,6 @@
 """The command line as users meet it: a process of its own, or the application within this one."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from typer.testing import CliRunner
 
+from s2sw.jobs.cli import app
 from s2sw.pipeline.results.reading import Results, open_results
 from s2sw.schemas.tables import Row
 
@@ -52,12 +55,26 @@ def s2sw(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def s2sw_here(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the application within this process, which has its libraries already."""
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(app, [*map(str, arguments)])
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
 def screen(
-    folder: Path, source: str | Path, output: str, *options: str, cwd: Path | None = None, **job: Any
+    folder: Path,
+    source: str | Path,
+    output: str,
+    *options: str,
+    cwd: Path | None = None,
+    here: bool = False,
+    **job: Any,
 ) -> Run:
     """Screen on one core, which is quick while others are busy.
 
-    Keys of a job file come by name; the private folder lies in ``folder``. cwd: default: ``folder``.
+    Keys of a job file come by name; the private folder lies in ``folder``. cwd: default: ``folder``. here:
+    within this process: for runs that detect nothing.
     """
     private = folder / "private"
     values = {
@@ -70,5 +87,5 @@ def screen(
     }
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(values | job))
-    done = s2sw("screen", path, *options, cwd=cwd or folder)
+    done = (s2sw_here if here else s2sw)("screen", path, *options, cwd=cwd or folder)
     return Run(done.returncode, done.stdout, done.stderr, output, private)
