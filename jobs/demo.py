@@ -39,7 +39,7 @@ def command(
     """Make a small archive of real images and medical slices, screen it, and show what was found.
 
     Solar cells, DICOM files, NIfTI volumes and a few broken files, all from installed packages: no download.
-    The folder is made anew each time.
+    An earlier demo in the folder is deleted.
     """
     try:
         from s2sw.jobs.demo_archive import make_archive

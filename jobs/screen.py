@@ -48,10 +48,11 @@ def command(
     quiet: options.QuietOption = False,
     log_format: options.LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
+    """Screen every image under SOURCE and write scores, masks and the status of every object to OUTPUT.
 
-    The same command again continues. Exit codes: 0 all accounted for, 1 failed, 2 bad usage or
-    configuration, 3 deferred work remains, 4 more quarantined than `max_quarantined` allows.
+    To continue a run that was stopped, give the same command again. Exit codes: 0 all objects accounted for,
+    1 failed, 2 bad usage or configuration, 3 deferred objects remain, 4 more quarantined than
+    `max_quarantined` allows.
 
     Examples:
 
