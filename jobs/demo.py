@@ -111,7 +111,7 @@ def _clear(folder: Path) -> None:
     """Remove an earlier demo, and nothing else."""
     marker = folder / MARKER
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        fail(f"{folder} is not empty and no earlier demo: name another folder", EXIT_USAGE)
+        fail(f"{folder} is not empty and was not made by the demo: name another folder", EXIT_USAGE)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)

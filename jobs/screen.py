@@ -117,9 +117,10 @@ def run(
     except Exception as error:
         if not isinstance(error, OSError | RunFailedError | ScreeningError) and not config.private:
             raise
-        fail(f"the run failed: {_problem(error, config)}; the same command continues", EXIT_FAILED)
+        problem = _problem(error, config)
+        fail(f"the run failed: {problem}; to continue, give the same command again", EXIT_FAILED)
     except KeyboardInterrupt:
-        fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
+        fail("stopped before any object was started; to continue, give the same command again", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
     if config.metrics_file:
@@ -142,7 +143,7 @@ def _export_drift(output: "OutputFolder", path: str, summary: "RunSummary") -> N
             moved = [change.measure for change in changes if change.moved]
             write_drift(path, summary, {name: moved.count(name) for name in (*MEASURES, QUARANTINED)})
     except UserError as error:
-        warn(f"metrics_file: drift is not part of it ({error})")
+        warn(f"metrics_file: it is written without drift ({error})")
 
 
 def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:

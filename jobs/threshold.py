@@ -155,7 +155,7 @@ def _goal(precision: float | None, rate: float | None, from_: str | None) -> Goa
     if from_ not in (None, goal.source):
         asked = "--target-rate" if precision is None else "--target-precision"
         # reviewers look at high scores first: what they rejected is no sample of what is normal
-        fail(f"--from {from_}: {asked} is answered from {goal.source} alone", EXIT_USAGE)
+        fail(f"--from {from_}: {asked} needs --from {goal.source}", EXIT_USAGE)
     return goal
 
 

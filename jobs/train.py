@@ -101,7 +101,7 @@ def command(
     from s2sw.pipeline.training.job import Inputs, TrainSettings, train_named
 
     if patience is not None and not holdout:
-        fail("--patience needs pictures to judge by; give --holdout 0.1", EXIT_USAGE)
+        fail("--patience needs held-out pictures; give --holdout 0.1 as well", EXIT_USAGE)
     place = work or output.with_name(f"{output.name}.training")
     with one_line_errors(), _data_errors():
         where, products = device_of(device), precision_of(precision)

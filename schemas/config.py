@@ -131,7 +131,7 @@ class GroupSettings(Strict):
         try:
             known = re.compile(pattern or f"(?P<{name}>)").groupindex
         except re.error as error:
-            raise ValueError(f"no regular expression: {error}") from None
+            raise ValueError(f"not a regular expression: {error}") from None
         if name not in known:
             raise ValueError(f"has no group (?P<{name}>...)")
         return pattern
@@ -200,7 +200,7 @@ class ResultsConfig(Strict):
         try:
             output.encode()
         except UnicodeEncodeError:
-            raise ValueError("its name is no UTF-8, and programs that read Parquet need that") from None
+            raise ValueError("its name is not UTF-8, which programs that read Parquet need") from None
         return output
 
 

@@ -40,7 +40,7 @@ def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> 
     read = [read_bundle(Path(folder)) for folder in members]
     records = [record for record, _ in read]
     if any(record.detector == ENSEMBLE for record in records):
-        raise BundleError("members: an ensemble is no member; give the bundles that it was made of")
+        raise BundleError("members: an ensemble cannot be a member; give the bundles that it was made of")
     tensors: dict[str, Tensor] = {}
     holders: dict[str, int] = {}
     entries = []
