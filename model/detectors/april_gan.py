@@ -154,9 +154,7 @@ def _references(options: AprilGanOptions, names: Sequence[str]) -> list[Any]:
     references, calibration = options.references, options.calibration
     if references is None:
         if calibration is not None:
-            raise BundleError(
-                "calibration: it is for the few-shot score; give references too, or neither"
-            )
+            raise BundleError("calibration: it is for the few-shot score; give references too, or neither")
         return []
     if calibration is None:
         log.warning("no calibration is given: the few-shot score is not scaled and has little weight")

@@ -168,9 +168,7 @@ class Sources:
         if not is_s3(address):
             return
         if not self._reaches_s3:
-            raise NoSourceError(
-                "the object lies on S3, but no S3 is configured; name it with --endpoint-url"
-            )
+            raise NoSourceError("the object lies on S3, but no S3 is configured; name it with --endpoint-url")
         try:
             source = read_run(self._output, run_id).config.get("source")
         except FileNotFoundError:
