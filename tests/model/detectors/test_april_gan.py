@@ -163,7 +163,7 @@ def test_a_calibration_by_pictures_is_their_lowest_and_highest(golden, few_shot,
     ("options", "message"),
     [
         ({"class_name": ()}, "class_name: april_gan needs the name"),
-        ({"class_name": ("a", "a")}, "class_name: 'a' given; .* stand once"),
+        ({"class_name": ("a", "a")}, "class_name: 'a' given; .* all different"),
         ({"linear": None}, "linear: april_gan needs the learned linear layers"),
         ({"tap_blocks": (6, 12)}, "'fc.2.bias' is .* where this CLIP and 2 taps need no such layer"),
         (
