@@ -17,7 +17,7 @@ class StorageSettings(Strict):
         False, description="take credentials from the machine's role, through its metadata service"
     )
     anonymous: bool = Field(False, description="read public buckets without credentials")
-    tries: int = Field(4, ge=1, le=20, description="tries of a request that fails for a transient reason")
+    tries: int = Field(4, ge=1, le=20, description="tries of one request that fails in passing")
     connect_timeout: float = Field(10, gt=0, description="seconds to wait for a connection")
     read_timeout: float = Field(60, gt=0, description="seconds to wait for the next bytes")
     slowest: float = Field(

@@ -23,5 +23,5 @@ class SuiteDataSet(Strict):
 class Suite(Strict):
     """The settings of ``s2sw evaluate --suite FILE``."""
 
-    datasets: tuple[SuiteDataSet, ...] = Field(min_length=1, description="the data sets, one row each")
+    datasets: tuple[SuiteDataSet, ...] = Field(min_length=1, description="the data sets, a row each")
     bundles: tuple[str, ...] = Field((), description="bundle folders, or: embedded; the command's come first")

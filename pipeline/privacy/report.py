@@ -207,7 +207,7 @@ def _exposed(config: ScreenConfig) -> list[str]:
             found.append(str(error))
         if lie_in_each_other(private, config.output):
             found.append(
-                f"private_dir: {private} and the output {config.output} are one inside the other; part them"
+                f"private_dir: {private} and the output {config.output} lie in each other; part them"
             )
     for key, folder in (("private_dir", private), ("output", Path(config.output))):
         if not is_s3(str(folder)) and folder.is_dir() and folder.stat().st_mode & 0o077:

@@ -116,9 +116,7 @@ def _inside(config: ScreenConfig) -> Inside:
     except ScreeningError as error:
         raise UserError(f"private_dir: cannot write to {folder} ({error.detail})") from error
     if config.private and lie_in_each_other(folder, config.output):
-        raise UserError(
-            f"private_dir: {folder} and the output {config.output} are one inside the other; part them"
-        )
+        raise UserError(f"private_dir: {folder} and the output {config.output} lie in each other; part them")
     return inside
 
 

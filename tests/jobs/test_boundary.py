@@ -80,7 +80,7 @@ def test_the_key_is_never_shown(job: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("mode: open", "mode: open writes the address"),
         ("cluster: {address: 'ray.example:6379'}", "was started by others"),
         ("storage: {endpoint_url: 'http://s3.example'}\noutput: s3://results", "is not encrypted"),
-        ("private_dir: OUT/private", "are one inside the other"),
+        ("private_dir: OUT/private", "lie in each other"),
         ("cluster: {temp_dir: /nonexistent}", "cannot write to /nonexistent"),
     ],
 )
