@@ -14,7 +14,7 @@ EXPLANATIONS = {
     Status.QUARANTINED: "could not be screened",
     Status.DEFERRED: "left for the next run",
 }
-UNTRAINED = "scores mean nothing; they only show that the pipeline works"
+UNTRAINED = "its scores show that the pipeline works, and nothing more"
 
 
 def print_summary(summary: RunSummary, config: ScreenConfig, console: Console | None = None) -> None:
