@@ -1,4 +1,4 @@
-"""From the bytes of an object to its slices: sniff, refuse cheaply, then one decoder for the format."""
+"""From the bytes of an object to its slices: detect the format, check the header, then decode."""
 
 from collections.abc import Iterator
 
@@ -29,14 +29,14 @@ def decode(
 ) -> tuple[str, Iterator[Slice]]:
     """Return the decoder's name (``png``, ``dicom``, ``nifti``, ...) and the slices of one object, lazily.
 
-    Slices are decoded one at a time; what an object turns out to be lacking half way is raised then.
-    ``target``: the side that slices will be resized to; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its size
-    with both sides still at least ``2 * target``. None decodes at full size.
+    Slices are decoded one at a time, so damage in a later slice raises only when that slice is reached.
+    ``target``: the side that slices will be resized to; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+    size, as long as both sides stay at least ``2 * target``. None decodes at full size.
     ``companion``: the bytes of the ``.img`` half if ``data`` is the ``.hdr`` half of a NIfTI pair
-    (``pairs.samples_name`` names it); without it a pair is refused as UNSUPPORTED.
-    ``originals``: slices of DICOM and NIfTI come with what they were made from (``Slice.original``).
-    Raises ScreeningError and nothing else, at once or from the iterator; a container (``CONTAINERS``) is
-    refused as UNSUPPORTED because its members are objects of their own (``containers.members``).
+    (``pairs.samples_name`` gives its name); without it a pair is refused as UNSUPPORTED.
+    ``originals``: also return the values that slices of DICOM and NIfTI were made from (``Slice.original``).
+    Raises only ScreeningError, at once or from the iterator. A container (``CONTAINERS``) is refused as
+    UNSUPPORTED, because each of its members is an object of its own (``archives.members``).
     """
     check_object(data, settings.limits)
     form = sniff(data)

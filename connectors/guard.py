@@ -1,4 +1,4 @@
-"""The one place where an exception becomes a reason, without a word of the object."""
+"""The one place where an exception becomes a reason, without any text of the object."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -19,14 +19,14 @@ def guarded(items: Iterator[T]) -> Iterator[T]:
 
 
 def _detail(error: Exception) -> str:
-    """Return words of ours: what a library says may quote the object. "" stands for what the reason means."""
+    """Return our own text, since a library's may quote the object; "" for the meaning of the reason."""
     if isinstance(error, ImportError) and error.name:
         return f"needs the package {error.name.partition('.')[0]}"
     return ""
 
 
 def reason_for(error: BaseException) -> Reason:
-    """Return the reason that an exception stands for which was raised while decoding."""
+    """Return the reason for an exception that was raised while decoding."""
     if isinstance(error, ScreeningError):
         return error.reason
     if isinstance(error, MemoryError):

@@ -11,18 +11,18 @@ from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry
 from s2sw.schemas.decoding import DecodeSettings
 
 UID_KINDS = ("study", "series", "instance")
-"""What an object may be part of or be, in the order of ``ObjectFacts.uids``."""
+"""The kinds of ids in ``ObjectFacts.uids``, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What a slice was made from, for whoever asks the decoder for it.
+    """The values that a slice was made from; decoders return them only if asked to.
 
-    values: samples as stored, (rows, cols) of any integer or float type, upright as the pixels are; None of
-        colours, and of files of more than 8 bits whose reader does not keep them. May be read-only, and a
+    values: samples as stored, (rows, cols) of any integer or float type, upright as the pixels are; None for
+        colours, and for files of more than 8 bits whose reader does not keep them. May be read-only, and a
         view of the object.
-    slope, intercept: from there to values of the modality, linearly. unit: of these, a code of PS3.3
-        C.11.1.1.2 such as ``HU``, or "".
+    slope, intercept: ``values * slope + intercept`` are values of the modality. unit: their unit, a code of
+        PS3.3 C.11.1.1.2 such as ``HU``, or "".
     inverted: whether the lowest value is white.
     """
 
@@ -35,11 +35,11 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What holds of an object as a whole; all of its slices share one.
+    """Facts about an object as a whole; all of its slices share one instance.
 
-    uids: what names the object's study, series and instance (``UID_KINDS``), as SHA-256 digests; b"" where
-        there is none, () for a format that has none.
-    patient: SHA-256 of what names the patient; b"" where nothing does.
+    uids: SHA-256 digests of the UIDs of study, series and instance (``UID_KINDS``); b"" for a missing one, ()
+        for a format without UIDs.
+    patient: SHA-256 of the patient's id; b"" without one.
     """
 
     uids: tuple[bytes, ...] = ()
@@ -59,10 +59,10 @@ class Slice:
         ``sagittal``; a fixed CT window adds its name (``frame/lung``).
     modality, body_part: the object's own codes, not yet checked against the closed lists.
     applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
-    full_size: (rows, cols) of the object's own picture where it was decoded at a fraction of its size.
-    facts: what holds of its object as a whole.
+    full_size: (rows, cols) of the full picture, if it was decoded at reduced size; else None.
+    facts: facts about its object as a whole.
     geometry: where the pixels lie, as far as the object says.
-    original: what it was made from, where the decoder was asked for that.
+    original: the values that it was made from, if the decoder was asked for them.
     """
 
     pixels: NDArray[np.uint8]
@@ -77,10 +77,10 @@ class Slice:
 
 
 class Decoder(Protocol):
-    """One family of formats: bytes in, slices out, one at a time so that no volume is held whole.
+    """A decoder of one family of formats. It yields slices one at a time, so that no volume is held whole.
 
-    Raises ``s2sw.schemas.outcomes.ScreeningError`` with a reason for whatever cannot become slices; it may do
-    so after some slices, and then the whole object counts as not screened.
+    Raises ``s2sw.schemas.outcomes.ScreeningError`` with a reason if slices cannot be decoded. If it raises
+    after some slices, the whole object counts as not screened.
     """
 
     name: str

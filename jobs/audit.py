@@ -14,8 +14,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Check the log of who ran what into an output.\n\n"
-    "Every run adds two entries to `audit/`: when it starts, and with which counts it ended. Each holds the "
-    "hash of the one before, and in private mode a seal that only the id key can make.",
+    "Every run adds two entries to `audit/`: one when it starts, and one with its counts when it ends. Each "
+    "holds the hash of the previous one and, in private mode, a seal that can be made only with the id key.",
 )
 
 
@@ -31,10 +31,11 @@ def verify(
 ) -> None:
     """Look for entries that were changed, removed, exchanged or cut off.
 
-    Note the head that is printed where others cannot write: with `--head` a later check finds out whether
-    the log was cut off or written anew since. Without it a cut-off end is found only if results remain.
+    Note the printed head in a place that others cannot write to. With `--head` a later check finds out
+    whether the log was cut off or rewritten since then. Without it, a cut-off end is found only if results of
+    its runs remain.
 
-    Exit codes: 0 nothing was found, 1 something was, 2 there is no log or it cannot be read.
+    Exit codes: 0 nothing was found, 1 something was found, 2 there is no log or it cannot be read.
     """
     from s2sw.pipeline.ledger.audit import entry_names
     from s2sw.pipeline.ledger.audit import verify as check

@@ -40,7 +40,9 @@ def check(
     private_dir: PrivateOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
-    """Say in plain words what a run would write where, connect to and not protect. Nothing is started.
+    """Say in plain words what a run would read, write and connect to, and what is not protected.
+
+    It starts nothing.
 
     Exit codes: 0 nothing to object to, 1 warnings, 2 the configuration cannot work.
 

@@ -27,7 +27,7 @@ ANY = "any"
 
 Mark = TypeVar("Mark")
 
-HELP = """Build a bundle from CLIP weights and what a system learned; docs/detectors.md says which suits what.
+HELP = """Build a bundle from CLIP weights and a system's checkpoint; docs/detectors.md says which to use.
 
 `s2sw bundle build s2swclip my-bundle --clip ViT-L-14-336/openai --prompts authors.pth`
 
@@ -35,9 +35,9 @@ HELP = """Build a bundle from CLIP weights and what a system learned; docs/detec
 
 `s2sw bundle build SYSTEM --help` lists a system's options;
 `s2sw bundle build FILE.yaml` takes them from a file.
-`s2sw bundle build OUT --detector SYSTEM ...` is the same command in its older form.
+`s2sw bundle build OUT --detector SYSTEM ...` is the older form of the same command.
 
-Without network: fetch the weights file elsewhere and give its path to `--clip`.
+Without network access: download the weights file elsewhere and give its path to `--clip`.
 """
 
 
@@ -112,7 +112,7 @@ def _published(kind: "DetectorKind") -> str:
         return ""
     return (
         f"{told.name}. Checkpoint: {told.checkpoint}. Licence: {told.licence}. Tower and input: {kind.clip}, "
-        f"{kind.image_size} px. Trained on: {told.trained_on}. In use: {told.means}."
+        f"{kind.image_size} px. Trained on: {told.trained_on}. Notes: {told.means}."
     )
 
 

@@ -26,9 +26,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Build, show and verify detector bundles.\n\n"
-    "A bundle is a folder with everything that the detector needs: the CLIP's visual weights, the class "
-    "vectors that were computed once from the prompts, and `bundle.json`. It is sealed by SHA-256: a changed "
-    "byte is refused. Its fingerprint names every result that was made with it.",
+    "A bundle is a folder with everything that the detector needs: CLIP's visual weights, the class "
+    "vectors that were computed once from the prompts, and `bundle.json`. It is sealed by SHA-256: it does "
+    "not load if a byte changed. Every result names the fingerprint that it depends on.",
 )
 
 Folder = Annotated[Path, typer.Argument(help="folder of the bundle", metavar="BUNDLE", show_default=False)]
@@ -41,12 +41,12 @@ def ensemble(
     out: Annotated[Path, typer.Argument(help="new folder for the bundle", show_default=False)],
     members: Annotated[
         list[str],
-        typer.Argument(help="folders of bundles, with a weight or without", metavar="FOLDER[=WEIGHT]..."),
+        typer.Argument(help="bundle folders, each with an optional weight", metavar="FOLDER[=WEIGHT]..."),
     ],
 ) -> None:
-    """Build a bundle of other bundles: scores and maps are their weighted means.
+    """Build one bundle of several: its scores and maps are their weighted means.
 
-    Detectors on the same tower, such as s2swclip and anomalyclip, cost one pass together.
+    Detectors on the same tower, such as s2swclip and anomalyclip, share one forward pass.
 
     `s2sw bundle ensemble both my-s2swclip=2 my-anomalyclip=1`
     """
@@ -71,7 +71,7 @@ def compare(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Put bundles through the same evaluation: one table of their means, with the time of a picture.
+    """Evaluate several bundles in the same way: one table of mean metrics, with the time per picture.
 
     `s2sw bundle compare my-winclip my-adaptclip --data /data/parts`
     """
@@ -88,7 +88,7 @@ def compare(
 
 @app.command(no_args_is_help=True)
 def show(folder: Folder) -> None:
-    """Show what a bundle says about itself: detector, tower, prompts, settings, fingerprint."""
+    """Show the record of a bundle: detector, tower, prompts, settings, fingerprint."""
     with one_line_errors():
         print_bundle(folder)
 

@@ -11,7 +11,7 @@ from s2sw.jobs.reading import open_output, results_config
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
 
-RowsOption = Annotated[int, typer.Option(min=2, help="Slices, and objects, in a part at most.")]
+RowsOption = Annotated[int, typer.Option(min=2, help="Maximum number of slices, and of objects, in a part.")]
 
 
 def command(
@@ -22,9 +22,9 @@ def command(
 ) -> None:
     """Merge small parts into large ones, and rewrite parts that an earlier version put into folders.
 
-    Rows stay as they are; in a merged part they are sorted by day and score, so that readers skip what they
-    do not ask for. No run can work on the output meanwhile. After a crash s2sw still reads every row once;
-    the same command, or the next run, removes what others would see twice. The audit log gets an entry.
+    Rows do not change. A merged part is sorted by day and score, so that readers can skip row groups. No run
+    can work on the output at the same time. After a crash s2sw still reads every row once, but other programs
+    may see rows twice until the same command, or the next run, has finished. The audit log gets an entry.
 
     Exit codes: 0 done, 1 another run works on the output, 2 bad usage.
 

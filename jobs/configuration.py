@@ -33,7 +33,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for place, key in enumerate(keys):
         if key in keys[:place]:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{key}' stands twice", node.start_mark
+                None, None, f"the key '{key}' occurs twice", node.start_mark
             )
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
@@ -133,7 +133,7 @@ def read_flags(file: Path) -> Any:
     """Return the key ``flag`` of a file that ``s2sw threshold`` wrote. Raises ConfigurationError."""
     values = _read_yaml(file)
     if set(values) != {"flag"}:
-        raise ConfigurationError(f"{file}: the one key 'flag' is expected, as `s2sw threshold` writes it")
+        raise ConfigurationError(f"{file}: only the key 'flag' is expected, as `s2sw threshold` writes it")
     return values["flag"]
 
 

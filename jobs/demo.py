@@ -39,7 +39,7 @@ def command(
     """Make a small archive of real images and medical slices, screen it, and show what was found.
 
     Solar cells, DICOM files, NIfTI volumes and a few broken files, all from installed packages: no download.
-    The folder is made anew each time.
+    An earlier demo in the folder is deleted.
     """
     try:
         from s2sw.jobs.demo_archive import make_archive
@@ -111,7 +111,7 @@ def _clear(folder: Path) -> None:
     """Remove an earlier demo, and nothing else."""
     marker = folder / MARKER
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        fail(f"{folder} is not empty and no earlier demo: name another folder", EXIT_USAGE)
+        fail(f"{folder} is not empty and was not made by the demo: name another folder", EXIT_USAGE)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)

@@ -21,14 +21,14 @@ def command(
     config: Annotated[
         Path | None, typer.Argument(help="Job file, as for `s2sw screen`.  [default: this machine alone]")
     ] = None,
-    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Start Ray, which takes longest.")] = True,
+    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Also start Ray, which takes longest.")] = True,
 ) -> None:
-    """Check this machine, Ray and, with a job file, storage, bundle and key, with a remedy for each.
+    """Check this machine, Ray and, with a job file, storage, bundle and key; say what to do where one fails.
 
-    With a job file one small file is written to the output and removed again. `s2sw screen` runs the quick
+    With a job file, one small file is written to the output and removed again. `s2sw screen` does the quick
     part of these checks by itself.
 
-    Exit codes: 0 a run can work, 1 something is in its way, 2 the job file cannot be read.
+    Exit codes: 0 a run can work, 1 a check failed, 2 the job file cannot be read.
 
     Examples:
 

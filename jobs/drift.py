@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from s2sw.pipeline.evidence.drift import Change
 
 WIDTH = 140
-JsonOption = Annotated[bool, typer.Option("--json", help="Print it as one JSON document.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 
 
 def command(
@@ -26,9 +26,9 @@ def command(
 ) -> None:
     """Tell whether groups of the newest run differ from their past: scores, brightness, sharpness, size.
 
-    The reference are the 60 days that ended three days before the run, under the same settings; the share of
-    quarantined objects is compared as well. p-values are corrected for the number of comparisons. Exit code 0
-    whatever is found (docs/worklist.md).
+    The reference is the 60 days that ended three days before the run, under the same settings. The share of
+    quarantined objects is compared as well. p-values are corrected for the number of comparisons. The exit
+    code is 0 whatever is found (docs/worklist.md).
 
     Examples:
 

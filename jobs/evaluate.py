@@ -29,11 +29,11 @@ Targets = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.", show_default=False)]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the metrics as JSON.", show_default=False)]
 Html = Annotated[
     Path | None,
     typer.Option(
-        help="Write a page with curves, histograms and the worst pictures, which are the data's own.",
+        help="Write a page with curves, histograms and the worst pictures. It holds pictures of the data.",
         show_default=False,
     ),
 ]
@@ -42,9 +42,9 @@ Markdown = Annotated[
 ]
 Suite = Annotated[Path | None, typer.Option(help="YAML file that names many data sets.", show_default=False)]
 Decisions = Annotated[
-    str | None, typer.Option(help="Output of a screening: judge its stored scores by reviewers' decisions.")
+    str | None, typer.Option(help="Output of a run: measure its stored scores by reviewers' decisions.")
 ]
-Split = Annotated[str, typer.Option(help="Split of data sets that name splits.")]
+Split = Annotated[str, typer.Option(help="Split to use, of data sets that have splits.")]
 Resolution = Annotated[
     str,
     typer.Option(
@@ -74,7 +74,7 @@ def command(
 
     DATA is a folder in MVTec AD's layout, a folder with VisA's split_csv or a meta.json, or a CSV or Parquet
     file with the columns image, mask, label. Several bundles give one table, and the page shows where they
-    disagree. Exit codes: 0 done, 2 the command, a bundle or the data cannot work. Examples:
+    disagree. Exit codes: 0 done, 2 the command, a bundle or the data is wrong. Examples:
 
     `s2sw evaluate my-bundle /data/mvtec --json figures.json --html figures.html`
 

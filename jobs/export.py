@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 FormatOption = Annotated[
-    FormatName | None, typer.Option("--format", "-f", help="What the files are for.", show_default=False)
+    FormatName | None, typer.Option("--format", "-f", help="Format of the files.", show_default=False)
 ]
 ToOption = Annotated[
     Path | None, typer.Option(help="Folder for the files, new or empty.", show_default=False)
@@ -29,28 +29,30 @@ HtmlOption = Annotated[
     Path | None,
     typer.Option(help="Write one self-contained page with pictures instead.", show_default=False),
 ]
-TopOption = Annotated[int, typer.Option(min=0, help="Take the N highest scores; 0 takes all.")]
+TopOption = Annotated[
+    int, typer.Option(min=0, help="Take the N slices with the highest scores; 0 takes all.")
+]
 MinScoreOption = Annotated[
-    float, typer.Option(min=0, max=1, help="Take image scores from this one on, 0..1.")
+    float, typer.Option(min=0, max=1, help="Take only image scores at or above this, 0..1.")
 ]
 FlaggedOption = Annotated[
-    bool, typer.Option("--flagged", help="Take what reaches the flagging thresholds of the newest run.")
+    bool, typer.Option("--flagged", help="Take slices that reach the newest run's flagging thresholds.")
 ]
 ThresholdOption = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Map value of the masks, 0..1.  [default: as stored]"),
+    typer.Option(
+        min=0, max=1, help="Map value from which a pixel is in the mask, 0..1.  [default: as stored]"
+    ),
 ]
 RevealOption = Annotated[
     list[Reveal] | None,
-    typer.Option(help="Let the export hold this; may be repeated.", show_default=False),
+    typer.Option(help="What an export of private results may hold; may be repeated.", show_default=False),
 ]
 
 
 BomOption = Annotated[
     bool,
-    typer.Option(
-        "--excel", help="Start the CSV with a byte-order mark, by which Excel knows that it is UTF-8."
-    ),
+    typer.Option("--excel", help="Start the CSV with a byte-order mark, so that Excel reads it as UTF-8."),
 ]
 
 
@@ -69,11 +71,11 @@ def command(
     private_dir: PrivateOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
-    """Write the highest scores in the format of another tool, or as one page that needs no server.
+    """Write the highest-scored slices in the format of another tool, or as one page that needs no server.
 
-    Pictures are read from the source when they are needed; what cannot be read is left out, counted and named
-    by reason. Results in private mode reveal more only where you ask for it by name: pixels (pictures),
-    names (addresses), patient (what a DICOM object copies from the one it refers to).
+    Pictures are read from the source; those that cannot be read are left out and counted by reason. From
+    private results, `--reveal` must name what an export may hold: pixels (pictures), names (addresses),
+    patient (what a DICOM object copies from the one it refers to).
 
     Exit codes: 0 done, 1 nothing could be written, 2 bad usage.
 

@@ -22,16 +22,16 @@ OpenOption = Annotated[
     bool | None,
     typer.Option(
         "--open/--private",
-        help="Keep each object's address in the results, or only a keyed id.  [default: private]",
+        help="Store each object's address in the results, or only a keyed id.  [default: private]",
     ),
 ]
 LimitOption = Annotated[int | None, typer.Option(help="Take only the first N objects of the listing.")]
 UntilOption = Annotated[
     str | None,
-    typer.Option(help="Stop admitting at a time (06:00) or after a duration (90m); the rest is deferred."),
+    typer.Option(help="Stop at a time (06:00) or after a duration (90m); the rest is deferred."),
 ]
 ForceOption = Annotated[
-    bool | None, typer.Option("--force", help="Screen again what is done under the same settings.")
+    bool | None, typer.Option("--force", help="Screen again what earlier runs did under the same settings.")
 ]
 WorkersOption = Annotated[int | None, typer.Option(help="CPU cores to use.  [default: all]")]
 MapThresholdOption = Annotated[
@@ -42,16 +42,17 @@ PrecisionOption = Annotated[
 ]
 ClassNameOption = Annotated[
     str | None,
-    typer.Option(help="What all objects show, for a bundle with several class names (docs/detectors.md)."),
+    typer.Option(help="Class name of all objects, for a bundle with several (docs/detectors.md)."),
 ]
 TileOption = Annotated[
-    int | None, typer.Option(help="Cut larger images into tiles of this side, in pixels.  [default: off]")
+    int | None,
+    typer.Option(help="Also score tiles of this side, in pixels, of larger images.  [default: off]"),
 ]
 ProfileOption = Annotated[
     str | None,
     typer.Option(
-        help="Archive profile to rank by: a folder, auto (kept for this archive, from 48 objects on) or none "
-        "(docs/profile.md).  [default: auto]"
+        help="Archive profile to rank by: a folder, auto (keep one for this archive, from 48 objects on), or "
+        "none (docs/profile.md).  [default: auto]"
     ),
 ]
 EndpointOption = Annotated[
@@ -66,24 +67,26 @@ PrivateOption = Annotated[
 ]
 KeyPerOutputOption = Annotated[
     bool | None,
-    typer.Option("--key-per-output", help="Give objects ids that no other output has (docs/privacy.md)."),
+    typer.Option(
+        "--key-per-output", help="Make ids that differ from those in other outputs (docs/privacy.md)."
+    ),
 ]
 MetricsOption = Annotated[
     str | None,
-    typer.Option(help="Keep figures for Prometheus in this file (docs/report.md).  [default: none]"),
+    typer.Option(help="Write metrics for Prometheus to this file (docs/report.md).  [default: none]"),
 ]
 FlagOption = Annotated[
-    Path | None, typer.Option(help="Flagging thresholds that `s2sw threshold` wrote.  [default: none]")
+    Path | None, typer.Option(help="File with flagging thresholds, from `s2sw threshold`.  [default: none]")
 ]
 FingerprintOption = Annotated[
     str | None,
-    typer.Option(help="First digits of the settings' fingerprint.  [default: those of the newest run]"),
+    typer.Option(help="Fingerprint of the settings, or its first digits.  [default: the newest run's]"),
 ]
 ResultsArgument = Annotated[
     str, typer.Argument(help="Folder or s3://bucket/prefix with results, or the job file that wrote them.")
 ]
-VerboseOption = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log details, too.")]
+VerboseOption = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log details as well.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
 LogFormatOption = Annotated[
-    LogFormat, typer.Option(help="Lines for people, or one JSON object a line.", show_default=True)
+    LogFormat, typer.Option(help="Text, or one JSON object per line.", show_default=True)
 ]

@@ -41,7 +41,7 @@ def normal_pictures(source: str, class_names: Sequence[str], side: int, option: 
         name = only or named or rule.class_of(address)
         if name is None or name not in class_names:
             raise BundleError(
-                f"{option}: no class name for {address}; lay it in a folder named like one of "
+                f"{option}: no class name for {address}; put it in a folder named like one of "
                 f"{', '.join(class_names)}, or let the query give a column class_name"
             )
         found[name].append(_read(address, side, option))

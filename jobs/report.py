@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def command(
     results: ResultsArgument,
     run: Annotated[str | None, typer.Option(help="Id of the run.  [default: the latest]")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page, too.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="One line a run instead.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML page.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show one line per run instead.")] = False,
     endpoint_url: EndpointOption = None,
 ) -> None:
-    """Show what a run did: the account of all objects, scores, quarantine, speed.
+    """Show what a run did: objects by status, scores, quarantine, speed.
 
-    The page holds the same with charts, versions and configuration. It needs no network and no script, and
-    names no object. Scores are shown of this run, and of all runs under the same settings.
+    The page adds charts, versions and configuration. It needs no network and no script, and names no object.
+    Scores are shown for this run, and for all runs under the same settings.
 
     Examples:
 

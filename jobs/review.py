@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ReviewerOption = Annotated[
-    str | None, typer.Option(help="Whose decisions these are.  [default: the account's name]")
+    str | None, typer.Option(help="Name that decisions are stored under.  [default: the account's name]")
 ]
 PortOption = Annotated[
     int, typer.Option(help="Port of this machine.  [default: a free one]", min=0, max=65535)
@@ -29,7 +29,7 @@ PicturesOption = Annotated[
     bool, typer.Option("--pictures/--no-pictures", help="Read pixels from the source on demand.")
 ]
 ShowNamesOption = Annotated[
-    bool, typer.Option("--show-names", help="Name private objects by their addresses too.")
+    bool, typer.Option("--show-names", help="Show the addresses of private objects as well.")
 ]
 
 
@@ -44,9 +44,9 @@ def command(
 ) -> None:
     """Serve a page on which reviewers look at what was flagged and decide: anomaly, false alarm or unsure.
 
-    The page is for this machine alone; the address that is printed, with its token, lets a browser in.
-    Pictures are read from the source when they are looked at and kept nowhere. Decisions are rows in
-    `decisions/*.parquet` beside the results. Ctrl+C ends it.
+    Open the printed address in a browser on this machine; the token in it gives access. Pictures are read
+    from the source on demand and not stored. Decisions are written to `decisions/*.parquet` in the output.
+    Ctrl+C ends the server.
 
     Examples:
 

@@ -49,10 +49,11 @@ def command(
     quiet: options.QuietOption = False,
     log_format: options.LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Screen every image under SOURCE and write scores, masks and a full account to OUTPUT.
+    """Screen every image under SOURCE and write scores, masks and the status of every object to OUTPUT.
 
-    The same command again continues. Exit codes: 0 all accounted for, 1 failed, 2 bad usage or
-    configuration, 3 deferred work remains, 4 more quarantined than `max_quarantined` allows.
+    To continue a run that was stopped, give the same command again. Exit codes: 0 all objects accounted for,
+    1 failed, 2 bad usage or configuration, 3 deferred objects remain, 4 more quarantined than
+    `max_quarantined` allows.
 
     Examples:
 
@@ -117,9 +118,10 @@ def run(
     except Exception as error:
         if not isinstance(error, OSError | RunFailedError | ScreeningError) and not config.private:
             raise
-        fail(f"the run failed: {_problem(error, config)}; the same command continues", EXIT_FAILED)
+        problem = _problem(error, config)
+        fail(f"the run failed: {problem}; to continue, give the same command again", EXIT_FAILED)
     except KeyboardInterrupt:
-        fail("stopped before anything was taken up; the same command continues", EXIT_DEFERRED)
+        fail("stopped before any object was started; to continue, give the same command again", EXIT_DEFERRED)
     if not quiet:
         print_summary(summary, config)
     if config.metrics_file:
@@ -142,7 +144,7 @@ def _export_drift(output: "OutputFolder", path: str, summary: "RunSummary") -> N
             moved = [change.measure for change in changes if change.moved]
             write_drift(path, summary, {name: moved.count(name) for name in (*MEASURES, QUARANTINED)})
     except UserError as error:
-        warn(f"metrics_file: drift is not part of it ({error})")
+        warn(f"metrics_file: it is written without drift ({error})")
 
 
 def _write_worklist(output: "OutputFolder", config: ScreenConfig, summary: "RunSummary", quiet: bool) -> None:

@@ -33,14 +33,16 @@ RateTarget = Annotated[
     float | None, typer.Option(min=1e-6, max=0.5, help="Share of normal slices that are flagged, 0..1.")
 ]
 ByOption = Annotated[
-    str, typer.Option(help="A threshold for each: site, modality, or site,modality.  [default: one]")
+    str, typer.Option(help="One threshold for each site, modality, or site,modality.  [default: one for all]")
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", help="decisions (for a precision) or normals (for a rate).  [default: as fits]"),
+    typer.Option(
+        "--from", help="Use decisions (for a precision) or normals (for a rate).  [default: what fits]"
+    ),
 ]
 BudgetOption = Annotated[
-    int | None, typer.Option(min=1, help="Tell how many of each night's best so many were anomalies.")
+    int | None, typer.Option(min=1, help="Tell how many of each night's first N objects were anomalies.")
 ]
 ToOption = Annotated[Path | None, typer.Option(help="File for the thresholds.  [default: the terminal]")]
 
@@ -58,13 +60,15 @@ def command(
 ) -> None:
     """Propose a flagging threshold: the image score from which a slice is flagged for review.
 
-    For a precision, from reviewers' decisions: the lowest threshold at which so many of the decided slices at
-    or above it are anomalies. For a rate, from all slices that no reviewer accepted, taken as normal: the
-    lowest one that flags at most so many of them. Both under the settings of the newest run, with 95 %
-    intervals. The file is what `s2sw screen --flag FILE` takes; its key `flag` may stand in a job file, too.
+    With --target-precision: the lowest threshold at which this share of the decided slices at or above it are
+    anomalies, by reviewers' decisions. With --target-rate: the lowest threshold that flags at most this share
+    of normal slices; all slices that no reviewer accepted count as normal. Both use the newest run's settings
+    and come with 95 % intervals. Give the file to `s2sw screen --flag FILE`, or copy its key `flag` into a
+    job file.
 
-    With --budget it tells instead how many of the best so many objects of each worklist reviewers found to be
-    anomalies, by the share of false alarms that was claimed (docs/worklist.md).
+    With --budget N it proposes nothing. It tells how many of the first N objects of each worklist were
+    anomalies by reviewers' decisions, grouped by the share of false alarms that was expected
+    (docs/worklist.md).
 
     Exit codes: 0 proposed, 1 too little to propose from, 2 bad usage.
 
@@ -151,7 +155,7 @@ def _goal(precision: float | None, rate: float | None, from_: str | None) -> Goa
     if from_ not in (None, goal.source):
         asked = "--target-rate" if precision is None else "--target-precision"
         # reviewers look at high scores first: what they rejected is no sample of what is normal
-        fail(f"--from {from_}: {asked} is answered from {goal.source} alone", EXIT_USAGE)
+        fail(f"--from {from_}: {asked} needs --from {goal.source}", EXIT_USAGE)
     return goal
 
 

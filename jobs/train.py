@@ -28,23 +28,24 @@ Recipe = Annotated[
 Activation = Annotated[
     str | None, typer.Option(help="quick_gelu or gelu, where the weights do not say it.", show_default=False)
 ]
-Split = Annotated[str, typer.Option(help="Split of data sets that name splits.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Pictures a step, instead of the recipe's.")]
+Split = Annotated[str, typer.Option(help="Split to use, of data sets that have splits.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs.  [default: the recipe's]")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Pictures per step.  [default: the recipe's]")]
 ImageSize = Annotated[
-    int | None, typer.Option(min=1, help="Input side in pixels, of training and bundle alike.")
+    int | None,
+    typer.Option(min=1, help="Input side of training and bundle, in pixels.  [default: the recipe's]"),
 ]
-Taps = Annotated[str, typer.Option(help="Of s2swclip: released or per_layer.")]
+Taps = Annotated[str, typer.Option(help="For s2swclip: released or per_layer.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same bundle.")]
 Holdout = Annotated[
     float,
-    typer.Option(min=0, max=0.9, help="Share of the pictures held out; the best epoch on them counts."),
+    typer.Option(min=0, max=0.9, help="Share of the pictures held out, on which the best epoch is chosen."),
 ]
 Patience = Annotated[
-    int | None, typer.Option(min=1, help="Stop after so many epochs without a lower held-out loss.")
+    int | None, typer.Option(min=1, help="Stop after this many epochs without a lower held-out loss.")
 ]
 Start = Annotated[
-    Path | None, typer.Option(help="Checkpoint to begin with instead of the seed's.", show_default=False)
+    Path | None, typer.Option(help="Checkpoint to start from, instead of random values.", show_default=False)
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
 InPrecision = Annotated[
@@ -53,17 +54,17 @@ InPrecision = Annotated[
 Work = Annotated[Path | None, typer.Option(help="Folder for state and curve.  [default: OUTPUT.training]")]
 Features = Annotated[
     Path | None,
-    typer.Option(help="Folder for cached features, to share among trainings.  [default: in --work]"),
+    typer.Option(help="Folder for cached features, to share between trainings.  [default: in --work]"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 HELP = """Train on labelled pictures with CLIP frozen, and write a bundle that is ready to screen.
 
-Pictures pass the visual tower once; their features are kept, and epochs read them. The same command again
-goes on after a kill. `--work` holds the learning curve (curve.csv) and the checkpoint, which
-`s2sw bundle build` takes too.
+Each picture passes the visual tower once; its features are stored, and epochs read them. To continue after
+a kill, give the same command again. `--work` holds the learning curve (curve.csv) and the checkpoint, which
+`s2sw bundle build` also takes.
 
-Exit codes: 0 done, 2 the command, the weights or the data cannot work.
+Exit codes: 0 done, 2 the command, the weights or the data is wrong.
 
 Examples:
 
@@ -100,7 +101,7 @@ def command(
     from s2sw.pipeline.training.job import Inputs, TrainSettings, train_named
 
     if patience is not None and not holdout:
-        fail("--patience needs pictures to judge by; give --holdout 0.1", EXIT_USAGE)
+        fail("--patience needs held-out pictures; give --holdout 0.1 as well", EXIT_USAGE)
     place = work or output.with_name(f"{output.name}.training")
     with one_line_errors(), _data_errors():
         where, products = device_of(device), precision_of(precision)

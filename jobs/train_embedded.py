@@ -14,7 +14,7 @@ Start = Annotated[
         exists=True,
         dir_okay=False,
         show_default=False,
-        help="An embedded.safetensors to go on from, at a lower rate and full difficulty.",
+        help="An embedded.safetensors to start from, with a lower learning rate and full difficulty.",
     ),
 ]
 
@@ -30,9 +30,9 @@ def command(
 ) -> None:
     """Train the small detector that comes with s2sw, on pictures that it generates itself.
 
-    Nothing is read but the shipped stem. The defaults take about an hour on two quiet cores with AMX;
-    docs/embedded-model.md says how the shipped weights were made. The same command continues a run that was
-    stopped. Out come embedded.safetensors, as the package ships it, and a bundle to screen with.
+    It reads only the shipped stem. The defaults take about an hour on two idle cores with AMX;
+    docs/embedded-model.md says how the shipped weights were made. To continue a run that was stopped, give
+    the same command again. It writes embedded.safetensors, as the package ships it, and a bundle.
 
     Example:
 

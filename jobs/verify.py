@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
 
 RepairOption = Annotated[
-    bool, typer.Option("--repair", help="Set aside what is broken, so that the next run fills the gap.")
+    bool,
+    typer.Option(
+        "--repair", help="Set damaged files aside, so that the next run screens their objects again."
+    ),
 ]
 MasksOption = Annotated[
-    bool, typer.Option("--masks/--no-masks", help="Decode every mask, which takes longest.")
+    bool, typer.Option("--masks/--no-masks", help="Also decode every mask, which takes longest.")
 ]
 
 
@@ -29,10 +32,10 @@ def command(
     """Check that every file of an output can be read and that the tables agree.
 
     Nothing is changed without `--repair`. With it, files that cannot be read, or that disagree with
-    their partners, move to `set-aside/` in the output; the next `s2sw screen` screens their objects again.
-    `s2sw audit verify` checks the log of runs.
+    their partners, are moved to `set-aside/` in the output; the next `s2sw screen` screens their objects
+    again. `s2sw audit verify` checks the log of runs.
 
-    Exit codes: 0 nothing is wrong or all was set aside, 1 something is wrong, 2 there is no output.
+    Exit codes: 0 no damage, or all of it was set aside, 1 damage, 2 there is no output.
 
     Examples:
 

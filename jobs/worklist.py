@@ -27,14 +27,14 @@ WIDTH = 140  # a row is one line on a narrow terminal, too
 
 FdrOption = Annotated[
     float | None,
-    typer.Option(min=1e-6, max=0.99, help="List as many as fit this share of false alarms, 0..1."),
+    typer.Option(min=1e-6, max=0.99, help="List as many as keep the share of false alarms below this, 0..1."),
 ]
-BudgetOption = Annotated[int | None, typer.Option(min=1, help="List the best so many.")]
+BudgetOption = Annotated[int | None, typer.Option(min=1, help="List this many.")]
 SinceOption = Annotated[
     str | None,
-    typer.Option(help="What runs from this day on screened (2026-07-01).  [default: the newest run]"),
+    typer.Option(help="Include all runs since this day (2026-07-01).  [default: the newest run]"),
 ]
-ByOption = Annotated[Literal["object", "case"], typer.Option(help="What is listed.")]
+ByOption = Annotated[Literal["object", "case"], typer.Option(help="List objects, or cases.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the list as one JSON document.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the list as CSV.")]
 
@@ -50,13 +50,12 @@ def command(
     fingerprint: FingerprintOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
-    """List what to open of the newest run, the strongest evidence first, and say what the list is worth.
+    """List what to open from the newest run, the strongest evidence first, and how far to trust the list.
 
-    Scores are compared with those of all earlier runs under the same settings. The list is as long as fits
-    --fdr or --budget; else as the newest run's configuration says (`flag.fdr`, `flag.budget`), else
-    --fdr 0.1.
-    All objects of the run, with p-values and q-values, are written to worklist/RUN.parquet, or by case to
-    cases/RUN.parquet, and the p-values of all slices to p_values/RUN.parquet (docs/worklist.md).
+    Scores are compared with those of all earlier runs under the same settings. --fdr or --budget sets the
+    length of the list; by default the newest run's configuration (`flag.fdr`, `flag.budget`), else --fdr 0.1.
+    All objects of the run, with p-values and q-values, are written to worklist/RUN.parquet (cases to
+    cases/RUN.parquet), and the p-values of all slices to p_values/RUN.parquet (docs/worklist.md).
 
     Examples:
 

@@ -1,6 +1,6 @@
-"""S2SWCLIP, the other detectors of its family, and their parts. Knows no Ray and no files of images.
+"""S2SWCLIP, the other detectors of its family, and their parts. Imports no Ray and reads no image files.
 
-The names below are loaded at first use, so that ``s2sw.model.maps`` needs NumPy alone.
+The names below are loaded at first use, so that ``s2sw.model.maps`` needs only NumPy.
 """
 
 from typing import TYPE_CHECKING, Any

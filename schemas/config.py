@@ -1,4 +1,4 @@
-"""The configuration of a screening run: frozen, checked once at the door, saved beside the results."""
+"""The configuration of a screening run: frozen, validated once, saved beside the results."""
 
 import hashlib
 import hmac
@@ -22,11 +22,13 @@ AUTO, NO_PROFILE = "auto", "none"
 
 
 class TileSettings(Strict):
-    """Cutting of large images, so that small defects are not squashed away."""
+    """Tiles of large images, so that resizing does not hide small defects."""
 
     size: int = Field(0, ge=0, le=LARGEST, description="side of a tile in pixels of the image; 0: no tiling")
     overlap: int = Field(0, ge=0, le=LARGEST, description="pixels that neighbouring tiles share")
-    max_tiles: Count = Field(64, description="tiles of one slice at most; above, tiles grow to fit")
+    max_tiles: Count = Field(
+        64, description="maximum number of tiles of a slice; larger images get larger tiles"
+    )
 
     @model_validator(mode="after")
     def _overlap_below_size(self) -> "TileSettings":
@@ -40,29 +42,35 @@ class ClusterSettings(Strict):
 
     address: str | None = Field(None, description="address of a running Ray cluster; default: a local Ray")
     allow_without_token: bool = Field(
-        False, description="private mode: work on a cluster that asks nobody for a token"
+        False, description="private mode: accept a cluster that requires no token"
     )
     workers: Count | None = Field(None, description="CPU cores of a local Ray; default: all")
-    actors: Count | None = Field(None, description="detector actors; default: one a GPU, or one without GPUs")
-    max_actors: Count | None = Field(None, description="grow the actor pool up to this many where free")
+    actors: Count | None = Field(
+        None,
+        description="detector actors; default: one per GPU; without GPUs one per core for weights up to "
+        "256 MiB, else one",
+    )
+    max_actors: Count | None = Field(
+        None, description="let the actor pool grow to this many if resources are free"
+    )
     gpus_per_actor: float | None = Field(
-        None, ge=0, le=LARGEST, description="GPUs of an actor, fractions allowed"
+        None, ge=0, le=LARGEST, description="GPUs per actor; may be a fraction"
     )
     cpus_per_actor: float | None = Field(None, gt=0, description="CPUs reserved for an actor")
-    decode_tasks: Count | None = Field(None, description="decode tasks at once; default: as many as fit")
+    decode_tasks: Count | None = Field(None, description="concurrent decode tasks; default: as many as fit")
     decode_cpus: float = Field(1, gt=0, description="CPUs reserved for a decode task")
     decode_memory: Count = Field(2 << 30, description="bytes reserved for one decode task on a cluster")
     object_store: Count | None = Field(None, description="bytes of the local object store")
     temp_dir: LocalPath | None = Field(None, description="folder for Ray's session and spill files")
     ray_from: Count = Field(
         256,
-        description="objects from which a Ray is started on this machine; below, a few processes screen them",
+        description="number of objects from which a local Ray is started; a few processes screen fewer",
     )
     give_up_after: int = Field(
         16,
         ge=0,
         le=LARGEST,
-        description="end the run when so many groups or objects fail before any lives; 0: never",
+        description="fail the run if this many groups or objects fail before the first succeeds; 0: never",
     )
 
 
@@ -70,46 +78,50 @@ class PartSettings(Strict):
     """When a part file is closed and committed."""
 
     rows: Count = Field(
-        20_000, description="slices, and objects, in a part at most; an object of more slices has its own"
+        20_000,
+        description="maximum number of slices, and of objects, in a part; a larger object has its own",
     )
-    seconds: float = Field(30, gt=0, description="age at which finished objects are committed")
-    by_date: bool = Field(False, description="of earlier versions, without effect: every row has its date")
+    seconds: float = Field(30, gt=0, description="seconds after which finished objects are committed")
+    by_date: bool = Field(
+        False, description="no effect, for job files of earlier versions: every row has its date"
+    )
     site: ShownText = Field(
         "",
         pattern=r"^[a-z0-9-]*$",
-        description="what the column site says in every row; an alias, not a person",
+        description="value of the column site in every row; an alias, not a person",
     )
 
 
 class ClassSettings(Strict):
-    """What an object shows, for bundles with class names; of rules, folders and name the first that fits."""
+    """Class names of objects, for bundles that need them; the first of rules, folders and name that fits."""
 
     rules: dict[str, ShownText] = Field(
-        {}, description="pattern of an object's address (* is any text) to its class name, in this order"
+        {},
+        description="patterns of addresses (* is any text) and their class names; the first that fits counts",
     )
     folders: bool = Field(
         False,
-        description="the nearest folder of an object's address that is named like a class of the bundle",
+        description="take the nearest folder in an object's address that is named like a class of the bundle",
     )
     name: ShownText | None = Field(None, description="class name of all other objects")
 
 
 class GroupSettings(Strict):
-    """Which objects a profile takes for pictures of one kind, and which of them are of one case."""
+    """Which slices a profile compares with each other, and which objects belong to one case."""
 
     columns: tuple[Literal["modality", "body_part", "plane"], ...] = Field(
         ("modality", "body_part", "plane"),
-        description="columns whose values make a group of slices that have a modality",
+        description="columns by which slices that have a modality are grouped",
     )
     pattern: str | None = Field(
         None,
-        description="regular expression over the address of other objects; its group (?P<group>...) names "
+        description="regular expression for the address of other objects; its group (?P<group>...) names "
         "their kind; default: their folder",
     )
     case: str | None = Field(
         None,
-        description="regular expression over the address; its group (?P<case>...) names the patient, lot or "
-        "wafer, whose pictures do not vouch for each other; default: DICOM's patient",
+        description="regular expression for the address; its group (?P<case>...) names the patient, lot or "
+        "wafer, whose pictures are not compared with each other; default: DICOM's patient",
     )
 
     @field_validator("pattern", "case")
@@ -119,22 +131,22 @@ class GroupSettings(Strict):
         try:
             known = re.compile(pattern or f"(?P<{name}>)").groupindex
         except re.error as error:
-            raise ValueError(f"no regular expression: {error}") from None
+            raise ValueError(f"not a regular expression: {error}") from None
         if name not in known:
             raise ValueError(f"has no group (?P<{name}>...)")
         return pattern
 
 
 class FlagGroup(Strict):
-    """A flagging threshold for some slices. site, modality: None for any."""
+    """A flagging threshold for slices of one site, one modality, or both. None: any."""
 
     site: ShownText | None = Field(None, description="a value of the column site")
     modality: ShownText | None = Field(None, description="a code of the column modality")
-    threshold: float = Field(ge=0, le=1, description="score from which such a slice is flagged")
+    threshold: float = Field(ge=0, le=1, description="score from which these slices are flagged")
 
 
 class FlagSettings(Strict):
-    """Which slices are flagged for review: no part of a fingerprint, for it changes no row of the results."""
+    """Which slices are flagged for review. Not part of the fingerprint, since it changes no row."""
 
     threshold: float | None = Field(
         None,
@@ -143,22 +155,22 @@ class FlagSettings(Strict):
         description="score (rank score, else image score) from which a slice is flagged; default: none is",
     )
     groups: tuple[FlagGroup, ...] = Field(
-        (), description="thresholds of some sites and modalities; the first that fits a slice counts"
+        (), description="thresholds for some sites and modalities; the first that fits a slice counts"
     )
     fdr: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="write a worklist after the run: as many objects as fit this share of false alarms",
+        description="write a worklist after the run, with at most this share of false alarms",
     )
     budget: Count | None = Field(
-        None, description="write a worklist after the run: the best so many objects; fdr or budget, not both"
+        None, description="write a worklist of this many objects after the run; give fdr or budget, not both"
     )
 
     @model_validator(mode="after")
     def _one_size(self) -> "FlagSettings":
         if self.fdr is not None and self.budget is not None:
-            raise ValueError("fdr and budget: name one of them, each says how long the worklist is")
+            raise ValueError("fdr and budget: give only one of them, each sets the length of the worklist")
         return self
 
     @property
@@ -173,7 +185,7 @@ class FlagSettings(Strict):
 
 
 class ResultsConfig(Strict):
-    """What commands that read results are told: where these lie, how that is reached, and what names them."""
+    """The settings of commands that read results: output, storage and private folder."""
 
     source: Address | None = Field(None, description="folder, file or s3://bucket/prefix that was screened")
     output: Address = Field(description="folder or s3://bucket/prefix for the results")
@@ -189,42 +201,42 @@ class ResultsConfig(Strict):
         try:
             output.encode()
         except UnicodeEncodeError:
-            raise ValueError("its name is no UTF-8, and programs that read Parquet need that") from None
+            raise ValueError("its name is not UTF-8, which programs that read Parquet need") from None
         return output
 
 
 class ScreenConfig(ResultsConfig):
-    """Everything a screening run is told. ``s2sw screen job.yaml`` reads it from a file with these keys."""
+    """All settings of a screening run. ``s2sw screen job.yaml`` reads them from a file with these keys."""
 
     source: Address = Field(description="folder, file or s3://bucket/prefix to screen")
     manifest: Address | None = Field(
         None,
-        description="list of the objects to screen, instead of a listing: CSV, Parquet, or S3 Inventory's "
-        "manifest.json, local or on S3; source is then what all of them lie below, by default the bucket",
+        description="list of the objects to screen, instead of a listing of the source: CSV, Parquet, or S3 "
+        "Inventory's manifest.json, local or on S3; source is then their prefix, by default the bucket",
     )
     bundle: Annotated[str, Place(remote=True, words=frozenset({EMBEDDED}))] = Field(
         EMBEDDED, description="bundle folder, s3://bucket/prefix of one, or: embedded"
     )
-    mode: Literal["private", "open"] = Field("private", description="open keeps the uri in the results")
+    mode: Literal["private", "open"] = Field("private", description="open stores the uri in the results")
     key_per_output: bool = Field(
         False,
-        description="make ids with a key of the output's own: an object has other ids in other outputs",
+        description="make ids with a key for this output only: objects have other ids in other outputs",
     )
     threshold: float = Field(0.5, ge=0, le=1, description="map value from which a pixel is anomalous")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, else fp32")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the detector runs")
     batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
     limit: Count | None = Field(None, description="screen at most this many objects")
-    until: ShownText | None = Field(None, description="stop admitting at HH:MM or after a duration (90m, 2h)")
+    until: ShownText | None = Field(None, description="stop at HH:MM or after a duration (90m, 2h)")
     follow_links: bool = Field(
-        False, description="local sources: screen files, too, that links lead to outside of the source"
+        False, description="local sources: also screen files outside of the source that links lead to"
     )
-    force: bool = Field(False, description="screen again what is done under the same settings")
+    force: bool = Field(False, description="screen again what earlier runs did under the same settings")
     max_quarantined: float = Field(
-        1.0, ge=0, le=1, description="share of quarantined objects that is still a success"
+        1.0, ge=0, le=1, description="largest share of quarantined objects with which a run succeeds"
     )
     metrics_file: LocalPath | None = Field(
-        None, description="local file kept up to date with figures in Prometheus' text format"
+        None, description="local file that metrics are written to, in Prometheus' text format"
     )
     profile: Annotated[str, Place(remote=True, words=frozenset({AUTO, NO_PROFILE}))] = Field(
         AUTO,

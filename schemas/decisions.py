@@ -1,4 +1,4 @@
-"""What a reviewer can say of a slice."""
+"""What a reviewer can decide on a slice."""
 
 from enum import StrEnum
 
@@ -7,9 +7,9 @@ class DecisionKind(StrEnum):
     """The values of the column ``decision`` in the table of decisions."""
 
     ACCEPT = "accept"
-    """The anomaly is one."""
+    """It is an anomaly."""
     REJECT = "reject"
     """A false alarm."""
     UNSURE = "unsure"
     WITHDRAWN = "withdrawn"
-    """The reviewer takes back what they said before; nothing of theirs counts on the slice then."""
+    """The reviewer withdraws the earlier decision; no decision of theirs on this slice counts."""

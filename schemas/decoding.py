@@ -16,10 +16,10 @@ class Limits(Strict):
     object_bytes: Count = Field(2 << 30, description="bytes of one object as stored")
     side: Count = Field(32768, description="rows or columns of one slice, pixels")
     frame_bytes: Count = Field(
-        1 << 30, description="bytes of one decoded frame (an honest 268 MB frame passes)"
+        1 << 30, description="bytes of one decoded frame (a legitimate frame of 268 MB passes)"
     )
     frames: Count = Field(20000, description="frames or slices of one object")
-    inflated_bytes: Count = Field(4 << 30, description="bytes that a compressed object may unpack to in all")
+    inflated_bytes: Count = Field(4 << 30, description="total bytes that a compressed object may unpack to")
     inflate_ratio: Count = Field(
         256, description="unpacked bytes per stored byte, once beyond 32 MiB unpacked"
     )
@@ -27,7 +27,7 @@ class Limits(Strict):
     seconds: float = Field(
         120,
         gt=0,
-        description="seconds to decode one slice; then its process is ended, and the object tried alone",
+        description="seconds to decode one slice; then the process is ended, and the object is tried alone",
     )
     members: Count = Field(100_000, description="members of one zip or tar archive")
 
@@ -49,6 +49,6 @@ class DecodeSettings(Strict):
         False, description="screen segmentations, dose grids and parametric maps too"
     )
     scaled: bool = Field(
-        False, description="decode large JPEGs at a fraction of their size: faster, within a few grey levels"
+        False, description="decode large JPEGs at reduced size: faster, differs by a few grey levels"
     )
     limits: Limits = Limits()

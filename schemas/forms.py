@@ -1,7 +1,7 @@
-"""Forms of the names in results, and how large what they hold can be.
+"""Formats of the names in results, and upper bounds of their values.
 
-Whoever may write to an output may write any row. Readers compare rows with these before they make a path, a
-question or an array of them; honest rows keep them by the limits of decoding and of detectors.
+Anybody who may write to an output may write any row. Readers check rows against these before they make a
+path, a query or an array from them. Rows of runs meet them by the limits of decoding and of detectors.
 """
 
 import re
@@ -11,7 +11,7 @@ OBJECT_ID = re.compile(r"[a-z2-7]{26}")
 RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}", re.ASCII)
 """Second of the start, UTC, microsecond and a random digit."""
 PART = re.compile(r"[A-Za-z0-9_-]+/([A-Za-z0-9_.=-]+/)*[A-Za-z0-9_-]+\.parquet")
-"""The file of a part below an output; whatever else lies there is nobody's of ours."""
+"""The file of a part below an output; other files there are not ours."""
 RUN_OF_A_DAY = (
     f"regexp_full_match(run_id, '{RUN_ID.pattern}') AND try_strptime(left(run_id, 8), '%Y%m%d') IS NOT NULL"
 )
@@ -19,7 +19,7 @@ RUN_OF_A_DAY = (
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 SITE = re.compile(r"[a-z0-9-]{1,100}")
 WORDS = re.compile(r"[A-Za-z0-9_/ .-]{0,200}")
-"""Words of the program, and codes."""
+"""Text that the program itself writes, and codes."""
 SHOWN_CHARACTERS = 200
 """Of a name that a bundle or a run gives."""
 URI_CHARACTERS = 16_384
@@ -29,12 +29,12 @@ SIDE = 1 << 16
 PIXELS = 1 << 30
 """Of a slice: as many as ``Limits.frame_bytes`` lets through by default."""
 WHOLE_PIXELS = 1 << 28
-"""Of a map or mask that is made as one array: 1 GiB of float32. Larger ones are read strip by strip."""
+"""Of a map or mask that is held as one array: 1 GiB of float32. Larger ones are read strip by strip."""
 INPUT_SIDE = 2048
 """Of a detector's input, pixels."""
 GRID = 256
 TOWER_GRID = 160
-"""Patches a side of a detector's tower: 2048 pixels have 146 of 14. To compare all with all takes 3 GiB."""
+"""Patches per side of a tower: 2048 pixels have 146 of 14. Comparing all pairs takes 3 GiB."""
 LAYERS = 64
 TILES = 1 << 14
 OPERATOR_NUMBERS = 1 << 25

@@ -1,8 +1,8 @@
-"""Where things lie in an output, what their names say, and which of them count.
+"""The files of an output, what their names mean, and which parts are committed.
 
-``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``. A part of slices counts once
-the part of objects of its name is there: that is the commit. Parts that ``s2sw compact`` merged are named
-after their newest run, ``RUN-m0123456789.parquet``. Earlier versions used folders ``date=`` and ``site=``.
+``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``. A part of slices is
+committed when the part of objects of the same name exists. Parts that ``s2sw compact`` merged are named after
+their newest run, ``RUN-m0123456789.parquet``. Earlier versions used folders ``date=`` and ``site=``.
 """
 
 import datetime
@@ -122,9 +122,10 @@ def parts(names: Iterable[str]) -> list[str]:
 def committed_and_orphans(
     slices: Iterable[str], objects: Iterable[str]
 ) -> tuple[list[str], list[str], list[str]]:
-    """Return the committed parts of slices, those of objects, and parts of slices that nobody committed.
+    """Return the committed parts of slices, the parts of objects, and the parts of slices without a commit.
 
-    List the objects first: what is committed meanwhile is then an orphan for nobody who only reads.
+    List the objects before the slices: readers ignore orphans, so a part that is committed in between is
+    only not yet seen.
     """
     objects = parts(objects)
     committed = {name.removeprefix(f"{OBJECTS_FOLDER}/") for name in objects}

@@ -1,6 +1,6 @@
-"""What the text of a setting is: an address, which stays inside, or words that may be shown.
+"""Marks of text settings: an address, which must stay private, or text that may be shown.
 
-Text is taken for an address unless its field says otherwise, so that a new field cannot leak by default.
+Text counts as an address unless its field says otherwise, so that a new field cannot leak by default.
 """
 
 import os
@@ -39,7 +39,7 @@ Address = Annotated[str, Place(remote=True)]
 def without_addresses(settings: BaseModel) -> dict[str, Any]:
     """Return the settings as JSON values; text that is not marked as shown becomes null.
 
-    Of a mapping from addresses to shown words the words are left, as a list.
+    A mapping from addresses to shown text becomes a list of the text.
     """
     return {
         name: _blanked(getattr(settings, name), field.annotation, field.metadata)
@@ -48,7 +48,7 @@ def without_addresses(settings: BaseModel) -> dict[str, Any]:
 
 
 def expand_places(values: dict[str, Any], model: type[BaseModel], folder: Path) -> dict[str, Any]:
-    """Return the keys of a file with their paths as the file means them.
+    """Return the keys of a file with their paths expanded.
 
     ``~`` and ``$VARIABLES`` are replaced in every path and address; relative paths start at the folder.
     Raises ValueError for a variable that is not set, naming the key.

@@ -1,4 +1,4 @@
-"""How an object of the archive can end: one status, and for all but screened ones one reason.
+"""How an object of the archive can end: one status and, unless it was screened, one reason.
 
 Every listed object ends in exactly one status, so that in every run
 ``listed = screened + no_pixels + quarantined + deferred``.
@@ -13,11 +13,11 @@ class Status(StrEnum):
     SCREENED = "screened"
     """Every slice was scored and is committed."""
     NO_PIXELS = "no_pixels"
-    """A valid object that carries no photograph (a report, a segmentation, a directory)."""
+    """A valid object that holds no picture to screen (a report, a segmentation, a directory)."""
     QUARANTINED = "quarantined"
-    """Could not be screened; the reason says why. Kept for a person to look at."""
+    """Could not be screened; the reason says why. A person should look at it."""
     DEFERRED = "deferred"
-    """Not reached in this run's time window; the next run takes it up."""
+    """Not finished in this run's time window; the next run screens it."""
 
 
 class Reason(StrEnum):
@@ -28,47 +28,47 @@ class Reason(StrEnum):
     UNKNOWN_FORMAT = "unknown_format"
     TRUNCATED = "truncated"
     NO_PIXEL_DATA = "no_pixel_data"
-    """An object of an image class that is whole and holds no pixels."""
+    """A complete object of an image class, without pixel data."""
     MALFORMED = "malformed"
     UNSUPPORTED = "unsupported"
     """A known format in a variant that no decoder here covers (video, RGB at 32 bits, ...)."""
     CODEC_MISSING = "codec_missing"
-    """A variant that an optional decoder would cover, were it installed."""
+    """A variant that needs an optional decoder, which is not installed."""
     TOO_LARGE = "too_large"
     """Above a configured limit of size, geometry, frames, members or nesting."""
     BOMB = "bomb"
-    """Would unpack to far more than its size can honestly hold."""
+    """Would unpack to far more than its size can plausibly hold."""
     UNSAFE_MEMBER = "unsafe_member"
     """An archive member whose name leaves the archive (absolute, or through ``..``), or a link."""
     NOT_FINITE = "not_finite"
     """No finite sample at all, so that nothing can be shown."""
 
-    # the content is valid but no photograph (status no_pixels)
+    # the content is valid but no picture (status no_pixels)
     NOT_AN_IMAGE = "not_an_image"
     """A report, presentation state, waveform, document, directory or plan."""
     DERIVED_LABELS = "derived_labels"
-    """A segmentation, dose grid or parametric map: numbers on a grid, not a photograph."""
+    """A segmentation, dose grid or parametric map: numbers on a grid, not a picture."""
 
     NO_CLASS = "no_class"
-    """The detector judges by class names, and no rule of the configuration gives this object one."""
+    """The detector needs a class name, and no rule of the configuration gives this object one."""
 
-    # the way to the content
+    # storage
     NOT_FOUND = "not_found"
-    """Listed, but gone when it was read; a link that leads nowhere, or round in a circle."""
+    """Listed, but gone when it was read; or a broken or circular link."""
     NOT_A_FILE = "not_a_file"
     """A device, a socket or a pipe, or a link to one or to a folder outside the source: no bytes to read."""
     UNAVAILABLE = "unavailable"
-    """There, and not given out as it is: in an archived storage class, or under a key of the customer's."""
+    """Exists, but cannot be read: in an archived storage class, or encrypted with a customer's key."""
     CHANGED = "changed"
-    """Its size or ETag is not the one listed; the next listing takes the new version."""
+    """Its size or ETag differs from the listing; the next run lists the new version."""
     DENIED = "denied"
     TIMEOUT = "timeout"
     THROTTLED = "throttled"
     IO_ERROR = "io_error"
 
-    # the work
+    # processing
     WORKER_CRASHED = "worker_crashed"
-    """The process that decoded it died, again when it was alone in its task."""
+    """The process that decoded it died, also when the object was alone in its task."""
     OUT_OF_MEMORY = "out_of_memory"
     DETECTOR_FAILED = "detector_failed"
     NOT_FINITE_SCORE = "not_finite_score"
@@ -78,15 +78,15 @@ class Reason(StrEnum):
 
 MEANINGS = {
     Reason.EMPTY: "the file has no bytes",
-    Reason.UNKNOWN_FORMAT: "no format that is read here",
+    Reason.UNKNOWN_FORMAT: "not a known format",
     Reason.TRUNCATED: "ends too early",
     Reason.NO_PIXEL_DATA: "an image object without pixel data",
-    Reason.MALFORMED: "damaged, or against its format's rules",
+    Reason.MALFORMED: "damaged, or breaks its format's rules",
     Reason.UNSUPPORTED: "a known format in a variant that no decoder here covers",
-    Reason.CODEC_MISSING: "an optional decoder that is not installed would read it",
+    Reason.CODEC_MISSING: "needs an optional decoder that is not installed",
     Reason.TOO_LARGE: "above a configured limit",
-    Reason.BOMB: "would unpack to far more than its size can honestly hold",
-    Reason.UNSAFE_MEMBER: "a name in an archive that leads out of it, or a link",
+    Reason.BOMB: "would unpack to far more than its size can plausibly hold",
+    Reason.UNSAFE_MEMBER: "an archive member with a name outside the archive, or a link",
     Reason.NOT_FINITE: "no finite sample at all",
     Reason.NO_CLASS: "no rule of the run's configuration gives it a class name",
     Reason.NOT_AN_IMAGE: "a report, document or the like",
@@ -99,21 +99,21 @@ MEANINGS = {
     Reason.TIMEOUT: "the storage did not answer in time",
     Reason.THROTTLED: "the storage asked to slow down",
     Reason.IO_ERROR: "reading failed",
-    Reason.WORKER_CRASHED: "its decoder ended the process, alone too",
+    Reason.WORKER_CRASHED: "its decoder crashed the process, also when tried alone",
     Reason.OUT_OF_MEMORY: "needed more memory than there was",
     Reason.DETECTOR_FAILED: "the detector failed on it",
     Reason.NOT_FINITE_SCORE: "the detector gave no finite score",
     Reason.TIME_WINDOW: "left for the next run",
 }
-"""What each reason says, in words for a person."""
+"""What each reason means, in words for people."""
 
 NO_PIXELS_REASONS = frozenset({Reason.NOT_AN_IMAGE, Reason.DERIVED_LABELS})
 
 TRANSIENT_REASONS = frozenset({Reason.TIMEOUT, Reason.THROTTLED, Reason.IO_ERROR})
-"""Reasons that may be gone at the next try; the others are properties of the object."""
+"""Transient reasons: a retry may succeed. The others do not change within a run."""
 
 STORAGE_REASONS = TRANSIENT_REASONS | {Reason.DENIED, Reason.NOT_FOUND, Reason.CHANGED, Reason.UNAVAILABLE}
-"""Reasons that say nothing of the content: an outage, expired credentials. The next run asks again."""
+"""Reasons that say nothing about the content: an outage, expired credentials. The next run tries again."""
 
 
 def status_of(reason: Reason) -> Status:
@@ -126,9 +126,8 @@ def status_of(reason: Reason) -> Status:
 class ScreeningError(Exception):
     """One object cannot be screened, for a reason that is safe to write down.
 
-    ``detail`` may hold text that came from the object (a tag's value, a path): it is for a person at
-    a terminal in open mode and is never written, logged or sent on in private mode. Without one it is what
-    the reason means.
+    ``detail`` may hold text from the object (a tag's value, a path). It is for a person at a terminal in open
+    mode; in private mode it is never written, logged or passed on. By default it is the reason's meaning.
     """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What a run writes of itself, ``runs/RUN.json``: its summary, configuration and versions."""
+"""The record of a run, ``runs/RUN.json``: its summary, configuration and versions."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -21,10 +21,10 @@ Section = TypeVar("Section", bound=BaseModel)
 class RunSummary:
     """The outcome of one run.
 
-    listed and by_status count the whole manifest under this fingerprint: listed is their sum. new counts what
-    this run finished; already_done what earlier runs had. missing counts ids without a status, duplicates
-    rows beyond the first of an id: both are 0 in every sound run. seconds are by phase; stage_seconds add up
-    over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
+    listed and by_status count the whole listing under this fingerprint; listed is the sum of by_status. new
+    counts what this run finished, already_done what earlier runs had finished. missing counts ids without a
+    status, duplicates rows beyond the first of an id: both must be 0. seconds are by phase; stage_seconds are
+    summed over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
     objects, slices) at growing intervals. max_quarantined is the configured share of listed objects. key_id
     names the key of the ids in private mode and reveals nothing of it. left_out counts files of ours in the
     source, which are not listed. profile: fingerprint and number of groups of the profile.

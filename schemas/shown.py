@@ -1,19 +1,19 @@
-"""What may be shown on a terminal: names of files, groups and detectors may be somebody else's."""
+"""Text that is safe on a terminal: names of files, groups and detectors may come from others."""
 
 import re
 
 
 def printable(text: str) -> str:
-    """Return a text without what a terminal obeys, each such character as its escape in Python."""
+    """Return a text with each control character replaced by its escape in Python."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 _OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, but for those that paths of an archive may have, and turns of the direction of text."""
+"""Control characters, except those that paths of an archive may have, and changes of text direction."""
 
 
 def is_printable(value: object) -> bool:
-    """Tell whether texts hold nothing that a terminal would obey."""
+    """Tell whether texts hold no control characters."""
     if isinstance(value, str):
         return _OBEYED.search(value) is None
     if isinstance(value, dict):

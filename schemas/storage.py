@@ -16,7 +16,7 @@ class StorageSettings(Strict):
     )
     region: ShownText | None = Field(None, description="S3 region; default: AWS_DEFAULT_REGION")
     instance_role: bool = Field(
-        False, description="take credentials from the machine's role, for which its metadata service is asked"
+        False, description="take credentials from the machine's role, through its metadata service"
     )
     anonymous: bool = Field(False, description="read public buckets without credentials")
     encryption: Literal["AES256", "aws:kms"] | None = Field(
@@ -27,5 +27,5 @@ class StorageSettings(Strict):
     connect_timeout: float = Field(10, gt=0, description="seconds to wait for a connection")
     read_timeout: float = Field(60, gt=0, description="seconds to wait for the next bytes")
     slowest: float = Field(
-        10_000, gt=0, description="bytes a second below which an object that takes over a minute is given up"
+        10_000, gt=0, description="bytes per second below which reading is given up, after a minute"
     )

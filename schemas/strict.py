@@ -1,11 +1,11 @@
-"""What all settings have in common: frozen, no unknown keys, no number that nothing can be done with."""
+"""The base of all settings: frozen, no unknown keys, no infinite numbers."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 LARGEST = 10**15
-"""Of a count or a size in bytes; above, arithmetic with times and offsets would overflow."""
+"""Largest count or size in bytes; above it, arithmetic with times and offsets would overflow."""
 
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
 

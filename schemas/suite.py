@@ -1,4 +1,4 @@
-"""A suite file: many data sets, evaluated in one command into the kind of table that papers print."""
+"""A suite file: many data sets, evaluated by one command into tables as in papers."""
 
 from typing import Literal
 
@@ -13,15 +13,15 @@ class SuiteDataSet(Strict):
     """One data set of a suite."""
 
     path: str = Field(description="folder, .csv, .parquet or .json of the data set, relative to the file")
-    name: str | None = Field(None, description="what the table calls it; default: its folder")
-    split: str = Field("test", description="which rows of files that name splits")
+    name: str | None = Field(None, description="name in the table; default: its folder")
+    split: str = Field("test", description="split to use, of data sets that have splits")
     metrics: tuple[Level, ...] = Field(
-        ("image", "pixel"), min_length=1, description="which kind of figures its labels allow"
+        ("image", "pixel"), min_length=1, description="kinds of metrics that its labels allow"
     )
 
 
 class Suite(Strict):
-    """Everything that ``s2sw evaluate --suite FILE`` is told."""
+    """The settings of ``s2sw evaluate --suite FILE``."""
 
     datasets: tuple[SuiteDataSet, ...] = Field(min_length=1, description="the data sets, a row each")
     bundles: tuple[str, ...] = Field(

@@ -114,5 +114,5 @@ def _present(address: str, names: Sequence[str], wanted: Sequence[str]) -> list[
         raise ManifestError(address, f"the column {wanted[0]!r} is missing")
     twice = next((name for name in present if list(names).count(name) > 1), None)
     if twice:
-        raise ManifestError(address, f"the column {twice!r} stands twice")
+        raise ManifestError(address, f"the column {twice!r} occurs twice")
     return present

@@ -1,4 +1,4 @@
-"""The folder of results, local or on S3. A file is there whole or not at all."""
+"""The folder of results, local or on S3. Files appear atomically."""
 
 from abc import ABC, abstractmethod
 from typing import BinaryIO, TypeVar
@@ -61,7 +61,7 @@ class OutputFolder(ABC):
         return list(self.sizes(folder))
 
     def is_whole_parquet(self, name: str, size: int) -> bool:
-        """Tell whether a file of so many bytes can be a whole Parquet file, reading next to nothing of it."""
+        """Tell whether a file of this size can be a whole Parquet file, reading almost nothing of it."""
         return size >= PARQUET_LEAST
 
     @abstractmethod

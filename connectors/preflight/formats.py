@@ -1,4 +1,4 @@
-"""What an object is, told by its first bytes; names and extensions are not trusted."""
+"""The format of an object, recognised by its first bytes; names and extensions are not trusted."""
 
 import re
 import zlib
@@ -33,12 +33,12 @@ class Format(StrEnum):
     GZIP = "gzip"
     """One gzip stream around any other format; ``unwrapped`` says which."""
     FOREIGN = "foreign"
-    """Recognised, and not read here: HEIC, PDF, video, other archives; ``foreign_name`` says which."""
+    """A known format that is not read: HEIC, PDF, video, other archives; ``foreign_name`` says which."""
     UNKNOWN = "unknown"
 
 
 CONTAINERS = frozenset({Format.ZIP, Format.TAR})
-"""Formats whose members are objects of their own (``containers.members``)."""
+"""Formats whose members are objects of their own (``archives.members``)."""
 
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x89PNG\r\n\x1a\n", Format.PNG),

@@ -1,7 +1,7 @@
 """Where objects lie: local folders and ``s3://`` behind the same few functions.
 
-Errors that may pass (throttling, time-outs, broken connections) are tried again with growing waits;
-denied and missing objects are not. Whatever remains is a ``ScreeningError`` with a reason.
+Requests that fail with transient errors (throttling, time-outs, broken connections) are retried with growing
+waits; denied and missing objects are not. An error that remains is a ``ScreeningError`` with a reason.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def list_objects(source: str, settings: StorageSettings, skip: str | None = None
 
 
 def stat_object(uri: str, settings: StorageSettings) -> StoredObject:
-    """Return what listing would say of one object. Raises ScreeningError (``not_found``, ...)."""
+    """Return one object as a listing would. Raises ScreeningError (``not_found``, ...)."""
     if not is_s3(uri):
         return with_retries(lambda: local_object(local_path(uri)), settings.tries)
     bucket, key = split_s3(uri)
@@ -43,7 +43,7 @@ def read_object(
     max_bytes: int,
     too_late: Callable[[], bool] = lambda: False,
 ) -> bytes:
-    """Return the bytes of a listed object. too_late: asked again and again while a server answers.
+    """Return the bytes of a listed object. too_late: called repeatedly while a server answers.
 
     Raises ScreeningError: ``too_large`` above max_bytes, ``changed`` where size or ETag are no longer
     the listed ones, ``time_window`` once it is too late, and the reasons of storage.

@@ -1,4 +1,4 @@
-"""Trying again what may pass: throttling, time-outs and broken connections, not denied or missing objects."""
+"""Retries for transient errors: throttling, time-outs, broken connections; denied objects are not retried."""
 
 import errno
 import random
@@ -36,7 +36,7 @@ def reason_of(error: BaseException) -> Reason:
 
 
 def with_retries(call: Callable[[], T], tries: int) -> T:
-    """Return what the call returns, trying again what may pass.
+    """Return what the call returns, retrying it after transient errors.
 
     Raises ScreeningError with the reason of the last failure.
     """

@@ -59,19 +59,19 @@ class BundleRecord(BaseModel):
         vision, stem = self.vision, self.vision.stem
         for name, tower in (("vision", vision), *([("vision.stem", stem.backbone)] if stem else ())):
             if tower.width % tower.heads:
-                raise ValueError(f"{name}.heads: {tower.heads} share no width of {tower.width}")
+                raise ValueError(f"{name}.heads: {tower.heads} do not divide the width {tower.width}")
         if stem and (list(stem.taps) != sorted(set(stem.taps)) or stem.taps[-1] > stem.backbone.layers):
-            raise ValueError("vision.stem.taps: blocks that rise and that there are, are needed")
+            raise ValueError("vision.stem.taps: ascending numbers of existing blocks are needed")
         if self.grid != self.image_size // vision.patch:
-            raise ValueError(f"grid: {self.image_size} px have no {self.grid} patches of {vision.patch} px")
+            raise ValueError(f"grid: {self.image_size} px are not {self.grid} patches of {vision.patch} px")
         settings = Settings.model_validate(self.settings)
         if settings.deepest() > vision.layers:
-            raise ValueError(f"settings: a block beyond the tower's {vision.layers} is named")
+            raise ValueError(f"settings: names a block beyond the tower's {vision.layers}")
         for member in settings.members:
             own = member_record(member.record)
             nested = own.detector == ENSEMBLE or "members" in own.settings
             if nested or member.tower >= len(settings.members):
-                raise ValueError("settings.members: an ensemble, or a tower that no member has")
+                raise ValueError("settings.members: one is an ensemble, or names a tower that no member has")
         return self
 
     @property
@@ -139,7 +139,7 @@ def read_record(folder: Path, *, check_weights: bool = True) -> BundleRecord:
     path = folder / RECORD
     record, text = _parsed(path)
     if not is_printable(record.model_dump(mode="json")):
-        raise BundleError(f"{path}: holds characters that a terminal obeys; build the bundle again")
+        raise BundleError(f"{path}: holds control characters; build the bundle again")
     if record.sealed() != record or record.text() != text:
         raise BundleError(f"{path}: changed after it was built (its seal differs); build it again")
     weights = folder / WEIGHTS

@@ -154,12 +154,10 @@ def _references(options: AprilGanOptions, names: Sequence[str]) -> list[Any]:
     references, calibration = options.references, options.calibration
     if references is None:
         if calibration is not None:
-            raise BundleError("calibration: it belongs to the few-shot score; give references too, or none")
+            raise BundleError("calibration: it is for the few-shot score; give references too, or neither")
         return []
     if calibration is None:
-        log.warning(
-            "no calibration is given: a map's maximum counts unscaled, and little, in the image score"
-        )
+        log.warning("no calibration is given: the few-shot score is not scaled and has little weight")
     return pictures_by_class(references, names, "references")
 
 

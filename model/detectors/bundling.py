@@ -32,11 +32,11 @@ def build_bundle(
 
     clip: an open_clip name ("ViT-L-14-336/openai"), a weights file (OpenAI .pt, open_clip or Hugging Face
         safetensors) or weights in memory; by default those that the detector was published with. activation:
-        "quick_gelu" or "gelu", over what the file's own configuration says.
-    image_size: side of the square input, pixels; by default the published one. trained: False marks weights
-        that are random.
-    options: the detector's own, such as prompts of s2swclip; docs/detectors.md lists them.
-    Raises BundleError, with one line that says what to do. The folder appears whole or not at all.
+        "quick_gelu" or "gelu"; overrides the configuration beside the file.
+    image_size: side of the square input, pixels; by default the published one. trained: False marks random
+        weights.
+    options: options of the detector, such as prompts of s2swclip; docs/detectors.md lists them.
+    Raises BundleError, with one line that says what to do. The folder is created in one step.
     """
     out = new_folder(out_dir)
     kind, checked = detector_kind(detector), options_of(detector, options)
@@ -69,7 +69,7 @@ def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precis
 
     device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products; a CPU that would
     be slower with bf16 computes in float32, with a warning.
-    Raises BundleError for a folder that is no bundle, was changed, or needs a device that is not there.
+    Raises BundleError if the folder is not a bundle, was changed, or needs a device that is not there.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         read_record(Path(bundle_dir))

@@ -1,4 +1,4 @@
-"""What every detector of the family offers: the one contract of screening, evaluation and review."""
+"""The interface of every detector, used by screening, evaluation and review."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from s2sw.model.towers.preprocess import Pictures
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a batch of pictures gives, float32 on the CPU.
+    """The result for a batch of pictures, float32 on the CPU.
 
     score: (B,), 0..1. family_scores: (B, families), in the order of family_names, 0..1 unless the detector
     says otherwise. token_map: (B, g, g), 0..1, before any upsampling or smoothing; (B, ...) for a detector
-    whose map is made of several grids, or of logits (map_layers). The full map is made of it alone.
+    whose map has several grids, or logits (map_layers). The full map is computed from it alone.
     """
 
     score: Tensor
@@ -27,7 +27,7 @@ class Detection:
 
 
 class Detector(Protocol):
-    """The face of every detector. A row of a result depends on its own picture alone."""
+    """The interface of every detector. Each row of a result depends only on its own picture."""
 
     @property
     def name(self) -> str:
@@ -63,19 +63,19 @@ class Detector(Protocol):
 
     @property
     def map_layers(self) -> tuple[MapLayer, ...]:
-        """The grids of a token map and their ways into the full map."""
+        """The grids of a token map, and how each of them enters the full map."""
 
     def detect(self, images: Pictures, class_names: Sequence[str] | None = None) -> Detection:
-        """Score uint8 RGB pictures (B, H, W, 3); other sizes than S x S are squashed as Pillow does it.
+        """Score uint8 RGB pictures (B, H, W, 3); other sizes than S x S are resized, aspect not kept.
 
-        class_names: each picture's class, B of the bundle's; not needed where the bundle has one or none.
-        Raises ValueError for any other dtype, shape or class name.
+        class_names: the class of each picture (B of the bundle's names); may be left out if the bundle has at
+        most one. Raises ValueError for any other dtype, shape or class name.
         """
 
     def detect_with_patches(
         self, images: Pictures, class_names: Sequence[str] | None = None
     ) -> tuple[Detection, list[Tensor]]:
-        """Return what ``detect`` gives, and the taps of ``patch_features`` of the same pictures."""
+        """Return the result of ``detect``, and the taps of ``patch_features`` for the same pictures."""
 
     def detect_normalized(self, x: Tensor, class_names: Sequence[str] | None = None) -> Detection:
         """Score normalised pictures, float (B, 3, S, S); raises ValueError for other shapes or names."""
@@ -83,7 +83,7 @@ class Detector(Protocol):
     def raw(self, x: Tensor, class_names: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
         """Return image scores (B,) and full maps (B, S, S) of normalised pictures, in the published ranges.
 
-        Float32 on the CPU. Published programs sum where this face takes means, so that ranges differ.
+        Float32 on the CPU. Published programs sum where ``detect`` takes means, so the ranges differ.
         """
 
     @overload

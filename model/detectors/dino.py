@@ -133,7 +133,7 @@ def _record(weights: Dinov2Weights, side: int, taps: Sequence[int] | None, *, tr
     shape = weights.shape
     chosen = tuple(taps or (max(1, shape.layers // 2), max(1, 3 * shape.layers // 4)))
     if list(chosen) != sorted(set(chosen) & set(range(1, shape.layers + 1))):
-        raise BundleError(f"tap_blocks: {chosen} given; blocks that rise from 1 to {shape.layers} are needed")
+        raise BundleError(f"tap_blocks: {chosen} given; ascending blocks from 1 to {shape.layers} are needed")
     if side < shape.patch:
         raise BundleError(f"image_size: {side} is below one patch of {shape.patch} px")
     return new_record(

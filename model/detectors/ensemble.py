@@ -26,10 +26,10 @@ from s2sw.model.towers.visual import TowerOutput
 
 
 def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> Path:
-    """Build a bundle of other bundles. Returns its folder.
+    """Build one bundle of several. Returns its folder.
 
-    members: folder of a bundle to its weight, above 0; weights count by their share of the sum. The new
-    bundle holds all that it needs; a tower that members have in common is kept once. Raises BundleError.
+    members: the folder of each bundle and its weight, above 0; weights are divided by their sum. The new
+    bundle is self-contained; a tower that members share is stored once. Raises BundleError.
     """
     out = new_folder(out_dir)
     total = sum(members.values())
@@ -40,7 +40,7 @@ def build_ensemble(out_dir: str | Path, members: Mapping[str | Path, float]) -> 
     read = [read_bundle(Path(folder)) for folder in members]
     records = [record for record, _ in read]
     if any(record.detector == ENSEMBLE for record in records):
-        raise BundleError("members: an ensemble is no member; give the bundles that it was made of")
+        raise BundleError("members: an ensemble cannot be a member; give the bundles that it was made of")
     tensors: dict[str, Tensor] = {}
     holders: dict[str, int] = {}
     entries = []

@@ -82,7 +82,7 @@ def _names(given: Any) -> Any:
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not name.strip() or names.count(name) > 1:
-            raise ValueError(f"{name!r} given; names must be text, and each one stand once")
+            raise ValueError(f"{name!r} given; names must be text, and all different")
     return names
 
 

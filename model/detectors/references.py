@@ -21,7 +21,7 @@ def named_references(references: Any, class_names: Sequence[str]) -> tuple[tuple
     """
     if references is None:
         if class_names:
-            raise BundleError(f"class_name: it tells {OPTION} apart; give {OPTION} too, or no class name")
+            raise BundleError(f"class_name: it is for {OPTION}; also give {OPTION}, or leave it out")
         return (), []
     if not class_names and isinstance(references, Mapping):
         class_names = tuple(references)

@@ -123,7 +123,5 @@ def known_blocks(blocks: Iterable[int], start: int, layers: int) -> tuple[int, .
     """Return the taps if they rise from ``start`` to the last block at most; raises BundleError otherwise."""
     taps = tuple(blocks)
     if not 1 <= start <= layers or list(taps) != sorted(set(taps) & set(range(start, layers + 1))):
-        raise BundleError(
-            f"tap_blocks {taps} from block {start} on: taps must rise from there to {layers} at most"
-        )
+        raise BundleError(f"tap_blocks {taps} from block {start} on: taps must be ascending, up to {layers}")
     return taps

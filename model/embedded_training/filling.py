@@ -55,5 +55,5 @@ def _wait_a_little(processes: list[BaseProcess]) -> None:
         process.join(PATIENCE / len(processes))
         if process.exitcode:
             raise BundleError(
-                f"a worker process ended with exit code {process.exitcode}; the same command continues"
+                f"a worker process ended with exit code {process.exitcode}; give the same command again"
             )

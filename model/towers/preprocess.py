@@ -1,4 +1,4 @@
-"""From pictures to the detector's input: Pillow's antialiased bicubic squash, then CLIP's normalisation."""
+"""From pictures to the detector's input: Pillow's antialiased bicubic resize, then CLIP's normalisation."""
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ def as_batch(images: Pictures) -> Tensor:
 def resize_to_square(batch: Tensor, side: int) -> Tensor:
     """Resize uint8 (B, H, W, 3) to (B, side, side, 3), aspect not kept, by Pillow's own BICUBIC.
 
-    Always on the CPU: which of its two rounded passes goes first depends on Pillow's version and on the
-    picture's shape, so that no other implementation stays equal to it.
+    Always on the CPU: the order of Pillow's two rounded passes depends on its version and on the picture's
+    shape, so no other implementation gives exactly the same result.
     """
     if batch.shape[1:3] == (side, side):
         return batch

@@ -52,12 +52,12 @@ def read_state(path: Path, key: str) -> State | None:
         state = _checked(State(**read_checkpoint(path)))
     except Exception as error:  # the reader raises anything on a damaged file
         raise BundleError(
-            f"{path}: cannot be read ({type(error).__name__}); remove it to begin anew"
+            f"{path}: cannot be read ({type(error).__name__}); remove it to start again"
         ) from error
     if state.key != key:
         raise BundleError(
             f"{path}: was left by a training with other data, weights or settings; give the same ones to go "
-            "on, or another --work folder, or remove it to begin anew"
+            "on, or another --work folder, or remove it to start again"
         )
     return state
 

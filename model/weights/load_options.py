@@ -39,7 +39,9 @@ def options_beside(weights: Path) -> LoadOptions:
                 found = json.loads(path.read_text())
                 return read(found)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise BundleError(f"{path}: not a CLIP configuration ({error}); mend or remove it") from error
+                raise BundleError(
+                    f"{path}: not a CLIP configuration ({error}); correct or remove it"
+                ) from error
     return LoadOptions()
 
 

@@ -66,7 +66,7 @@ def _processes(here: Limits) -> Check:
     if here.processes < PROCESS_TASKS:
         return failed("processes", found, f"{PROCESS_TASKS} are needed: raise ulimit -u or the pids limit")
     if here.processes < RAY_TASKS:
-        return warning("processes", found, f"Ray needs {RAY_TASKS}: large archives go without it")
+        return warning("processes", found, f"Ray needs {RAY_TASKS}: large archives are screened without it")
     return Check("processes", found)
 
 

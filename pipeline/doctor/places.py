@@ -25,7 +25,9 @@ def place_checks(config: ScreenConfig) -> Iterator[Check]:
     """Yield what a job's places allow. A file is written to the output and removed again."""
     yield guarded("source", lambda: _source(config), "check the address and its rights")
     yield from _output(config)
-    yield guarded("bundle", lambda: _bundle(config), "build it anew (`s2sw bundle build`), or check --bundle")
+    yield guarded(
+        "bundle", lambda: _bundle(config), "build it again with `s2sw bundle build`, or check --bundle"
+    )
     yield guarded("id key", lambda: _key(config), "restore the key and mode, or name another output")
 
 

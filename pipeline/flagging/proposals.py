@@ -55,7 +55,7 @@ def propose(
     if unknown := sorted(set(by) - set(COLUMNS)):
         raise GroupingError(f"--by {unknown[0]}: {' and '.join(COLUMNS)} are known")
     if "site" in by and not has_site(connection):
-        raise GroupingError("--by site: no row of the results names a site (parts.site of a job)")
+        raise GroupingError("--by site: no row of the results names a site (parts.site in a job file)")
     samples = list(_samples(connection, fingerprint, source, []))
     if by:
         samples += _samples(connection, fingerprint, source, by)

@@ -63,11 +63,11 @@ def for_rate(scores: NDArray[np.float64], target: float) -> Proposal:
     """
     needed = int(np.ceil(3 / target))
     if len(scores) < needed:
-        raise TooFewError(f"{len(scores)} normal slices are there; {needed} or more are needed")
+        raise TooFewError(f"only {len(scores)} normal slices; {needed} or more are needed")
     cuts, flagged, _ = _cumulated(scores, np.zeros(len(scores), np.bool_))
     kept = np.flatnonzero(flagged <= target * len(scores) + 1e-9)
     if not len(kept):
-        raise TooFewError(f"the highest score, {cuts[0]:.4f}, is already that of too many slices")
+        raise TooFewError(f"too many slices have the highest score, {cuts[0]:.4f}")
     place = int(kept[-1])
     k, n = int(flagged[place]), len(scores)
     quantile = quantile_interval(scores, 1 - target)

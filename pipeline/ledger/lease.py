@@ -83,7 +83,7 @@ class Lease:
             return
         except (ValueError, KeyError, TypeError):
             # it is written in one step: no run that is at work has one like this
-            log.warning("%s", f"{name} is damaged: it is taken for that of a run that has ended")
+            log.warning("%s", f"{name} is damaged: its run is taken as ended")
             return
         if time.time() < holder["expires"] and not is_dead(holder["process"]):
             process, left = holder["process"], holder["expires"] - time.time()

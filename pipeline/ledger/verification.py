@@ -91,7 +91,7 @@ def _pair(output: OutputFolder, name: str, alone: bool, masks: bool) -> Iterator
         yield Damage(name, problem, SCREENED_AGAIN, (name, _other(name)))
         return
     if objects.select(VERSION).group_by(VERSION).aggregate([]).num_rows != len(objects):
-        yield Damage(name, "an object stands twice in it", SCREENED_AGAIN, (name, _other(name)))
+        yield Damage(name, "an object occurs twice in it", SCREENED_AGAIN, (name, _other(name)))
         return
     expected = objects.filter(pc.field("status") == Status.SCREENED.value)
     versions = zip(*(expected[name].to_pylist() for name in VERSION), strict=True)

@@ -46,9 +46,7 @@ class IdSets:
             "WHERE hash(uri) IN (SELECT mark FROM likely) GROUP BY uri, place HAVING count(*) > 1)"
         )
         if count:
-            raise ManifestError(
-                source, f"addresses that stand there more than once: {count}; keep one row of each"
-            )
+            raise ManifestError(source, f"addresses that occur more than once: {count}; keep one row of each")
 
     def measure_open(self) -> tuple[int, int]:
         """Return how many of the manifest's objects are not done, and their bytes."""

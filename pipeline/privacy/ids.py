@@ -121,7 +121,7 @@ def _read_key(path: Path, secret: bool = False) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # links are followed: secrets are mounted so
     except FileNotFoundError:
         if path.is_symlink():
-            raise KeyFileError(f"{path} leads nowhere: restore the key, or remove the link") from None
+            raise KeyFileError(f"{path} is a broken link: restore the key, or remove the link") from None
         return None
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read ({error.strerror})") from None
@@ -148,7 +148,7 @@ def check_private_folder(folder: Path, name: str = "private_dir") -> None:
         status = folder.stat()
     except FileNotFoundError:
         if folder.is_symlink():
-            raise KeyFileError(f"{name}: {folder} leads nowhere") from None
+            raise KeyFileError(f"{name}: {folder} is a broken link") from None
         return
     except OSError as error:
         raise KeyFileError(f"{name}: {folder} cannot be used ({error.strerror})") from None

@@ -72,7 +72,7 @@ def gather(output: OutputFolder, run: RunRecord) -> RunReport:
     for table in _tables(output, slices, ["image_score"], run.summary.fingerprint):
         _add_scores(report, _sound(report, table))
     if report.bad_rows:
-        log.warning("%s", f"{report.bad_rows} rows that no run wrote are left out")
+        log.warning("%s", f"{report.bad_rows} invalid rows are left out")
     known = set(run_ids(output))
     report.flagged = _flagged(output, run)
     results, run_id = Results(output, run.summary.fingerprint), run.summary.run_id

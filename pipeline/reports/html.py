@@ -53,9 +53,9 @@ def _notes(report: RunReport) -> Iterator[str]:
     """Say what a reader must not miss."""
     summary = report.run.summary
     if summary.outcome == "failed":
-        yield "The run failed. The same command continues where it stopped."
+        yield "The run failed. To continue, give the same command again."
     elif summary.interrupted:
-        yield "The run was stopped early. The same command continues where it stopped."
+        yield "The run was stopped early. To continue, give the same command again."
     if not summary.by_status:
         yield "It ended before it compared what it listed with what is committed."
     if summary.missing or summary.duplicates:

@@ -10,7 +10,7 @@ from s2sw.schemas.run_record import RunSummary
 
 EXPLANATIONS = {
     Status.SCREENED: "scored, every slice",
-    Status.NO_PIXELS: "valid, but no photograph",
+    Status.NO_PIXELS: "valid, but no picture to screen",
     Status.QUARANTINED: "could not be screened",
     Status.DEFERRED: "left for the next run",
 }
@@ -69,7 +69,7 @@ def speed_line(summary: RunSummary) -> str:
     if not screening:
         if summary.by_status.get(Status.DEFERRED):
             cause = "Stopped" if summary.interrupted else "The time window was over"
-            return f"{cause} before anything was taken up"
+            return f"{cause} before any object was started"
         return f"Nothing was left to do ({summary.seconds.get('total', 0.0):.1f} s)"
     return (
         f"{summary.slices} slices in {screening:.1f} s: {summary.slices / screening:.1f} slices/s, "

@@ -1,4 +1,4 @@
-"""Reading results back. Hands on ``open_results``, ``full_map`` and ``mask``."""
+"""Reading results: ``open_results``, ``full_map`` and ``mask``."""
 
 from s2sw.pipeline.results.reading import Results, full_map, mask, open_results
 

@@ -1,7 +1,7 @@
-"""The one place where a row of results is compared with what a run writes, before anything is made of it.
+"""Checks that a row of results is one that a run can write, before anything is computed from it.
 
-Results may have been written by somebody else, or changed. A row that cannot be one of ours is left out and
-counted; which column is wrong says ``problem_of``.
+Results may have been written or changed by somebody else. An invalid row is left out and counted;
+``problem_of`` names the wrong column.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from s2sw.schemas.outcomes import Reason, Status
 
 Row = dict[str, Any]
 BAD_ROW = "bad_row"
-"""Counted beside the reasons of outcomes: a row that no run wrote."""
+"""Counted beside the reasons of outcomes: an invalid row."""
 LARGEST_INT = 1 << 62
 _LAYER_NAMES = {field.name for field in dataclasses.fields(MapLayer)}
 
@@ -32,13 +32,13 @@ class BadRowError(FailedError):
 
 
 def sound(rows: list[Row]) -> tuple[list[Row], int]:
-    """Return the rows that a run may have written, and how many others there are."""
+    """Return the valid rows, and the number of the others."""
     kept = [row for row in rows if problem_of(row) is None]
     return kept, len(rows) - len(kept)
 
 
 def problem_of(row: Row) -> str | None:
-    """Return the first column of a row, whole or in part, that no run writes; None for a sound one."""
+    """Return the first invalid column of a row, which may lack columns; None for a valid row."""
     for name, value in row.items():
         check = _CHECKS.get(name)
         if check is not None and not check(value):
@@ -70,7 +70,7 @@ def bad_row(name: str) -> BadRowError:
 
 
 def map_problem(row: Row) -> str | None:
-    """Return the column by which no map can be made of a row within bounds, None for a sound row."""
+    """Return the column that makes the map of a row invalid or too large, None for a valid row."""
     for name in ("rows", "cols", "tiles", "token_map"):
         if not _CHECKS[name](row[name]):
             return name
@@ -85,17 +85,17 @@ def layers_of(row: Row) -> tuple[MapLayer, ...]:
 
 
 def bounded_columns(table: str) -> str:
-    """Return SQL for all columns of a table with NULL for what is far too large, so that it is never held."""
+    """Return SQL for all columns of a table, with NULL for values that are too large to load."""
     return f"{table}.* REPLACE ({', '.join(bounded(table, name) for name in _SIZES)})"
 
 
 def bounded(table: str, name: str) -> str:
-    """Return SQL for one of the columns that may be far too large."""
+    """Return the same SQL for one of the columns that may be too large."""
     return f"CASE WHEN {_SIZES[name].format(f'{table}.{name}')} THEN {table}.{name} END AS {name}"
 
 
 def sound_table(table: pa.Table) -> tuple[pa.Table, int]:
-    """Return the rows of a table with sound scores, statuses and reasons, and how many others there are."""
+    """Return the rows of a table with valid scores, statuses and reasons, and the number of the others."""
     rules = [rule for name, rule in _COLUMN_RULES.items() if name in table.column_names]
     kept = table
     for rule in rules:

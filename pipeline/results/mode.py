@@ -1,4 +1,4 @@
-"""Whether results keep addresses inside: what the strictest trace of a run says, not what one file claims.
+"""Whether results are private: decided by the strictest trace of a run, not by one file.
 
 A run's record can be changed by whoever may write to the output. Private mode leaves more traces: records of
 other runs, a key's name and a seal in the audit log, objects without an address.
@@ -17,10 +17,10 @@ class UnverifiedError(FailedError):
 
 
 def results_are_private(output: OutputFolder, connection: duckdb.DuckDBPyConnection | None = None) -> bool:
-    """Tell whether any trace says so, and also where there is none.
+    """Tell whether any trace says that the results are private; also true if there is no trace.
 
-    A damaged record or log says so, too. connection: to the results, without which their addresses are not
-    looked at.
+    A damaged record or log counts as private. connection: to the results; without one, addresses in the rows
+    are not checked.
     """
     runs = run_ids(output)
     return (
@@ -32,7 +32,7 @@ def results_are_private(output: OutputFolder, connection: duckdb.DuckDBPyConnect
 
 
 def check_seals(output: OutputFolder, key: bytes | None) -> None:
-    """Raise UnverifiedError unless the audit log fits itself, its seals and the records of runs."""
+    """Raise UnverifiedError unless the audit log is consistent with its seals and the records of runs."""
     try:
         verdict = verify(output, key)
     except AuditError as error:

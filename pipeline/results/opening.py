@@ -1,4 +1,4 @@
-"""Opening results that exist, with errors that a user can mend."""
+"""Opening results that exist, with errors that a user can correct."""
 
 import contextlib
 import logging
@@ -51,9 +51,9 @@ def readable(output: OutputFolder) -> Iterator[None]:
 
 
 def chosen_fingerprint(connection: duckdb.DuckDBPyConnection, output: OutputFolder, asked: str | None) -> str:
-    """Return the settings to read, the newest run's unless others are asked for by their first digits.
+    """Return the fingerprint to read: the newest run's, or the one that begins with ``asked``.
 
-    What is left out is said. Raises ReportError where there are no results, or none of that fingerprint.
+    Logs which others are left out. Raises ReportError if there are no results, or none with that fingerprint.
     """
     known = settings_of(connection)
     if not known:

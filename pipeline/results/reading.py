@@ -1,4 +1,4 @@
-"""Reading results back: committed rows only, maps and masks made again without the model."""
+"""Reading results: committed rows only; maps and masks are rebuilt without the model."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Results:
-    """The committed results of one output folder: of each object the newest run's.
+    """The committed results of one output folder; for each object, the rows of the newest run.
 
-    fingerprint: the settings whose rows are read, ``newest`` or ``all``: scores under different ones are not
-    comparable. Opening reads nothing. Each call looks at what is committed then; what it returns stays with
-    that.
+    fingerprint: the settings whose rows are read; ``newest`` for those of the newest run, or ``all``. Scores
+    under different settings are not comparable. Opening reads nothing. Each call sees what is committed at
+    that moment; what it returns does not change later.
     """
 
     output: OutputFolder
@@ -45,11 +45,11 @@ class Results:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with lazy views ``slices``, ``objects`` and ``flagged``.
 
-        Queries read what they need. ``flagged`` holds the rows of ``slices`` that reach the flagging
-        thresholds in force (``s2sw.pipeline.flagging.rule``), with ``flag_threshold``.
+        A query reads only the columns and row groups that it needs. ``flagged`` holds the rows of ``slices``
+        that reach the current flagging thresholds (``s2sw.pipeline.flagging.rule``), with ``flag_threshold``.
 
-        Columns are those of schemas SLICES and OBJECTS, and ``date`` and ``site`` where parts of the output
-        lie in such folders. ``connection.cursor()`` gives another thread the same views.
+        Columns are those of the schemas SLICES and OBJECTS. ``connection.cursor()`` gives another thread the
+        same views.
         """
         connection = views.connect(self.output, self.fingerprint)
         create_flagged(connection, flag_settings(self.output))
@@ -80,7 +80,7 @@ class Results:
         return views.settings_of(self.connect())
 
     def pandas(self, table: str = "slices", columns: list[str] | None = None) -> "pd.DataFrame":
-        """Return columns of a table as a data frame, by default all but masks and token maps."""
+        """Return columns of a table as a data frame; by default all except masks and token maps."""
         found = self.dataset(table)
         if columns is None:
             columns = [field.name for field in found.schema if not pa.types.is_binary(field.type)]
@@ -109,7 +109,7 @@ def open_results(
 
 
 def slice_maps(row: Row) -> SliceMaps:
-    """Return the maps of one row of the table of slices. Raises BadRowError for what no run wrote."""
+    """Return the maps of one row of the table of slices. Raises BadRowError for an invalid row."""
     problem = map_problem(row)
     if problem:
         raise bad_row(problem)
@@ -121,14 +121,14 @@ def slice_maps(row: Row) -> SliceMaps:
 def full_map(row: Row) -> NDArray[np.float32]:
     """Return the anomaly map of a row, float32 (rows, cols) in 0..1, rebuilt from its token map.
 
-    Raises BadRowError for what no run wrote, or no array should hold (``forms.WHOLE_PIXELS``).
+    Raises BadRowError for an invalid row, or one with too many pixels (``forms.WHOLE_PIXELS``).
     """
     check_whole(row)
     return slice_maps(row).full()
 
 
 def mask(row: Row, threshold: float | None = None) -> NDArray[np.bool_]:
-    """Return the mask of a row, bool (rows, cols): the stored one, or anew at another threshold (0..1).
+    """Return the mask of a row, bool (rows, cols): the stored one, or the one at another threshold (0..1).
 
     Raises BadRowError as ``full_map`` does.
     """

@@ -1,7 +1,7 @@
-"""The way back from a row of results to the pixels it was made from, without a copy of them.
+"""From a row of results back to the pixels of its object, without storing a copy of them.
 
-Results name objects by their ids. The crosswalk, which stays with whoever screened, says where each lies; in
-open mode the results' own address does, and the id itself tells whether the object is still the same.
+Results name objects by their ids. The private crosswalk says where each object lies; in open mode the results
+hold the address. The id tells whether the object is still the same.
 """
 
 import logging
@@ -35,7 +35,7 @@ FOUND_KEPT = 20_000  # addresses kept in memory, a few MB
 
 
 class NoSourceError(Exception):
-    """Nothing on this machine says where an object lies; the message says what is missing."""
+    """The address of an object is not known on this machine; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Sources:
         if not is_s3(address):
             return
         if not self._reaches_s3:
-            raise NoSourceError("the object lies on S3, and no S3 is configured; name it with --endpoint-url")
+            raise NoSourceError("the object lies on S3, but no S3 is configured; name it with --endpoint-url")
         try:
             source = read_run(self._output, run_id).config.get("source")
         except FileNotFoundError:

@@ -102,7 +102,7 @@ class Passes:
         """Try a few objects, each alone, after all groups were lost; return what is still missing."""
         count = min(len(missing), self._give_up_after)
         some = missing[:: -(-len(missing) // count)]
-        self._sink.say(f"all is lost so far: trying {len(some)} objects alone")
+        self._sink.say(f"nothing has succeeded so far: trying {len(some)} objects alone")
         lost = {some[number] for number in self._pass(self._narrowed(todo, some, 1), 1)}
         if not self._decoded and (len(missing) > ALONE or not self._canary_lives()):
             raise RunFailedError(f"no object could be decoded: {self._cause()}")

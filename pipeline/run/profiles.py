@@ -79,7 +79,7 @@ def existing_profile(
     if config.profile == NO_PROFILE or (config.profile == AUTO and config.tiles.size):
         return None
     if config.tiles.size:
-        raise UserError("profile: tiles have none yet; leave out --tile, or use --profile none")
+        raise UserError("profile: not available with tiles; leave out --tile, or use --profile none")
     own = config.profile == AUTO
     address = own_address(config, bundle, inside, key) if own else config.profile
     folder = ProfileFolder(address, config.storage, key)

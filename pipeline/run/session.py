@@ -85,7 +85,7 @@ def check_answers(address: str) -> None:
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or "no answer"
         raise RunFailedError(
-            f"cluster.address: nobody answers at {address} ({why}); check it, and that the head is up"
+            f"cluster.address: nobody answers at {address} ({why}); check it and the head node"
         ) from None
 
 

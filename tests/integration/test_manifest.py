@@ -31,5 +31,5 @@ def test_a_list_and_the_source_are_the_same_archive(bundle: Path, tmp_path: Path
     refused = s2sw("screen", lake, *options, cwd=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1] == (
-        "s2sw: manifest: twice.csv: addresses that stand there more than once: 1; keep one row of each"
+        "s2sw: manifest: twice.csv: addresses that occur more than once: 1; keep one row of each"
     )

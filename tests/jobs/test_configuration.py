@@ -65,8 +65,8 @@ def test_options_alone_are_enough() -> None:
         ("limit: -1\nthreshold: 2\n", ["'limit'", "'threshold'"]),
         ("limit: 99999999999999999999\n", ["'limit'", "1000000000000000"]),
         ("parts: {seconds: .inf}\n", ["'parts.seconds'", "finite"]),
-        ("limit: 3\nlimit: 4\n", ["the key 'limit' stands twice"]),
-        ("tiles: {size: 3, size: 4}\n", ["the key 'size' stands twice"]),
+        ("limit: 3\nlimit: 4\n", ["the key 'limit' occurs twice"]),
+        ("tiles: {size: 3, size: 4}\n", ["the key 'size' occurs twice"]),
         ("private_dir: $S2SW_NOWHERE/x\n", ["'private_dir'", "$S2SW_NOWHERE is not set"]),
     ],
 )
@@ -118,5 +118,5 @@ def test_job_files_are_told_by_their_names(name: str, is_file: bool) -> None:
 
 def test_an_output_whose_name_is_no_utf_8_is_refused_by_name() -> None:
     message = refusal(None, source="/a", output="/results-\udcff")
-    assert "'output': its name is no UTF-8" in message
+    assert "'output': its name is not UTF-8" in message
     message.encode()  # it can be printed

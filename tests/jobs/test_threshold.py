@@ -85,7 +85,7 @@ def test_groups_have_their_own_and_those_with_too_little_that_of_all(results: Pa
     rate = threshold(results, "--target-rate", "0.05", "--by", "site")
     groups = yaml.safe_load(rate.stdout)["flag"]["groups"]
     assert [group["site"] for group in groups] == ["south"]
-    assert "36 normal slices are there; 60 or more are needed" in rate.stderr
+    assert "only 36 normal slices; 60 or more are needed" in rate.stderr
 
 
 def test_a_run_takes_what_was_written(results: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_run_takes_what_was_written(results: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("threshold: 0.5", "the one key 'flag' is expected, as `s2sw threshold` writes it"),
+        ("threshold: 0.5", "only the key 'flag' is expected, as `s2sw threshold` writes it"),
         ("flag: {threshold: 2}", "'flag.threshold': Input should be less than or equal to 1"),
         ("flag: {groups: [{site: a}]}", "'flag.groups.0.threshold' is missing: score from which"),
         (
@@ -126,7 +126,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, problem:
         (["--target-rate", "0.1", "--target-precision", "0.9"], "name one of --target-precision and"),
         (
             ["--target-rate", "0.1", "--from", "decisions"],
-            "--from decisions: --target-rate is answered from normals alone",
+            "--from decisions: --target-rate needs --from normals",
         ),
         (["--target-rate", "0.1", "--by", "ward"], "--by ward: site and modality are known"),
     ],

@@ -43,7 +43,7 @@ def test_bad_usage(weights: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--detector", "winclip"), "'winclip' cannot be trained (it learns nothing); s2swclip"),
         (("--recipe", "imagenet"), "recipe: 'imagenet' is unknown; known are mvtec, visa"),
-        (("--patience", "2"), "--patience needs pictures to judge by"),
+        (("--patience", "2"), "--patience needs held-out pictures"),
         (("--device", "tpu"), "--device is 'tpu'"),
         (("--precision", "fp8"), "--precision is 'fp8'"),
         (("--clip", "nowhere.pt"), "'nowhere.pt' is no file"),

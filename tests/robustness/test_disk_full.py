@@ -41,7 +41,7 @@ def test_a_full_disk_ends_the_run_and_more_space_lets_it_go_on(
     with screening(job, "--quiet") as run:
         assert run.wait() == 1, run.stderr
     (line,) = run.stderr.splitlines()
-    assert line == "s2sw: the run failed: No space left on device; the same command continues"
+    assert line == "s2sw: the run failed: No space left on device; to continue, give the same command again"
     assert 0 < accounts.committed(output) < len(archive.slices)
     accounts.assert_readable(output)
 

@@ -114,7 +114,7 @@ def assert_same(found: Any, expected: Any) -> None:
 def test_a_state_of_a_training_must_be_one(tmp_path: Path) -> None:
     for changed in ({"parameters": {"a": 1}}, {"optimizer": []}, {"epoch": "1"}, {"unknown": 1}):
         torch.save({"key": "k", "parameters": {}, "optimizer": {}} | changed, tmp_path / "state.pt")
-        with pytest.raises(BundleError, match=r"cannot be read .* remove it to begin anew"):
+        with pytest.raises(BundleError, match=r"cannot be read .* remove it to start again"):
             read_state(tmp_path / "state.pt", "k")
 
 

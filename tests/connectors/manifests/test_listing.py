@@ -75,7 +75,7 @@ def test_rows_of_parquet_in_the_types_that_programs_write(tmp_path: Path, kind: 
 
 WRONG = {
     "the column 'uri' is missing": ["key,size", "s3://lake/2026/a,1"],
-    "the column 'size' stands twice": ["uri,size,size", "s3://lake/2026/a,1,1"],
+    "the column 'size' occurs twice": ["uri,size,size", "s3://lake/2026/a,1,1"],
     "row 2: size is negative": ["uri,size", "s3://lake/2026/a,1", "s3://lake/2026/b,-1"],
     "row 1: size is no whole number": ["uri,size", "s3://lake/2026/a,1.5"],
     "row 2: uri is not UTF-8": ["uri,size", "s3://lake/2026/a,1", b"s3://lake/2026/\xff,1"],

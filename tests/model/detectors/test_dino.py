@@ -94,7 +94,7 @@ def test_a_weights_file_is_read_and_named(tmp_path):
 def test_what_cannot_be_built_says_why(tmp_path):
     for options, message in (
         ({"stem": None}, "stem: dino needs weights of DINOv2"),
-        ({"tap_blocks": (4, 2)}, r"tap_blocks: \(4, 2\) given; blocks that rise from 1 to 4"),
+        ({"tap_blocks": (4, 2)}, r"tap_blocks: \(4, 2\) given; ascending blocks from 1 to 4"),
         ({"tap_blocks": (5,)}, "from 1 to 4 are needed"),
         ({"image_size": 9}, "image_size: 9 is below one patch of 14 px"),
         ({"references": pictures(0, 0)}, "references: no picture given"),

@@ -136,7 +136,7 @@ def test_what_cannot_be_an_ensemble(members, tmp_path):
         with pytest.raises(BundleError, match="weights above 0"):
             build(s2swclip=1, anomalyclip=weight)
     build(s2swclip=1, anomalyclip=1)
-    with pytest.raises(BundleError, match="an ensemble is no member"):
+    with pytest.raises(BundleError, match="an ensemble cannot be a member"):
         build_ensemble(tmp_path / "nested", {tmp_path / "e": 1, members["other"]: 1})
     with pytest.raises(BundleError, match="an ensemble is made of bundles"):
         build_bundle(tmp_path / "x", clip(), detector="ensemble")

@@ -42,7 +42,7 @@ def test_a_rate_is_kept_at_the_threshold_and_at_no_lower_one(values: list[float]
     scores = np.array(values)
     kept = [cut for cut in np.unique(scores) if (scores >= cut).mean() <= target]
     if not kept:
-        with pytest.raises(TooFewError, match="already that of too many"):
+        with pytest.raises(TooFewError, match="too many slices have the highest score"):
             for_rate(scores, target)
         return
     found = for_rate(scores, target)
@@ -64,7 +64,7 @@ def test_thresholds_are_written_with_few_decimals_and_flag_the_same_slices() -> 
 def test_too_little_to_go_by_is_said() -> None:
     with pytest.raises(TooFewError, match="19 slices are decided; 20 or more are needed"):
         for_precision(np.ones(19), np.ones(19, np.bool_), 0.5)
-    with pytest.raises(TooFewError, match="299 normal slices are there; 300 or more are needed"):
+    with pytest.raises(TooFewError, match="only 299 normal slices; 300 or more are needed"):
         for_rate(np.linspace(0, 1, 299), 0.01)
 
 

@@ -125,8 +125,6 @@ def test_addresses_that_stand_twice_in_a_manifest_are_refused(tmp_path: Path) ->
         if not repeated:
             sets.refuse_repeated("list.csv")
         else:
-            with pytest.raises(
-                ManifestError, match=r"list\.csv: addresses that stand there more than once: 2"
-            ):
+            with pytest.raises(ManifestError, match=r"list\.csv: addresses that occur more than once: 2"):
                 sets.refuse_repeated("list.csv")
         sets.close()

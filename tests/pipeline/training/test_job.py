@@ -168,7 +168,7 @@ def test_a_folder_of_another_training_and_damage(clip: ClipWeights, data: DataSe
     with pytest.raises(BundleError, match="exists and is not empty"):
         train_bundle(data, clip, tmp_path / "a", work, short, QUIET)
     (work / "state.pt").write_bytes(b"half")
-    with pytest.raises(BundleError, match=r"state.pt: cannot be read .* remove it to begin anew"):
+    with pytest.raises(BundleError, match=r"state.pt: cannot be read .* remove it to start again"):
         train_bundle(data, clip, tmp_path / "b", work, short, QUIET)
     (work / "state.pt").unlink()
     damaged = next((work / "features").rglob("*.safetensors"))
