@@ -33,7 +33,7 @@ test-clients: $(STAMP)
 	@for one in $(CLIENTS); do test -x .clients/$$one/bin/pip || $(PYTHON) -m venv .clients/$$one; \
 	  .clients/$$one/bin/pip install --quiet --requirement tests/support/clients/$$one.txt || rm -rf .clients/$$one; done
 	@# its empty database takes minutes to make: once, not in the test
-	@test ! -x $(STUDIO)/bin/label-studio || test -d $(STUDIO)/data || { LABEL_STUDIO_BASE_DATA_DIR=$(STUDIO)/making \
+	@test ! -x $(STUDIO)/bin/label-studio || test -d $(STUDIO)/data || { rm -rf $(STUDIO)/making; LABEL_STUDIO_BASE_DATA_DIR=$(CURDIR)/$(STUDIO)/making \
 	  COLLECT_ANALYTICS=False LATEST_VERSION_CHECK=false $(STUDIO)/bin/label-studio init prepared \
 	  --username reviewer@example.org --password only-for-this-test >/dev/null 2>&1 && mv $(STUDIO)/making $(STUDIO)/data; } || true
 	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports tests/pipeline/results

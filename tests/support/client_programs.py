@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+SECONDS = 480
+"""For what a program says: Spark alone takes minutes to start on a busy machine."""
 CLIENTS = Path(__file__).parents[2] / ".clients"
 
 
@@ -23,7 +25,7 @@ def answer_of(name: str, script: Path, *arguments: str | Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -1,6 +1,7 @@
-"""Print all rows of a folder of Parquet as a program of users reads them: rows_of_programs.py PROGRAM FOLDER.
+"""Print all rows of Parquet folders as a program of users reads them: rows_of_programs.py PROGRAM FOLDER...
 
-One JSON object a row, in which bytes, texts and numbers of any width look the same from every program.
+One JSON object a row, in which bytes, texts and numbers of any width look the same from every program, behind
+the number of its folder. Several folders share what a program needs a while to start.
 """
 
 import json
@@ -87,5 +88,6 @@ PROGRAMS: dict[str, Callable[[str], Rows]] = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    for row in PROGRAMS[sys.argv[1]](sys.argv[2]):
-        print(line(row))  # noqa: T201 (the answer)
+    for number, folder in enumerate(sys.argv[2:]):
+        for row in PROGRAMS[sys.argv[1]](folder):
+            print(number, line(row))  # noqa: T201 (the answer)

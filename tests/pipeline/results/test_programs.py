@@ -1,7 +1,6 @@
 """Rows as the programs of users read them from the folders themselves: all of them, the same in each."""
 
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -17,16 +16,33 @@ OURS = ("duckdb", "pandas")
 OTHERS = [pytest.param(name, marks=pytest.mark.clients) for name in ("spark", "polars", "clickhouse")]
 
 
-@pytest.fixture(scope="module", params=["as committed", "merged"])
-def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Screened:
-    """Results of a run without a site and one of a site, in many parts or merged."""
-    screened = screen_archive(tmp_path_factory.mktemp("programs"), sites=("", "south"))
-    if request.param == "merged":
-        done = CliRunner().invoke(
-            app, ["compact", str(screened.output), "--private-dir", str(screened.private)]
-        )
-        assert done.exit_code == 0, done.output
-    return screened
+FOLDERS = [(kind, table) for kind in ("as committed", "merged") for table in ("slices", "objects")]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Screened]:
+    """Results of a run without a site and one of a site, in many parts and merged."""
+    made = {
+        kind: screen_archive(tmp_path_factory.mktemp("programs"), sites=("", "south"))
+        for kind, _ in FOLDERS[::2]
+    }
+    merged = made["merged"]
+    done = CliRunner().invoke(app, ["compact", str(merged.output), "--private-dir", str(merged.private)])
+    assert done.exit_code == 0, done.output
+    return made
+
+
+@pytest.fixture(scope="module", params=[*OURS, *OTHERS])
+def told(request: pytest.FixtureRequest, results: dict[str, Screened]) -> list[list[str]]:
+    """What a program says of each of FOLDERS; it starts once for all of them."""
+    folders = [results[kind].output / table for kind, table in FOLDERS]
+    if request.param in OURS:
+        return [sorted(line(row) for row in PROGRAMS[request.param](str(folder))) for folder in folders]
+    found: list[list[str]] = [[] for _ in folders]
+    for said in answer_of("readers", SCRIPT, request.param, *folders).splitlines():
+        number, _, row = said.partition(" ")
+        found[int(number)].append(row)
+    return [sorted(rows) for rows in found]
 
 
 def expected(screened: Screened, table: str) -> list[str]:
@@ -35,16 +51,11 @@ def expected(screened: Screened, table: str) -> list[str]:
     return sorted(line(row) for row in read.to_pylist())
 
 
-def told(program: str, folder: Path) -> list[str]:
-    if program in OURS:
-        return sorted(line(row) for row in PROGRAMS[program](str(folder)))
-    return sorted(answer_of("readers", SCRIPT, program, folder).splitlines())
-
-
-@pytest.mark.parametrize("table", ["slices", "objects"])
-@pytest.mark.parametrize("program", [*OURS, *OTHERS])
-def test_a_program_reads_every_row_with_its_site_and_day(program: str, table: str, results: Screened) -> None:
-    rows = expected(results, table)
-    assert told(program, results.output / table) == rows
+@pytest.mark.parametrize(("kind", "table"), FOLDERS)
+def test_a_program_reads_every_row_with_its_site_and_day(
+    kind: str, table: str, results: dict[str, Screened], told: list[list[str]]
+) -> None:
+    rows = expected(results[kind], table)
+    assert told[FOLDERS.index((kind, table))] == rows
     assert {json.loads(row)["site"] for row in rows} == {None, b"south".hex()}
     assert len({json.loads(row)["date"] for row in rows}) == 2
