@@ -53,7 +53,8 @@ def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
             str(RAY), "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}",
             f"--num-cpus={cpus}", "--dashboard-host=127.0.0.1", "--include-dashboard=true",
             f"--temp-dir={folder / 'ray'}", f"--dashboard-agent-listen-port={agent}",
-            f"--ray-client-server-port={free_port()}", "--object-store-memory=200000000", "--disable-usage-stats",
+            f"--ray-client-server-port={free_port()}",
+            "--object-store-memory=200000000", "--disable-usage-stats",
         ]  # fmt: skip
         head = RayHead(env, folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}")
         try:
