@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from s2sw.pipeline.run.ray_environment import FIXED
+from s2sw.pipeline.run.session import TOO_LATE
 from tests.robustness.processes import kill, until
 from tests.support.s3server import free_port
 
@@ -49,20 +50,26 @@ def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
         }  # fmt: skip
         port, dashboard, agent = (free_port() for _ in range(3))
         command = [
-            RAY, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--num-cpus={cpus}",
-            "--dashboard-host=127.0.0.1", "--include-dashboard=true", f"--temp-dir={folder / 'ray'}",
-            f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={free_port()}",
+            str(RAY), "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}",
+            f"--num-cpus={cpus}", "--dashboard-host=127.0.0.1", "--include-dashboard=true",
+            f"--temp-dir={folder / 'ray'}", f"--dashboard-agent-listen-port={agent}",
+            f"--ray-client-server-port={free_port()}",
             "--object-store-memory=200000000", "--disable-usage-stats",
         ]  # fmt: skip
         head = RayHead(env, folder, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}")
         try:
-            started = subprocess.run(
-                command, cwd=directory or folder, env=env, capture_output=True, text=True, check=False
-            )
+            started = _run(command, directory or folder, env)
+            if TOO_LATE in started.stderr:
+                head.kill()
+                started = _run(command, directory or folder, env)
             assert started.returncode == 0, started.stdout + started.stderr
             yield head
         finally:
             head.kill()  # `ray stop` would end every Ray of the machine
+
+
+def _run(command: list[str], directory: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, check=False)
 
 
 def _killed(home: str) -> int:

@@ -3,12 +3,12 @@
 Processes, network and installed programs are those of this machine.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -25,7 +25,7 @@ def can_separate() -> bool:
     return shutil.which("unshare") is not None and _unshared(["true"], [], {}).wait() == 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def separate_node(
     address: str, hidden: list[Path], home: Path, environment: dict[str, str]
 ) -> Iterator["SeparateNode"]:
@@ -40,13 +40,16 @@ def separate_node(
         str(RAY), "start", "--block", f"--address={address}", "--num-cpus=2",
         "--object-store-memory=200000000", "--disable-usage-stats", *ports,
     ]  # fmt: skip
-    process = _unshared(["sh", "-c", f'mkdir -p "{home}" && exec "$0" "$@"', *command], hidden, own)
+    # once more: Ray gives a node up that was not there in time, as on a crowded machine
+    process = _unshared(["sh", "-c", f'mkdir -p "{home}" && ("$0" "$@" || "$0" "$@")', *command], hidden, own)
     try:
         yield SeparateNode(process)
     finally:
-        for one in psutil.Process(process.pid).children(recursive=True):
-            kill(one)
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started = psutil.Process(process.pid).children(recursive=True)
+            process.kill()  # first: it would start the node once more
+            for one in started:
+                kill(one)
         process.wait()
 
 
