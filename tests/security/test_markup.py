@@ -12,8 +12,8 @@ NAME = "[/oops]"
 
 def test_a_source_whose_name_is_markup(bundle: Path, tmp_path: Path) -> None:
     source, output = tmp_path / NAME, tmp_path / f"out{NAME}"
-    source.mkdir()
-    (source / f"{NAME}.png").write_bytes(encoded(texture(20, 20, 1), "PNG"))
+    source.mkdir(parents=True)
+    (source / "[bold]x[bold].png").write_bytes(encoded(texture(20, 20, 1), "PNG"))
     private = ["--private-dir", str(tmp_path / "private")]
     screen = ["screen", str(source), "-o", str(output), "--bundle", str(bundle), *private]
     done = CliRunner().invoke(app, screen)
