@@ -54,7 +54,6 @@ def command(
 
     `s2sw review s3://lake-results --reviewer ada --port 8800`
     """
-    from s2sw.pipeline.ledger.run_records import known_runs
     from s2sw.pipeline.results.opening import readable
     from s2sw.pipeline.review.media import Switches
     from s2sw.pipeline.review.serving import Server
@@ -62,9 +61,6 @@ def command(
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
     with readable(folder):
-        if not folder.names("objects"):
-            known_runs(folder)  # says what an output is
-        protect(folder)
         app = _app(folder, config, reviewer or _account(), Switches(pictures, show_names))
     try:
         server = Server.open(app, port)
@@ -78,10 +74,14 @@ def command(
 
 def _app(folder: "OutputFolder", config: "ResultsConfig", reviewer: str, switches: "Switches") -> "Starlette":
     from s2sw.pipeline.flagging.decisions import check_reviewer
+    from s2sw.pipeline.ledger.run_records import known_runs
     from s2sw.pipeline.privacy.private_dir import Inside
     from s2sw.pipeline.results.sources import Sources
     from s2sw.pipeline.review.app import build_app
 
+    if not folder.names("objects"):
+        known_runs(folder)  # says what an output is
+    protect(folder)
     check_reviewer(reviewer)
     sources = Sources(folder, Inside.of(config.private_dir), config.storage, config.source)
     return build_app(folder, sources, reviewer, switches)

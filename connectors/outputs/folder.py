@@ -6,7 +6,7 @@ from typing import TypeVar
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
-from s2sw.connectors.outputs.footer import TAIL_BYTES, Footer, footer_bytes, parse_footer
+from s2sw.connectors.parquet.footer import TAIL_BYTES, Footer, footer_bytes, parse_footer
 from s2sw.schemas.errors import UserError
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ import pyarrow as pa
 from typing_extensions import override
 
 from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, too_large
-from s2sw.connectors.outputs.footer import MAGIC, NO_PARQUET, Footer, NoParquetError
-from s2sw.connectors.outputs.tables import bounded_table
+from s2sw.connectors.parquet.footer import MAGIC, NO_PARQUET, Footer, NoParquetError
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 

@@ -8,7 +8,7 @@ from fsspec import AbstractFileSystem
 from typing_extensions import override
 
 from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, T, too_large
-from s2sw.connectors.outputs.tables import bounded_table
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.retries import with_retries
 from s2sw.connectors.storage.s3 import read_start, s3_filesystem, s3_reader, split_s3

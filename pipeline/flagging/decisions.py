@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
-from s2sw.connectors.outputs.footer import NoParquetError
-from s2sw.connectors.outputs.tables import bounded_table
+from s2sw.connectors.parquet.footer import NoParquetError
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.pipeline.ledger.parquet import parquet_bytes, table_bytes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError

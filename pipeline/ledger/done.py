@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
-from s2sw.connectors.outputs.tables import bounded_table
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.schemas import layout
 from s2sw.schemas.errors import UserError

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.connectors.outputs.footer import Footer, NoParquetError
+from s2sw.connectors.parquet.footer import Footer, NoParquetError
 from s2sw.schemas import forms
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER
 from s2sw.schemas.tables import OBJECTS, SLICES

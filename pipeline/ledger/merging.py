@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
-from s2sw.connectors.outputs.tables import BYTES, bounded_table
+from s2sw.connectors.parquet.tables import BYTES, bounded_table
 from s2sw.pipeline.ledger.committed import committed, finish_merges, slices_of
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.schemas import layout

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.connectors.outputs.tables import BYTES, bounded_batches
+from s2sw.connectors.parquet.tables import BYTES, bounded_batches
 from s2sw.pipeline.imaging.masks import check_mask
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.run_records import ReportError, read_run, run_ids

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s2sw.connectors.outputs.footer import NoParquetError, footer_bytes, parse_footer
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.connectors.outputs.tables import bounded_batches, bounded_table
+from s2sw.connectors.parquet.footer import NoParquetError, footer_bytes, parse_footer
+from s2sw.connectors.parquet.tables import bounded_batches, bounded_table
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.done import done_objects
 from s2sw.pipeline.ledger.merging import merges

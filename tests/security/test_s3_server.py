@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import HTTPClientError  # type: ignore[import-untyped]
 
 from s2sw.connectors.outputs.s3 import S3Output
 from s2sw.connectors.storage import bounded_session, s3

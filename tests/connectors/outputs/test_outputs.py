@@ -11,7 +11,7 @@ import pytest
 from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.connectors.outputs.tables import bounded_table
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 from tests.support.s3server import S3Server

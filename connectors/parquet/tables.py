@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from s2sw.connectors.outputs.footer import NoParquetError
+from s2sw.connectors.parquet.footer import NoParquetError
 
 BATCH_ROWS = 1 << 16
 BYTES = 4 << 30
@@ -22,10 +22,8 @@ Source: TypeAlias = pa.NativeFile | BinaryIO
 
 def bounded_table(source: Source, columns: list[str] | None = None, most: int = BYTES) -> pa.Table:
     """Return columns of a Parquet file, by default all. Raises NoParquetError if they take more bytes."""
-    file = _opened(source)
-    schema = file.schema_arrow
-    fields = [schema.field(name) for name in (columns or schema.names)]
-    plain = pa.schema([field.with_type(_plain(field.type)) for field in fields], schema.metadata)
+    file = _opened(source, ahead=True)
+    plain = _plain_schema(file, columns)
     batches, left = [], most
     for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
         left -= _size(batch)
@@ -35,27 +33,35 @@ def bounded_table(source: Source, columns: list[str] | None = None, most: int = 
     return pa.Table.from_batches(batches, plain)
 
 
-def bounded_batches(source: Source, rows: int, most: int = BYTES) -> Iterator[pa.RecordBatch]:
+def bounded_batches(
+    source: Source, rows: int, most: int = BYTES, columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yield so many rows of a Parquet file at once, none of an empty one as a batch of its columns.
 
-    Raises NoParquetError if these take more bytes.
+    columns: by default all. Raises NoParquetError if a batch takes more bytes.
     """
-    file = _opened(source)
-    schema = file.schema_arrow
-    plain = pa.schema([field.with_type(_plain(field.type)) for field in schema], schema.metadata)
-    for batch in file.iter_batches(rows):
+    file = _opened(source, ahead=False)
+    plain = _plain_schema(file, columns)
+    for batch in file.iter_batches(rows, columns=columns, use_threads=False):
         if _size(batch) > most:
             raise _too_much(most)
-        yield _spelled_out(batch, plain)
+        yield _spelled_out(batch.select(plain.names), plain)
     if not file.metadata.num_rows:
         yield pa.RecordBatch.from_pylist([], plain)
 
 
-def _opened(source: Source) -> pq.ParquetFile:
+def _plain_schema(file: pq.ParquetFile, columns: list[str] | None) -> pa.Schema:
+    schema = file.schema_arrow
+    fields = [schema.field(name) for name in (schema.names if columns is None else columns)]
+    return pa.schema([field.with_type(_plain(field.type)) for field in fields], schema.metadata)
+
+
+def _opened(source: Source, ahead: bool) -> pq.ParquetFile:
+    """Open a file. ahead: fetch all that is asked for in few pieces, compressed, before it is read."""
     metadata = pq.read_metadata(source)
     leaves = (metadata.schema.column(index) for index in range(metadata.num_columns))
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and "." not in leaf.path]
-    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, pre_buffer=True)
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts, pre_buffer=ahead)
 
 
 def _size(batch: pa.RecordBatch) -> int:
