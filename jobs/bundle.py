@@ -100,4 +100,6 @@ def verify(folder: Folder) -> None:
 
     with one_line_errors():
         detector = load_detector(folder)
-    Console().print(f"{folder}: whole, fingerprint {detector.fingerprint}", highlight=False, soft_wrap=True)
+    Console().print(
+        f"{folder}: whole, fingerprint {detector.fingerprint}", highlight=False, soft_wrap=True, markup=False
+    )

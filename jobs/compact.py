@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
-from s2sw.jobs.reading import open_output, results_config
+from s2sw.jobs.reading import open_output, protect, results_config
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
@@ -35,19 +35,15 @@ def command(
     `s2sw compact nightly.yaml --rows 100000`
     """
     from s2sw.pipeline.ledger.output_key import output_key
-    from s2sw.pipeline.privacy.environment import enter_reader
     from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.compacting import compact
-    from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.opening import readable
 
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
     key = output_key(open_inside(config.private_dir, config.storage), folder)
     with readable(folder):
-        private = results_are_private(folder)
-        enter_reader(private)
-        before, after = compact(folder, rows, private, key)
+        before, after = compact(folder, rows, protect(folder), key)
     _say(folder, before, after)
 
 

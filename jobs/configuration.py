@@ -1,8 +1,9 @@
 """From a YAML file and command-line options to a checked configuration."""
 
 import re
+import reprlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -17,6 +18,16 @@ YAML_SUFFIXES = (".yaml", ".yml")
 STDIN = Path("-")
 """In place of a job file: it is read from standard input."""
 
+LONGEST = 1 << 20
+"""Characters of a file at most."""
+TOLD = 20
+"""Problems of a file that one line tells of."""
+SHOWN = 400
+"""Of what a file says, characters in an error."""
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = SHOWN
+
 Config = TypeVar("Config", bound=ResultsConfig)
 
 
@@ -29,12 +40,16 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for place, key in enumerate(keys):
-        if key in keys[:place]:
+    seen: set[object] = set()
+    for one, _ in node.value:
+        key = loader.construct_object(one, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, "a key is no text", one.start_mark)
+        if key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key '{key}' occurs twice", node.start_mark
             )
+        seen.add(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
@@ -124,9 +139,9 @@ def _checked(model: type[Config], values: dict[str, Any], file: Path | None) -> 
         return model.model_validate(values)
     except ValidationError as error:
         where = f"{file}: " if file else ""
-        raise ConfigurationError(
-            where + "; ".join(_describe(problem) for problem in error.errors())
-        ) from None
+        problems = error.errors()
+        more = f"; and {len(problems) - TOLD} more" if len(problems) > TOLD else ""
+        raise ConfigurationError(where + "; ".join(map(_describe, problems[:TOLD])) + more) from None
 
 
 def read_flags(file: Path) -> Any:
@@ -137,15 +152,29 @@ def read_flags(file: Path) -> Any:
     return values["flag"]
 
 
+def _text_of(file: Path) -> str:
+    """Return what a file says, or standard input: no more than shows that it is too long."""
+    if file == STDIN:
+        return sys.stdin.buffer.read(4 * LONGEST).decode("utf-8")
+    with file.open(encoding="utf-8") as opened:
+        return opened.read(LONGEST + 1)
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
-        values = yaml.load(data.decode("utf-8"), _Loader)  # noqa: S506 (a safe loader)
+        text = _text_of(file)
+        if len(text) > LONGEST:
+            raise ConfigurationError(f"{file}: is longer than {LONGEST >> 10} KiB; a job file is short")
+        values = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise ConfigurationError(f"{file}: not valid YAML ({text})") from None
+    except ConfigurationError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # the latter of dates and numbers that there are not
+        said = " ".join(str(error).split())[:SHOWN]
+        raise ConfigurationError(f"{file}: not valid YAML ({said})") from None
+    except RecursionError:
+        raise ConfigurationError(f"{file}: keys lie too deep in each other") from None
     if not isinstance(values, dict):
         raise ConfigurationError(f"{file}: keys and values are expected, such as 'source: /archive'")
     return values
@@ -168,7 +197,15 @@ def _describe(problem: Any) -> str:
             return "empty"
         *path, name = problem["loc"]
         return f"'{key}' is missing: {_fields(path)[name].description}"
-    return f"'{key}': {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"
+    return f"'{key}': {problem['msg'].removeprefix('Value error, ')} (got {_shown(problem['input'])})"
+
+
+def _shown(value: object) -> str:
+    """Return the start of a value: aliases of YAML can make one that has no end."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a very long number"
 
 
 def _fields(path: Sequence[Any]) -> dict[str, Any]:

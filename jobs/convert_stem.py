@@ -31,4 +31,6 @@ def command(
 
     with one_line_errors():
         convert(published_backbone(published_file()), out, pictures, seed)
-    Console(highlight=False).print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB", soft_wrap=True)
+    Console(highlight=False).print(
+        f"{out}: {out.stat().st_size / 2**20:.1f} MiB", soft_wrap=True, markup=False
+    )

@@ -49,7 +49,7 @@ def command(
     _clear(folder)
     archive, output = folder / "archive", folder / "results"
     count = make_archive(archive)
-    console.print(f"An archive of {count} files lies in {archive}; screening it into {output}")
+    console.print(f"An archive of {count} files lies in {archive}; screening it into {output}", markup=False)
     _screen(archive, output, folder / "private")
     _show_found(console, archive, output, folder / "overlays")
     _show_commands(console, output)
@@ -85,7 +85,7 @@ def _show_found(console: Console, archive: Path, output: Path, overlays: Path) -
     _show(console, top, archive)
     _quarantine(console, results, archive)
     _write_overlays(top, overlays)
-    console.print(f"Anomaly maps over these slices: {overlays}/*.png", soft_wrap=True)
+    console.print(f"Anomaly maps over these slices: {overlays}/*.png", soft_wrap=True, markup=False)
 
 
 def _show_commands(console: Console, output: Path) -> None:
@@ -139,7 +139,7 @@ def _quarantine(console: Console, results: "Results", archive: Path) -> None:
     ).fetchall()
     names = [f"{Path(uri).relative_to(archive.absolute())} ({reason})" for uri, reason in rows]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    console.print(f"Quarantined: {', '.join(names[:NAMED]) or 'nothing'}{more}", soft_wrap=True)
+    console.print(f"Quarantined: {', '.join(names[:NAMED]) or 'nothing'}{more}", soft_wrap=True, markup=False)
 
 
 def _write_overlays(rows: list[dict[str, Any]], folder: Path) -> None:

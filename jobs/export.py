@@ -9,7 +9,7 @@ from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, warn
 from s2sw.jobs.options import EndpointOption, FingerprintOption, PrivateOption, ResultsArgument
-from s2sw.jobs.reading import open_output, results_config
+from s2sw.jobs.reading import open_output, protect, results_config
 from s2sw.pipeline.exports.names import FormatName
 from s2sw.pipeline.exports.revealing import MEANING, Reveal
 
@@ -143,7 +143,6 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
     from s2sw.pipeline.ledger.output_key import output_key
     from s2sw.pipeline.privacy.environment import enter_reader
     from s2sw.pipeline.privacy.private_bucket import open_inside
-    from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.opening import readable
 
     format_ = FORMATS[target.format_] if target.format_ else page_format(target.page)
@@ -153,7 +152,7 @@ def _prepare(results: "OutputFolder", target: Target, choice: "Choice", config: 
             EXIT_USAGE,
         )
     with readable(results):
-        enter_reader(results_are_private(results))
+        protect(results)
         key = output_key(open_inside(config.private_dir, config.storage), results).key
         export = Export(results, target.format_ or "html", format_, choice, key)
         enter_reader(export.private)  # its objects may say so where no record does

@@ -28,10 +28,26 @@ def results_config(
 
 
 def open_output(config: "ResultsConfig") -> "OutputFolder":
-    """Return the output to read, saying which files of it are left out. Raises ReportError."""
+    """Return the output to read, saying in one line which files of it are left out. Raises ReportError."""
     from s2sw.pipeline.results.opening import damaged_parts, open_existing
 
     output = open_existing(config.output, config.storage)
-    for name in damaged_parts(output):
-        warn(f"{name} is damaged and left out; `s2sw verify` tells what is lost")
+    if left_out := damaged_parts(output):
+        warn(left_out)
     return output
+
+
+def protect(output: "OutputFolder") -> bool:
+    """Let nothing of private results out of this process, and tell whether they are private.
+
+    What it writes is its user's alone, core dumps and texts of errors say nothing. Called before a command
+    writes what it read. Raises ReportError.
+    """
+    from s2sw.pipeline.privacy.environment import enter_reader
+    from s2sw.pipeline.results.mode import results_are_private
+    from s2sw.pipeline.results.opening import readable
+
+    with readable(output):
+        private = results_are_private(output)
+    enter_reader(private)
+    return private

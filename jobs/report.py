@@ -1,6 +1,5 @@
 """``s2sw report``: what a run did, on the terminal and as a page."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_USAGE, fail
 from s2sw.jobs.options import EndpointOption, ResultsArgument
-from s2sw.jobs.reading import open_output, results_config
+from s2sw.jobs.reading import open_output, protect, results_config
 
 if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
@@ -59,16 +58,15 @@ def _report(folder: "OutputFolder", run: "RunRecord", html: Path | None, console
     report = gather(folder, run)
     print_report(report, console)
     if html is not None:
-        _write(html, report_page(report), run.private)
+        protect(folder)
+        _write(html, report_page(report))
         console.print(f"Page: {html}", soft_wrap=True, markup=False)
 
 
-def _write(path: Path, page: str, private: bool) -> None:
-    """Write the page in one step; that of a private run is readable by its owner only."""
+def _write(path: Path, page: str) -> None:
+    """Write the page in one step."""
     from s2sw.connectors.outputs.local import LocalOutput
 
-    if private:
-        os.umask(0o077)
     try:
         LocalOutput(path.parent).write(path.name, page.encode())
     except OSError as error:

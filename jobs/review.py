@@ -9,7 +9,7 @@ from rich.console import Console
 
 from s2sw.jobs.errors import EXIT_FAILED, fail
 from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
-from s2sw.jobs.reading import open_output, results_config
+from s2sw.jobs.reading import open_output, protect, results_config
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -61,7 +61,6 @@ def command(
     config = results_config(results, endpoint_url, private_dir)
     folder = open_output(config)
     with readable(folder):
-        _protect(folder)
         app = _app(folder, config, reviewer or _account(), Switches(pictures, show_names))
     try:
         server = Server.open(app, port)
@@ -75,28 +74,17 @@ def command(
 
 def _app(folder: "OutputFolder", config: "ResultsConfig", reviewer: str, switches: "Switches") -> "Starlette":
     from s2sw.pipeline.flagging.decisions import check_reviewer
+    from s2sw.pipeline.ledger.run_records import known_runs
     from s2sw.pipeline.privacy.private_bucket import open_inside
     from s2sw.pipeline.results.sources import Sources
     from s2sw.pipeline.review.app import build_app
 
+    if not folder.names("objects"):
+        known_runs(folder)  # says what an output is
+    protect(folder)
     check_reviewer(reviewer)
     sources = Sources(folder, open_inside(config.private_dir, config.storage), config.storage, config.source)
     return build_app(folder, sources, reviewer, switches)
-
-
-def _protect(folder: "OutputFolder") -> None:
-    """Let nothing of private results out of this process: files, core dumps, texts of errors."""
-    from s2sw.pipeline.ledger.run_records import known_runs
-    from s2sw.pipeline.privacy.environment import forbid_core_dumps
-    from s2sw.pipeline.privacy.redaction import seal
-    from s2sw.pipeline.results.mode import results_are_private
-
-    if not folder.names("objects"):
-        known_runs(folder)  # says what an output is
-    if results_are_private(folder):
-        os.umask(0o077)
-        forbid_core_dumps()
-        seal()
 
 
 def _account() -> str:

@@ -45,4 +45,4 @@ def command(
     with one_line_errors():
         recipe = Recipe(seed, pictures, passes)
         exported = make_embedded(folder, recipe, start, workers, threads, console.print)
-    console.print(f"{exported} and {folder / BUNDLE} are written")
+    console.print(f"{exported} and {folder / BUNDLE} are written", markup=False)

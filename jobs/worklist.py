@@ -13,7 +13,7 @@ from rich.table import Table
 
 from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail
 from s2sw.jobs.options import EndpointOption, FingerprintOption, ResultsArgument
-from s2sw.jobs.reading import open_output, results_config
+from s2sw.jobs.reading import open_output, protect, results_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,11 +105,9 @@ def _make(
     from s2sw.pipeline.evidence.making import KINDS
     from s2sw.pipeline.evidence.slices import slice_p_values, write_p_values
     from s2sw.pipeline.flagging.rule import flag_settings
-    from s2sw.pipeline.privacy.environment import enter_reader
-    from s2sw.pipeline.results.mode import results_are_private
     from s2sw.pipeline.results.reading import chosen_results
 
-    enter_reader(results_are_private(folder))
+    protect(folder)
     found = chosen_results(folder, asked)
     if size is None:
         configured = flag_settings(folder)

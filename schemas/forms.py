@@ -43,6 +43,12 @@ WEIGHT = 1e3
 MASK_BYTES = (PIXELS >> 3) + (1 << 20)
 TOKEN_BYTES = 64 << 20
 FAMILIES = 256
+PART_ROWS = 1 << 24
+"""Of a part of a table, as its footer says."""
+PART_BYTES = 1 << 36
+"""Of the same, inflated."""
+PART_VALUES = 1 << 28
+"""Of the same, numbers in the lists of a column."""
 
 
 def is_object_id(text: object) -> bool:

@@ -56,6 +56,7 @@ class Part:
 
     run: the id of the run that wrote it, of several (``merged``) the newest; date: when that started, UTC.
     site: of its Hive folder, in outputs of earlier versions. in_folders: whether it lies in such.
+    columns: of the file, where its footer was read.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Part:
     site: str | None = None
     merged: bool = False
     in_folders: bool = False
+    columns: tuple[str, ...] = ()
 
 
 def is_ours(name: str) -> bool:

@@ -18,7 +18,7 @@ ROOMS = {
     ),
     "connectors": (
         "datasets", "decode reading", "archives dicom images manifests nifti outputs",
-        "grey guard preflight slices storage", "geometry",
+        "grey guard parquet preflight slices storage", "geometry",
     ),
 }  # fmt: skip
 """As FOLDERS, inside each folder. A module at the top of a folder is a room of one file."""

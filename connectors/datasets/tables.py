@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from s2sw.connectors.datasets.places import place_of
 from s2sw.connectors.datasets.samples import DataSetError, Sample
+from s2sw.connectors.parquet.footer import NoParquetError
+from s2sw.connectors.parquet.tables import bounded_table
 
 SUFFIXES = frozenset({".csv", ".parquet"})
 SPLITS = "split_csv"
@@ -47,12 +48,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
     """Return the rows as texts; what is empty or null is an empty text."""
     try:
         if path.suffix.lower() == ".parquet":
-            table = pq.read_table(path)
+            with path.open("rb") as file:
+                table = bounded_table(file)
         else:
             names = pacsv.open_csv(path).schema.names
             texts = pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
             table = pacsv.read_csv(path, convert_options=texts)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, NoParquetError) as error:
         raise DataSetError(f"{path}: not readable ({' '.join(str(error).split())})") from error
     return [{key: _text(value) for key, value in row.items()} for row in table.to_pylist()]
 

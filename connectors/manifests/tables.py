@@ -13,9 +13,13 @@ import pyarrow.orc
 import pyarrow.parquet as pq
 
 from s2sw.connectors.manifests.files import ManifestError, opened
+from s2sw.connectors.parquet.footer import NoParquetError
+from s2sw.connectors.parquet.tables import bounded_batches
 from s2sw.schemas.storage import StorageSettings
 
 ROWS = 10_000
+BATCH_BYTES = 1 << 29
+"""Of so many rows of a Parquet file: 50 KB each."""
 BLOCK = 1 << 20
 """Bytes of CSV that are parsed at once; a row must be shorter."""
 HEADER = 1 << 16
@@ -92,9 +96,12 @@ def _unpacked(address: str, file: BinaryIO) -> BinaryIO:
 
 
 def _parquet(address: str, wanted: Sequence[str], settings: StorageSettings) -> Iterator[pa.RecordBatch]:
-    with opened(address, settings, ahead=False) as file, pq.ParquetFile(file) as parquet:
-        present = _present(address, parquet.schema_arrow.names, wanted)
-        yield from parquet.iter_batches(ROWS, columns=present, use_threads=False)
+    with opened(address, settings, ahead=False) as file:
+        present = _present(address, pq.read_schema(file).names, wanted)
+        try:
+            yield from bounded_batches(file, ROWS, BATCH_BYTES, present)
+        except NoParquetError as error:
+            raise ManifestError(address, f"{error} in {ROWS} rows") from None
 
 
 def _orc(address: str, wanted: Sequence[str], settings: StorageSettings) -> Iterator[pa.RecordBatch]:

@@ -1,19 +1,15 @@
 """The folder of results, local or on S3. Files appear atomically."""
 
 from abc import ABC, abstractmethod
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
+from s2sw.connectors.parquet.footer import TAIL_BYTES, Footer, footer_bytes, parse_footer
 from s2sw.schemas.errors import UserError
 
 T = TypeVar("T")
-
-PARQUET_MAGIC = b"PAR1"
-PARQUET_LEAST = 12
-"""Bytes of a Parquet file at least: the magic number at both ends, and the footer's length."""
 
 CONTROL_BYTES = 64 << 20
 """Bytes of a record, a log entry or another file of JSON at most."""
@@ -42,11 +38,8 @@ class OutputFolder(ABC):
         """Write a file in one step unless there is one of that name; tell whether it was written."""
 
     @abstractmethod
-    def read(self, name: str, most: int | None = CONTROL_BYTES) -> bytes:
-        """Return a file's bytes. Raises FileNotFoundError, and UserError if there are more than ``most``.
-
-        most: None for tables and tensors, which have no bound.
-        """
+    def read(self, name: str, most: int = CONTROL_BYTES) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError, and UserError if there are more than ``most``."""
 
     @abstractmethod
     def read_columns(self, name: str, columns: list[str]) -> pa.Table:
@@ -60,9 +53,18 @@ class OutputFolder(ABC):
         """Return the names of the files below a folder, sorted; [] where there is no such folder."""
         return list(self.sizes(folder))
 
-    def is_whole_parquet(self, name: str, size: int) -> bool:
-        """Tell whether a file of this size can be a whole Parquet file, reading almost nothing of it."""
-        return size >= PARQUET_LEAST
+    def footer(self, name: str, size: int) -> Footer:
+        """Return what the footer of a Parquet file of so many bytes says; nothing else of it is read.
+
+        Raises NoParquetError, and FileNotFoundError if it is gone since it was listed.
+        """
+        tail = self.tail(name, size, TAIL_BYTES)
+        length = footer_bytes(tail, size)
+        return parse_footer(tail[-length:] if length <= len(tail) else self.tail(name, size, length))
+
+    @abstractmethod
+    def tail(self, name: str, size: int, most: int) -> bytes:
+        """Return the last bytes, ``most`` of them at most, of a file of so many bytes."""
 
     @abstractmethod
     def address(self, name: str) -> str:
@@ -82,11 +84,6 @@ class OutputFolder(ABC):
     @abstractmethod
     def clear_temporary(self, folder: str) -> None:
         """Remove what a killed writer left half written."""
-
-
-def columns_of(file: BinaryIO, columns: list[str]) -> pa.Table:
-    """Return columns of an open Parquet file; of the rest only the footer is read."""
-    return pq.ParquetFile(file, pre_buffer=True).read(columns=columns, use_threads=False)
 
 
 def too_large(address: str, most: int) -> UserError:

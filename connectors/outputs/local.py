@@ -13,14 +13,9 @@ from typing import BinaryIO
 import pyarrow as pa
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import (
-    CONTROL_BYTES,
-    PARQUET_MAGIC,
-    TEMPORARY,
-    OutputFolder,
-    columns_of,
-    too_large,
-)
+from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, too_large
+from s2sw.connectors.parquet.footer import MAGIC, NO_PARQUET, Footer, NoParquetError
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
@@ -67,10 +62,8 @@ class LocalOutput(OutputFolder):
         return True
 
     @override
-    def read(self, name: str, most: int | None = CONTROL_BYTES) -> bytes:
+    def read(self, name: str, most: int = CONTROL_BYTES) -> bytes:
         with self._open(name) as file:
-            if most is None:
-                return file.read()
             if os.fstat(file.fileno()).st_size > most:
                 raise too_large(self.address(name), most)
             return file.read(most)
@@ -78,7 +71,7 @@ class LocalOutput(OutputFolder):
     @override
     def read_columns(self, name: str, columns: list[str]) -> pa.Table:
         with self._open(name) as file:
-            return columns_of(file, columns)
+            return bounded_table(file, columns)
 
     @override
     def sizes(self, folder: str) -> dict[str, int]:
@@ -91,14 +84,18 @@ class LocalOutput(OutputFolder):
         return dict(sorted(found.items()))
 
     @override
-    def is_whole_parquet(self, name: str, size: int) -> bool:
-        """Look at both ends: a full disk or a power cut may leave a file of the right name and size."""
-        if not super().is_whole_parquet(name, size):
-            return False
+    def footer(self, name: str, size: int) -> Footer:
+        """Look at the start, too: a full disk or a power cut may leave a file of the right name and size."""
         with self._open(name) as file:
-            start = file.read(len(PARQUET_MAGIC))
-            file.seek(-len(PARQUET_MAGIC), os.SEEK_END)
-            return start == file.read() == PARQUET_MAGIC
+            if file.read(len(MAGIC)) != MAGIC:
+                raise NoParquetError(NO_PARQUET)
+        return super().footer(name, size)
+
+    @override
+    def tail(self, name: str, size: int, most: int) -> bytes:
+        with self._open(name) as file:
+            file.seek(max(0, size - most))
+            return file.read(min(size, most))
 
     @override
     def address(self, name: str) -> str:

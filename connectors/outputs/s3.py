@@ -7,7 +7,8 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, T, columns_of, too_large
+from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, T, too_large
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.retries import with_retries
 from s2sw.connectors.storage.s3 import read_start, s3_filesystem, s3_reader, split_s3
@@ -67,20 +68,9 @@ class S3Output(OutputFolder):
         return with_retries(put, self._settings.tries)
 
     @override
-    def read(self, name: str, most: int | None = CONTROL_BYTES) -> bytes:
-        client = s3_filesystem(self._settings)
-
-        def get() -> bytes | None:
-            try:
-                if most is not None:
-                    return read_start(self.address(name), self._settings, most + 1)
-                data: bytes = client.cat_file(f"{self._bucket}/{self._key(name)}")
-            except FileNotFoundError:
-                return None
-            return data
-
-        data = self._found(name, get)
-        if most is not None and len(data) > most:
+    def read(self, name: str, most: int = CONTROL_BYTES) -> bytes:
+        data = self._start(name, most + 1)
+        if len(data) > most:
             raise too_large(self.address(name), most)
         return data
 
@@ -92,7 +82,20 @@ class S3Output(OutputFolder):
             try:
                 # each read of the Parquet reader is one request for just its range
                 with client.open(f"{self._bucket}/{self._key(name)}", "rb", cache_type="none") as file:
-                    return columns_of(file, columns)
+                    return bounded_table(file, columns)
+            except FileNotFoundError:
+                return None
+
+        return self._found(name, get)
+
+    @override
+    def tail(self, name: str, size: int, most: int) -> bytes:
+        return self._start(name, min(size, most), max(0, size - most)) if size else b""
+
+    def _start(self, name: str, most: int, start: int = 0) -> bytes:
+        def get() -> bytes | None:
+            try:
+                return read_start(self.address(name), self._settings, most, start)
             except FileNotFoundError:
                 return None
 

@@ -5,6 +5,7 @@ all; and it reads listings and errors whole, however long they are.
 """
 
 import asyncio
+import re
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ ANSWER_BYTES = 32 << 20
 """A listing of 1000 keys of 1024 bytes, each byte written as an entity of XML, is smaller."""
 ANSWER_SECONDS = 120.0
 CHUNK = 1 << 16
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})")
 FAILED = 300  # and above: an answer that is read as an error
 
 
@@ -36,6 +38,8 @@ class BoundedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has n
             request.stream_output = streamed
         if not streamed or response.status_code >= FAILED:
             response._content = await _content(response, request.url)
+        else:
+            _check_range(request.headers.get("Range"), response)
         return response
 
     @override
@@ -51,6 +55,18 @@ class _Staying:
 
     async def request(self, method: str, **options: Any) -> aiohttp.ClientResponse:
         return await self._session.request(method, allow_redirects=False, **options)
+
+
+def _check_range(asked: str | bytes | None, response: AioAWSResponse) -> None:
+    """Raise botocore's error where a part of an object was asked for, and more of it comes."""
+    text = asked.decode() if isinstance(asked, bytes) else asked or ""
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        return
+    length = response.headers.get("Content-Length", "")
+    if not length.isascii() or not length.isdigit() or int(length) > int(found[2]) - int(found[1]) + 1:
+        response.raw.close()
+        raise HTTPClientError(error=f"{length or 'an unknown number of'} bytes for {text}")
 
 
 async def _content(response: AioAWSResponse, url: str) -> bytes:

@@ -164,15 +164,16 @@ async def _get(client: "s3fs.S3FileSystem", stored: StoredObject) -> bytes:
         return await _start_of(body, stored.size + 1)
 
 
-def read_start(uri: str, settings: StorageSettings, most: int) -> bytes:
-    """Return an object's first bytes, ``most`` of them at most, in one try. Raises FileNotFoundError."""
+def read_start(uri: str, settings: StorageSettings, most: int, start: int = 0) -> bytes:
+    """Return an object's bytes from ``start`` on, ``most`` at most, in one try. Raises FileNotFoundError."""
     client = s3_filesystem(settings)
-    data: bytes = sync(client.loop, _get_start, client, *split_s3(uri), most)
+    data: bytes = sync(client.loop, _get_start, client, *split_s3(uri), most, start)
     return data
 
 
-async def _get_start(client: "s3fs.S3FileSystem", bucket: str, key: str, most: int) -> bytes:
-    response = await client._call_s3("get_object", Bucket=bucket, Key=key)
+async def _get_start(client: "s3fs.S3FileSystem", bucket: str, key: str, most: int, start: int) -> bytes:
+    asked = {"Range": f"bytes={start}-{start + most - 1}"} if start else {}
+    response = await client._call_s3("get_object", Bucket=bucket, Key=key, **asked)
     async with response["Body"] as body:
         return await _start_of(body, most)
 

@@ -12,9 +12,10 @@ from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
+from s2sw.connectors.parquet.footer import NoParquetError
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.pipeline.ledger.parquet import parquet_bytes, table_bytes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.errors import UserError
@@ -149,8 +150,8 @@ def read_files(output: OutputFolder, names: list[str]) -> pa.Table:
 def _read_file(output: OutputFolder, name: str) -> pa.Table:
     data = output.read(name, TABLE_BYTES)
     try:
-        return pq.read_table(BytesIO(data)).select(DECISIONS.names).cast(DECISIONS)
-    except (pa.ArrowException, KeyError) as error:
+        return bounded_table(BytesIO(data)).select(DECISIONS.names).cast(DECISIONS)
+    except (pa.ArrowException, OSError, NoParquetError, KeyError) as error:
         text = " ".join(str(error).split())
         raise DecisionError(
             f"{output.root}/{name}: not a file of decisions ({text}); move it elsewhere"

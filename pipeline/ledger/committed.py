@@ -3,10 +3,11 @@
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.ledger.looking import looks
 from s2sw.schemas import layout
 from s2sw.schemas.layout import MERGE_PREFIX, OBJECTS_FOLDER, SLICES_FOLDER, Part
 
@@ -18,24 +19,35 @@ LISTINGS = 10
 
 @dataclass
 class Committed:
-    """The files of both tables: whole and committed ones by name, and those that are no whole Parquet files.
+    """The files of both tables: whole and committed ones by name, and those that are not what runs write.
 
     orphans: parts of slices that nobody committed. A part of objects whose slices are damaged or gone is
-    whole; its objects have no slices any more (``without_slices``). replaced: what a merged part holds, and a
-    killed ``s2sw compact`` left; by name of the file that says so.
+    whole; its objects have no slices any more (``without_slices``). damaged: what is wrong with a file, by
+    name. replaced: what a merged part holds, and a killed ``s2sw compact`` left; by name of the file that
+    says so. columns: of each file that is not damaged.
     """
 
     slices: list[str]
     objects: list[str]
     orphans: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def without_slices(self) -> frozenset[str]:
         """The parts of objects that have no readable part of slices beside them."""
         there = frozenset(self.slices)
         return frozenset(n for n in self.objects if slices_of(n) not in there)
+
+    @property
+    def says_damaged(self) -> str:
+        """One line of how many files are left out, and why the first is; "" if none is."""
+        if not self.damaged:
+            return ""
+        name, problem = next(iter(self.damaged.items()))
+        more = f", and {len(self.damaged) - 1} more like it" if len(self.damaged) > 1 else ""
+        return f"{name} is damaged and left out ({problem}){more}; `s2sw verify` tells what is lost"
 
 
 def slices_of(name: str) -> str:
@@ -44,15 +56,16 @@ def slices_of(name: str) -> str:
 
 
 def committed(output: OutputFolder) -> Committed:
-    """Look at the parts of an output; a file that cannot be a whole Parquet file is damaged."""
+    """Look at the parts of an output; a file that is no whole Parquet file of its table is damaged."""
     sizes = _sizes(output)
     objects = layout.parts(name for name in sizes if name.startswith(f"{OBJECTS_FOLDER}/"))
     slices = layout.parts(name for name in sizes if name.startswith(f"{SLICES_FOLDER}/"))
-    damaged = [name for name in (*objects, *slices) if not output.is_whole_parquet(name, sizes[name])]
-    broken = frozenset(damaged)
     try:
+        found = looks(output, {name: sizes[name] for name in (*objects, *slices)})
+        damaged = {name: look for name, look in found.items() if isinstance(look, str)}
+        broken = frozenset(damaged)
         replaced = _replaced(output, sizes, frozenset(sizes) - broken)
-    except FileNotFoundError:  # the merge ended just now
+    except FileNotFoundError:  # a merge ended just now
         return committed(output)
     out = broken.union(*replaced.values())
     counting, whole, orphans = layout.committed_and_orphans(
@@ -61,7 +74,9 @@ def committed(output: OutputFolder) -> Committed:
     known = frozenset(objects)
     lost = [name for name in orphans if name.replace(SLICES_FOLDER, OBJECTS_FOLDER, 1) not in known]
     gone = frozenset[str]().union(*replaced.values())
-    return Committed(counting, whole, lost, [name for name in damaged if name not in gone], replaced)
+    damaged = {name: problem for name, problem in damaged.items() if name not in gone}
+    columns = {name: look for name, look in found.items() if isinstance(look, tuple)}
+    return Committed(counting, whole, lost, damaged, replaced, columns)
 
 
 def finish_merges(output: OutputFolder, check: Callable[[], None] = lambda: None) -> None:
@@ -79,11 +94,11 @@ def finish_merges(output: OutputFolder, check: Callable[[], None] = lambda: None
 
 
 def committed_parts(output: OutputFolder) -> dict[str, list[Part]]:
-    """Return the committed parts of each table, by name of its folder."""
+    """Return the committed parts of each table with their columns, by name of its folder."""
     found = committed(output)
     return {
-        SLICES_FOLDER: [layout.part_of(name) for name in found.slices],
-        OBJECTS_FOLDER: [layout.part_of(name) for name in found.objects],
+        table: [replace(layout.part_of(name), columns=found.columns[name]) for name in names]
+        for table, names in ((SLICES_FOLDER, found.slices), (OBJECTS_FOLDER, found.objects))
     }
 
 

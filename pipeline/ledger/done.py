@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
+from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.schemas import layout
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import DEFERRED_FILE
 from s2sw.schemas.outcomes import STORAGE_REASONS
 from s2sw.schemas.tables import DEFERRED, OBJECTS
@@ -32,8 +33,8 @@ def done_objects(
     own = pc.field("run_id") == run_id
     counts = own if force else own | pc.field("reason").is_null() | ~pc.field("reason").isin(ASKED_AGAIN)
     found = committed(output)
-    for name in found.damaged:
-        log.warning("%s", f"{name} is damaged: its objects are screened again; `s2sw verify` tells more")
+    if found.damaged:
+        log.warning("%s", f"{found.says_damaged}; its objects are screened again")
 
     def batches() -> Iterator[pa.RecordBatch]:
         for name in found.objects:
@@ -51,8 +52,8 @@ def _rows(output: OutputFolder, name: str) -> pa.Table:
     """Return the rows of a part; none, with a word, of one that turns out to be damaged inside."""
     columns = [*_COLUMNS, "fingerprint", "n_slices"]
     try:
-        return pq.read_table(pa.BufferReader(output.read(name, most=None)), columns=columns)
-    except (pa.ArrowException, OSError) as error:
+        return bounded_table(pa.BufferReader(output.read(name, TABLE_BYTES)), columns)
+    except (pa.ArrowException, OSError, UserError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         log.warning("%s", f"{name} is damaged: its objects are screened again; `s2sw verify` tells more")
@@ -62,10 +63,15 @@ def _rows(output: OutputFolder, name: str) -> pa.Table:
 def deferred_objects(output: OutputFolder) -> pa.RecordBatchReader:
     """Stream what the last run deferred (schema DEFERRED)."""
     try:
-        table = pq.read_table(pa.BufferReader(output.read(DEFERRED_FILE, TABLE_BYTES))).cast(DEFERRED)
+        table = bounded_table(pa.BufferReader(output.read(DEFERRED_FILE, TABLE_BYTES))).cast(DEFERRED)
     except FileNotFoundError:
         table = DEFERRED.empty_table()
-    except pa.ArrowException:  # it says only since when objects wait; this run writes it anew
+    except (
+        pa.ArrowException,
+        OSError,
+        UserError,
+    ):
+        # it says only since when objects wait; this run writes it anew
         log.warning(
             "%s", f"{DEFERRED_FILE} is damaged: which objects have waited longest is not known any more"
         )

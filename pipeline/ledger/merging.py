@@ -13,12 +13,13 @@ from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.outputs.folder import TABLE_BYTES, OutputFolder
+from s2sw.connectors.parquet.tables import BYTES, bounded_table
 from s2sw.pipeline.ledger.committed import committed, finish_merges, slices_of
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.schemas import layout
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER, Part
 from s2sw.schemas.tables import OBJECTS, SLICES
 
@@ -35,13 +36,17 @@ ORDER = {
 
 @dataclass(frozen=True)
 class Small:
-    """A part that may be merged. rows: of the larger of its tables; old: of an earlier version's layout."""
+    """A part that may be merged. rows: of the larger of its tables; old: of an earlier version's layout.
+
+    inflated: bytes of both tables in memory.
+    """
 
     part: Part
     fingerprint: str
     rows: int
     slices: bool
     old: bool
+    inflated: int
 
     @property
     def short(self) -> str:
@@ -69,14 +74,15 @@ def merges(output: OutputFolder, rows: int) -> list[list[Small]]:
     group were made under the same settings.
     """
     groups: list[list[Small]] = []
-    size = 0
+    size = inflated = 0
     found = sorted(_small(output, rows), key=lambda one: (one.fingerprint, one.part.run, one.short))
     for small in found:
-        if not groups or groups[-1][0].fingerprint != small.fingerprint or size + small.rows > rows:
+        fits = size + small.rows <= rows and inflated + small.inflated <= BYTES
+        if not groups or groups[-1][0].fingerprint != small.fingerprint or not fits:
             groups.append([])
-            size = 0
+            size = inflated = 0
         groups[-1].append(small)
-        size += small.rows
+        size, inflated = size + small.rows, inflated + small.inflated
     return [group for group in groups if len(group) > 1 or group[0].old]
 
 
@@ -113,17 +119,17 @@ def _small(output: OutputFolder, rows: int) -> Iterator[Small]:
             old = old or part.in_folders
             if not (old or 2 * size < rows) or len(settings) != 1 or (counts and not with_slices):
                 continue
-            known = _is_known(objects, OBJECTS) and (
-                not with_slices or _is_known(_read(output, slices_of(name)), SLICES)
-            )
-        except (pa.ArrowException, OSError, KeyError):  # `s2sw verify` tells of it
+            slices = _read(output, slices_of(name)) if with_slices else None
+            known = _is_known(objects, OBJECTS) and (slices is None or _is_known(slices, SLICES))
+            inflated = objects.nbytes + (slices.nbytes if slices is not None else 0)
+        except (pa.ArrowException, OSError, KeyError, UserError):  # large, or `s2sw verify` tells of it
             continue
         if known:
-            yield Small(part, settings[0].as_py(), size, with_slices, old)
+            yield Small(part, settings[0].as_py(), size, with_slices, old, inflated)
 
 
 def _read(output: OutputFolder, name: str) -> pa.Table:
-    return pq.read_table(BytesIO(output.read(name, most=None)))
+    return bounded_table(BytesIO(output.read(name, TABLE_BYTES)))
 
 
 def _is_known(table: pa.Table, schema: pa.Schema) -> bool:

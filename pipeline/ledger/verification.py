@@ -6,13 +6,14 @@ from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.connectors.parquet.tables import BYTES, bounded_batches
 from s2sw.pipeline.imaging.masks import check_mask
 from s2sw.pipeline.ledger.committed import committed
 from s2sw.pipeline.ledger.run_records import ReportError, read_run, run_ids
 from s2sw.schemas import forms
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import (
     DECISIONS_FOLDER,
     DEFERRED_FILE,
@@ -25,7 +26,7 @@ from s2sw.schemas.outcomes import Status
 from s2sw.schemas.tables import DECISIONS, DEFERRED, OBJECTS, SLICES, Row
 
 MASK_COLUMNS = ["object_id", "slice_index", "rows", "cols", "mask", "mask_encoding"]
-MASKS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 1_000
 VERSION = ["object_id", "run_id"]
 """What a row is of: a merged part may hold an object as several runs screened it."""
 SCREENED_AGAIN = "its objects are screened again by the next run"
@@ -49,8 +50,8 @@ def verify(
     step: called with the name of each file before it is read.
     """
     found = committed(output)
-    for name in found.damaged:
-        yield _no_file(name)
+    for name, problem in found.damaged.items():
+        yield _no_part(name, problem)
     for name in found.objects:
         step(name)
         yield from _pair(output, name, name in found.without_slices, masks)
@@ -71,7 +72,7 @@ def set_aside(output: OutputFolder, damage: Damage) -> list[str]:
     moved = []
     for name in damage.set_aside:
         try:
-            output.write(f"{SET_ASIDE_FOLDER}/{name}", output.read(name, most=None))
+            output.write(f"{SET_ASIDE_FOLDER}/{name}", output.read(name, BYTES))
         except FileNotFoundError:  # moved with another one
             continue
         output.delete(name)
@@ -79,14 +80,14 @@ def set_aside(output: OutputFolder, damage: Damage) -> list[str]:
     return moved
 
 
-def _no_file(name: str) -> Damage:
+def _no_part(name: str, problem: str) -> Damage:
     both = (name, _other(name)) if name.startswith(OBJECTS_FOLDER) else (name,)
-    return Damage(name, "no whole Parquet file", SCREENED_AGAIN, both)
+    return Damage(name, problem, SCREENED_AGAIN, both)
 
 
 def _pair(output: OutputFolder, name: str, alone: bool, masks: bool) -> Iterator[Damage]:
     """Check a part of objects and the part of slices that belongs to it."""
-    objects, problem = _read(output, name, OBJECTS)
+    objects, problem = _read(output, name, OBJECTS, [*VERSION, "status", "n_slices"])
     if objects is None:
         yield Damage(name, problem, SCREENED_AGAIN, (name, _other(name)))
         return
@@ -102,8 +103,10 @@ def _pair(output: OutputFolder, name: str, alone: bool, masks: bool) -> Iterator
     if alone:
         yield Damage(slices, "is missing or damaged", SCREENED_AGAIN)
         return
-    table, problem = _read(output, slices, SLICES)
-    problem = problem if table is None else _disagreement(table, wanted) or (masks and _bad_mask(table)) or ""
+    look = _bad_mask if masks else _nothing
+    table, problem = _read(output, slices, SLICES, [*VERSION, "slice_index"], look)
+    if table is not None:
+        problem = _disagreement(table, wanted) or problem
     if problem:
         yield Damage(slices, problem, SCREENED_AGAIN, (slices,))
 
@@ -128,11 +131,14 @@ def _disagreement(slices: pa.Table, wanted: dict[tuple[str, ...], int]) -> str:
     return f"{len(wrong)} objects lack slices, or have some twice" if wrong else ""
 
 
-def _bad_mask(slices: pa.Table) -> str:
-    for batch in slices.select(MASK_COLUMNS).to_batches(MASKS_AT_ONCE):
-        bad = [row for row in batch.to_pylist() if not _decodes(row)]
-        if bad:
-            return f"the mask of slice {bad[0]['slice_index']} of {bad[0]['object_id']} cannot be decoded"
+def _bad_mask(slices: pa.RecordBatch) -> str:
+    bad = [row for row in slices.select(MASK_COLUMNS).to_pylist() if not _decodes(row)]
+    return (
+        f"the mask of slice {bad[0]['slice_index']} of {bad[0]['object_id']} cannot be decoded" if bad else ""
+    )
+
+
+def _nothing(_: pa.RecordBatch) -> str:
     return ""
 
 
@@ -148,21 +154,34 @@ def _decodes(row: Row) -> bool:
 
 
 def _table(output: OutputFolder, name: str, schema: pa.Schema, lost: str) -> Iterator[Damage]:
-    table, problem = _read(output, name, schema)
+    table, problem = _read(output, name, schema, [])
     if table is None:
         yield Damage(name, problem, lost, (name,))
 
 
-def _read(output: OutputFolder, name: str, schema: pa.Schema) -> tuple[pa.Table | None, str]:
-    """Return a file's table, or why it cannot be read. Columns that earlier versions lack may be missing."""
-    try:
-        table = pq.read_table(BytesIO(output.read(name, most=None)))
-    except (pa.ArrowException, OSError) as error:
-        return None, f"cannot be read ({' '.join(str(error).split())[:80]})"
+def _read(
+    output: OutputFolder,
+    name: str,
+    schema: pa.Schema,
+    kept: list[str],
+    look: Callable[[pa.RecordBatch], str] = _nothing,
+) -> tuple[pa.Table | None, str]:
+    """Return columns of a file, or why it cannot be read; all others are read, too, and not held.
+
+    Columns that earlier versions lack may be missing. look: returns what is wrong with rows, and is not asked
+    again once it does; that comes back beside the table.
+    """
     required = {field.name for field in schema if not field.nullable}
-    if lacking := sorted(required - set(table.column_names)):
-        return None, f"lacks the column {lacking[0]}"
-    return table, ""
+    found, problem = [], ""
+    try:
+        for batch in bounded_batches(BytesIO(output.read(name, BYTES)), ROWS_AT_ONCE):
+            if lacking := sorted(required - set(batch.schema.names)):
+                return None, f"lacks the column {lacking[0]}"
+            problem = problem or look(batch)
+            found.append(batch.select(kept))
+    except (pa.ArrowException, OSError, UserError) as error:
+        return None, f"cannot be read ({' '.join(str(error).split())[:80]})"
+    return pa.Table.from_batches(found), problem
 
 
 def _other(name: str) -> str:

@@ -31,7 +31,7 @@ def print_summary(summary: RunSummary, config: ScreenConfig, console: Console | 
     console.print(speed_line(summary))
     console.print(detector_line(summary.bundle))
     console.print(
-        f"Results: {config.output}  (slices/, objects/, runs/{summary.run_id}.json)", soft_wrap=True
+        plain(f"Results: {config.output}  (slices/, objects/, runs/{summary.run_id}.json)"), soft_wrap=True
     )
 
 

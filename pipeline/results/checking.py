@@ -89,9 +89,11 @@ def bounded_columns(table: str) -> str:
     return f"{table}.* REPLACE ({', '.join(bounded(table, name) for name in _SIZES)})"
 
 
-def bounded(table: str, name: str) -> str:
-    """Return the same SQL for one of the columns that may be too large."""
-    return f"CASE WHEN {_SIZES[name].format(f'{table}.{name}')} THEN {table}.{name} END AS {name}"
+def bounded(table: str, name: str, most: int | None = None) -> str:
+    """Return the same SQL for one of the columns that may be too large; most: bytes, if fewer are wanted."""
+    column = f"{table}.{name}"
+    fits = _SIZES[name].format(column) if most is None else f"octet_length({column}) <= {most:d}"
+    return f"CASE WHEN {fits} THEN {column} END AS {name}"
 
 
 def sound_table(table: pa.Table) -> tuple[pa.Table, int]:

@@ -27,10 +27,10 @@ def open_existing(output: str, storage: StorageSettings) -> OutputFolder:
     return open_output(output, storage)
 
 
-def damaged_parts(output: OutputFolder) -> list[str]:
-    """Return the names of parts that no reader can open. Raises ReportError."""
+def damaged_parts(output: OutputFolder) -> str:
+    """Return one line of the parts that no reader can use; "" if there are none. Raises ReportError."""
     with readable(output):
-        return committed(output).damaged
+        return committed(output).says_damaged
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.committed import committed_parts
+from s2sw.pipeline.ledger.looking import FILE_COLUMN
 from s2sw.schemas.layout import OBJECTS_FOLDER, PARTITIONS, TABLE_FOLDERS, Part
 from s2sw.schemas.tables import OBJECTS, SLICES
 
@@ -14,7 +15,6 @@ NEWEST, EVERY = "newest", "all"
 SCHEMAS = {"slices": SLICES, "objects": OBJECTS}
 MATERIALISED_LATE = 1000
 """Rows of a sorted page whose wide columns (maps, masks) are read only once the page is known."""
-_FILE = "__file"
 _DAY = "CAST(try_strptime(left(run_id, 8), '%Y%m%d') AS DATE)"
 
 _SUPERSEDED = """
@@ -105,38 +105,30 @@ def _reading(
     if not parts:
         nulls = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in types.items())
         return f"SELECT {nulls} WHERE false"
-    # the files of a run have the same columns, and columns are only ever added
-    runs = {part.run: part for part in parts}
-    first, last = (_columns(connection, output.address(runs[run].name)) for run in (min(runs), max(runs)))
-    mixed = first != last or len({part.merged for part in parts}) > 1
+    kinds = {part.columns for part in parts}
+    known = frozenset[str]().union(*kinds)
     own = {"date": _DAY, "site": _site_of(output, parts)}
-    lacking = [
-        f'CAST({own.get(name, "NULL")} AS {kind}) AS "{name}"'
-        for name, kind in types.items()
-        if name not in {*first, *last}
-    ]
-    old = [key for key in PARTITIONS if mixed and key in {*first, *last}]
-    replaced = ", ".join(f"coalesce({key}, {own[key]}) AS {key}" for key in old)
-    columns = ", ".join([f"* EXCLUDE ({_FILE}){f' REPLACE ({replaced})' if old else ''}", *lacking])
+
+    def column(name: str) -> str:
+        if name not in known:
+            return f'CAST({own.get(name, "NULL")} AS {types[name]}) AS "{name}"'
+        if name in PARTITIONS and len(kinds) > 1:
+            return f"coalesce({name}, {own[name]}) AS {name}"
+        return f'"{name}"'
+
     files = ", ".join(_literal(output.address(part.name)) for part in parts)
     # folders are read from the name below the output alone: the output's own path may have an = in it
     return (
-        f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = false, "  # noqa: S608
-        f"filename = '{_FILE}', union_by_name = {mixed})"
+        f"SELECT {', '.join(map(column, types))} FROM read_parquet([{files}], "  # noqa: S608
+        f"hive_partitioning = false, filename = '{FILE_COLUMN}', union_by_name = {len(kinds) > 1})"
     )
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, address: str) -> list[str]:
-    return connection.sql(
-        f"SELECT * FROM read_parquet([{_literal(address)}], hive_partitioning = false)"  # noqa: S608
-    ).columns
 
 
 def _site_of(output: OutputFolder, parts: list[Part]) -> str:
     """Return the expression of the site in the name of an earlier version's file; NULL where none has one."""
     if not any(part.site for part in parts):
         return "NULL"
-    below = f"substr({_FILE}, {len(output.address('')) + 1})"
+    below = f"substr({FILE_COLUMN}, {len(output.address('')) + 1})"
     return f"nullif(regexp_extract({below}, '/site=([^/]*)/', 1), '')"
 
 

@@ -18,11 +18,15 @@ from s2sw.pipeline.results.reading import mask
 from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.deep import facts
-from s2sw.pipeline.review.pictures import NoPictureError, Pictures, map_bytes, small_map, thumbnail
+from s2sw.pipeline.review.pictures import Kept, NoPictureError, Pictures, map_bytes, small_map, thumbnail
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.schemas.tables import Row
 
-KEPT = 2000  # masks, and slices of pages
+KEPT = 2000  # slices of pages
+MASKS_BYTES = 64 << 20  # of masks that are kept
+MASK_BYTES = 4 << 20
+"""Of a mask that is outlined: a page's are read at once."""
+ROW_BYTES = 2048  # of what a row takes beside its mask
 MAP_COLUMNS = bounded_columns("s")  # a detector says in its own columns how its map is rebuilt
 
 Key = tuple[str, str, int]
@@ -45,7 +49,7 @@ class Media:
         self._pictures = Pictures(sources)
         self._switches = switches
         self._pages: OrderedDict[Key, list[Row]] = OrderedDict()
-        self._masks: OrderedDict[Key, Row] = OrderedDict()
+        self._masks: Kept[_Mask] = Kept(MASKS_BYTES)
         self._lock = threading.Lock()
 
     def expect(self, rows: list[Row]) -> None:
@@ -144,31 +148,43 @@ class Media:
     def _mask(self, row: Row) -> NDArray[np.bool_] | None:
         key = _key(row)
         with self._lock:
-            if key not in self._masks:
-                self._read_masks(self._pages.get(key, [row]))
             found = self._masks.get(key)
+            if found is None:
+                found = self._read_masks(self._pages.get(key, [row])).get(key)
         try:
-            return mask(found) if found else None
+            return mask(found.row) if found else None
         except BadRowError:  # the picture without its outline
             return None
 
-    def _read_masks(self, rows: list[Row]) -> None:
+    def _read_masks(self, rows: list[Row]) -> "dict[Key, _Mask]":
         wanted = pa.table({name: [row[name] for row in rows] for name in ("object_id", "slice_index")})
         cursor = self._archive.cursor()
         cursor.register("page", wanted)
         # the scores say which few of the files' pages have to be unpacked
         scores = [row["image_score"] for row in rows if "image_score" in row] or [0.0, 1.0]
+        held = bounded("slices", "mask", MASK_BYTES)
         query = (
-            f"SELECT object_id, slice_index, fingerprint, rows, cols, {bounded('slices', 'mask')}, "  # noqa: S608
+            f"SELECT object_id, slice_index, fingerprint, rows, cols, {held}, "  # noqa: S608
             "mask_encoding FROM slices WHERE fingerprint = ? "
             "AND image_score BETWEEN CAST(? AS FLOAT) AND CAST(? AS FLOAT) "
             "AND (object_id, slice_index) IN (FROM page)"
         )
         found, _ = sound(rows_of(cursor, query, [rows[0]["fingerprint"], min(scores), max(scores)]))
-        for row in found:
-            self._masks[_key(row)] = row
-        while len(self._masks) > KEPT:
-            self._masks.popitem(last=False)
+        masks = {_key(row): _Mask(row) for row in found}
+        for key, one in masks.items():
+            self._masks.put(key, one)
+        return masks
+
+
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """A row with its mask."""
+
+    row: Row
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.row["mask"]) + ROW_BYTES
 
 
 def _key(row: Row) -> Key:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration
+from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration, read_flags
 
 GOOD = "source: /archive\noutput: /results\n"
 
@@ -120,3 +120,30 @@ def test_an_output_whose_name_is_no_utf_8_is_refused_by_name() -> None:
     message = refusal(None, source="/a", output="/results-\udcff")
     assert "'output': its name is not UTF-8" in message
     message.encode()  # it can be printed
+
+
+BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BOMB}\nsource: *a59\n", f"{BOMB}\nclasses: {{rules: {{a: *a59}}}}\n",
+        "source: " + "[" * 2000 + "]" * 2000,
+        "source: " + "9" * 5000, "source: 0x" + "f" * 5000, "source: 2001-99-99", "source: &a [*a]",
+        "? [a]\n: 1", "? {a: b}\n: 1", "a: &a {x: 1}\n<<: *a\n", "\n".join(f"k{i}: 1" for i in range(2000)),
+        "source: !!python/object/apply:os.system [id]", "source: " + "x" * (1 << 20),
+    ],
+    ids=[
+        "aliases", "aliases in a rule", "depth", "number", "number in hex", "day", "circle", "list for a key",
+        "mapping for a key", "merge", "many keys", "python", "length",
+    ],
+)  # fmt: skip
+def test_odd_yaml_is_refused_in_one_short_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    for read in (lambda: build_config(file, {}), lambda: read_flags(file)):
+        with pytest.raises(ConfigurationError) as refused:
+            read()
+        assert len(str(refused.value)) < 20_000
+        assert "\n" not in str(refused.value)

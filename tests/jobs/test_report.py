@@ -108,8 +108,12 @@ def test_the_page_of_a_private_run_is_its_owners(results: Path, tmp_path: Path) 
 
 
 def test_the_page_of_an_open_run_is_an_ordinary_file(results: Path, tmp_path: Path) -> None:
-    write_run(LocalOutput(results), summarise(LATER, SECOND), config(mode="open"))
     page = tmp_path / "report.html"
+    write_run(LocalOutput(results), summarise(LATER, SECOND), config(mode="open"))
+    report(results, "--html", page)
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600, "the run before was private"
+    os.umask(0o022)
+    write_run(LocalOutput(results), summarise(EARLIER, FIRST), config(mode="open"))
     report(results, "--html", page)
     assert stat.S_IMODE(page.stat().st_mode) == 0o644
     assert "/st-elsewhere/archive" in page.read_text()

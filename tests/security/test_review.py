@@ -6,8 +6,11 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
+from urllib.parse import quote, urlencode
 
+import pyarrow.parquet as pq
 import pytest
 
 from s2sw.pipeline.review import serving
@@ -111,3 +114,41 @@ def test_ids_that_no_run_wrote_are_shown_nowhere(ward: Screened, name: str) -> N
             answer = client.get(path)
             assert answer.status == 200
             assert not name or name not in answer.text
+
+
+def test_fifty_decisions_at_once_are_all_kept(page: Client, ward: Screened) -> None:
+    kinds = ("accept", "reject", "unsure")
+    ids = list(ward.ids.values())
+    with ThreadPoolExecutor(50) as pool:
+        asked = [(ids[number % len(ids)], kinds[number % 3]) for number in range(50)]
+        answers = list(pool.map(lambda one: page.decide(*one, note=f"{one}"), asked))
+    assert {answer.status for answer in answers} <= {200, 303}
+    files = sorted((ward.output / "decisions").glob("*.parquet"))
+    assert sum(pq.read_metadata(path).num_rows for path in files) == 50
+    assert page.get("/").status == 200
+
+
+ODD = [
+    "<script>alert(1)</script>", "' OR 1=1 --", "9" * 5000, "-1", "nan", "\x00", "%s", "../..", "é" * 300,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/", "/slices", "/objects", "/slice/{}/0", "/volume/{}/0"])
+def test_pages_take_any_parameter(page: Client, path: str) -> None:
+    names = (
+        "case",
+        "after",
+        "before",
+        "every",
+        "undecided",
+        "fingerprint",
+        "order",
+        "modality",
+        "site",
+        "score",
+    )
+    for odd in ODD:
+        query = urlencode(dict.fromkeys(names, odd))
+        answer = page.get(f"{path.format(quote(odd, safe=''))[:6000]}?{query}")
+        assert answer.status in (200, 303, 307, 400, 404, 414), (path, odd[:20], answer.status)
+        assert b"<script>alert" not in answer.body

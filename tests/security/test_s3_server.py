@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from botocore.exceptions import HTTPClientError  # type: ignore[import-untyped]
 
+from s2sw.connectors.outputs.s3 import S3Output
 from s2sw.connectors.storage import bounded_session, s3
 from s2sw.connectors.storage.objects import list_objects, read_object
 from s2sw.connectors.storage.s3 import s3_filesystem
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.run import window
 from s2sw.pipeline.run.executor import RunFailedError
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 
@@ -205,3 +208,28 @@ def test_honest_answers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with serving(honest, monkeypatch) as (settings, _):
         assert read_object(LISTED, settings, NO_LIMIT) == b"0123456789" * 10
+
+
+@pytest.mark.parametrize("length", [None, 8 << 30])
+def test_a_range_is_no_longer_than_asked_for(length: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Footers and columns of results are read so, by s3fs, which takes what comes."""
+
+    def longer(handler: Handler) -> None:
+        (long_body if length else endless_body)(handler)
+
+    with serving(longer, monkeypatch) as (settings, _):
+        client = s3_filesystem(settings)
+        output = S3Output("s3://archive/out", settings)
+        tracemalloc.start()
+        try:
+            for read in (
+                lambda: client.cat_file("archive/one", start=100, end=200),
+                lambda: output.tail("objects/a.parquet", 1000, 100),
+            ):
+                with pytest.raises((OSError, HTTPClientError, ScreeningError)):
+                    read()
+            with pytest.raises(UserError, match="has more than"):
+                output.read("runs/x.json", 1 << 20)
+            assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        finally:
+            tracemalloc.stop()

@@ -209,3 +209,15 @@ def test_markers_are_found_anywhere(tmp_path: Path) -> None:
         tmp_path, "uri", "s3://lake/2026/results/z.png", b"s3://lake/\xff", "s3://lake/2026/results/_m"
     )
     assert markers(str(path), SETTINGS, "_m") == {"s3://lake/2026/results/_m"}
+
+
+def test_a_text_that_is_repeated_is_not_spelled_out(tmp_path: Path) -> None:
+    """The attack: a uri of eight million letters stands once in the file, and in 10,000 of its rows."""
+    path = tmp_path / "list.parquet"
+    uri = pa.DictionaryArray.from_arrays(
+        pa.array([0] * 10_000, pa.int32()), pa.array(["/" + "x" * (8 << 20)])
+    )
+    pq.write_table(pa.table({"uri": uri}), path, store_schema=False)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(ManifestError, match="holds more than 512 MiB of values in 10000 rows"):
+        list(list_manifest(str(path), str(tmp_path), StorageSettings(), Counter()))

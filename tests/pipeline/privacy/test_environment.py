@@ -65,3 +65,14 @@ def test_the_switches_are_set_before_their_libraries_are_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_one_place_closes_files() -> None:
+    """Commands that read private results ask for it (``jobs.reading.protect``) and do nothing themselves."""
+    root = Path(__file__).parents[3]
+    folders = ("jobs", "pipeline", "connectors", "model", "schemas")
+    files = [path for folder in folders for path in (root / folder).rglob("*.py")]
+    assert [path.name for path in files if "umask(" in path.read_text()] == ["environment.py"]
+    reading = (root / "jobs").glob("*.py")
+    writers = {path.stem for path in reading if "protect(" in path.read_text()}
+    assert writers == {"reading", "report", "review", "worklist", "export", "compact"}
