@@ -33,8 +33,20 @@ SELECT object_id, run_id FROM superseded WHERE fingerprint = {{settings}} AND {{
 UNION SELECT object_id, run_id FROM past_objects WHERE {{earlier}}
     AND object_id IN (SELECT object_id FROM ({VERDICTS}) WHERE anomalous)
 """  # noqa: S608
-_RUNS = "SELECT run_id, count(*) FROM past_slices WHERE {earlier} AND {form} GROUP BY run_id ORDER BY run_id"
+_RUNS = """
+FROM (SELECT run_id, count(*) FROM past_slices WHERE {earlier} GROUP BY run_id) WHERE {form} ORDER BY run_id
+"""
 _OF_LEFT_OUT = "(object_id, run_id) IN (FROM left_out)"
+# a table, since few rows are left out of many and the conditions of sound ones cost more than this
+_TOUCHED = f"""
+CREATE OR REPLACE TEMP TABLE touched AS
+SELECT object_id, run_id, fingerprint, slice_index, n_slices, "group", modality, body_part, plane, rank_score,
+    image_score, area_fraction
+FROM past_slices WHERE {{earlier}} AND (object_id, run_id) IN (
+    SELECT object_id, run_id FROM past_objects
+    WHERE ({{unit}}, run_id) IN (SELECT {{unit}}, run_id FROM past_objects WHERE {_OF_LEFT_OUT})
+)
+"""  # noqa: S608
 
 
 def past_of(
@@ -51,7 +63,8 @@ def past_of(
     runs = connection.execute(_RUNS.format(form=RUN_OF_A_DAY, **words)).fetchall()
     for run_id, rows in runs:
         _take(past, connection, kind, output, run_id, rows, settings)
-    _leave_out(past, connection, kind, night)
+    if connection.execute("SELECT count(*) FROM left_out").fetchall() != [(0,)]:
+        _leave_out(past, connection, kind, night)
     return past
 
 
@@ -114,15 +127,8 @@ def _sketch(table: pa.Table, row: int) -> Sketch:
 
 def _leave_out(past: Past, connection: duckdb.DuckDBPyConnection, kind: UnitKind, night: Night) -> None:
     """Count off the units that have an object that is left out, and count what is left of them."""
-    touched = f"{night.earlier} AND {_OF_LEFT_OUT}"
-    if kind.unit:
-        source = kind.source.format(slices="past_slices", objects="past_objects")
-        units = f"SELECT {kind.unit}, run_id FROM {source} WHERE {touched}"  # noqa: S608
-        touched = f"{night.earlier} AND ({kind.unit}, run_id) IN ({units})"
-    for condition, change in (
-        (touched, past.remove),
-        (f"{touched} AND NOT {_OF_LEFT_OUT}", past.add),
-    ):
-        query = kind.query(condition, "past_slices", "past_objects", more=", run_id" if kind.unit else "")
+    connection.execute(_TOUCHED.format(unit=kind.unit or "object_id", earlier=night.earlier))
+    for condition, change in (("true", past.remove), (f"NOT {_OF_LEFT_OUT}", past.add)):
+        query = kind.query(condition, "touched", "past_objects", more=", run_id" if kind.unit else "")
         for batch in connection.sql(query).to_arrow_reader(BATCH):
             change(scored(batch))
