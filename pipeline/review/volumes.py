@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from s2sw.connectors.geometry import Geometry, Vector
+from s2sw.connectors.geometry import Geometry, Vector, plane_from
 from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
 from s2sw.schemas.tables import Row
@@ -58,7 +58,8 @@ class Volumes:
     def of(self, row: Row, wait: bool = False) -> Volume | None:
         """Return the volume of a slice, None where it is alone.
 
-        wait: read headers until the order of a series is known; else it may be ``pending``.
+        The order of a series is that of its rows; of rows of an earlier version, which do not say where a
+        slice lies, that of the sources' headers. wait: read these; else it may be ``pending``.
         """
         if row["n_slices"] > 1:
             own = self._archive.stack(row["object_id"], row["fingerprint"])
@@ -68,10 +69,12 @@ class Volumes:
         members = self._archive.series(row["object_id"], row["fingerprint"], row["plane"])
         if len(members) < 2:
             return None
-        unknown = [one for one in members if one["object_id"] not in self._planes] if self._reading else []
+        planes = {one["object_id"]: plane for one in members if (plane := plane_from(one)).height is not None}
+        others = [one for one in members if one["object_id"] not in planes]
+        unknown = [one for one in others if one["object_id"] not in self._planes] if self._reading else []
         if unknown and not wait:
             return Volume(members, 0, of_files=True, pending=True)
-        planes = self._read(members, unknown)
+        planes |= self._read(others, unknown)
         placed = sum(planes.get(one["object_id"], _NOWHERE).height is not None for one in members)
         return _volume(in_order(members, planes), row, of_files=True, unplaced=len(members) - placed)
 
