@@ -22,6 +22,7 @@ DECISIONS_FOLDER = "decisions"
 WORKLIST_FOLDER = "worklist"
 CASES_FOLDER = "cases"
 P_VALUES_FOLDER = "p_values"
+DISTRIBUTIONS_FOLDER = "distributions"
 MARKER = "_s2sw-output"
 """A file that says that its folder is an output: no listing of a source looks into it. Its name sorts before
 those of all folders of an output, and readers of Parquet folders skip names that begin so."""
@@ -32,7 +33,7 @@ SET_ASIDE_FOLDER = "set-aside"
 """Damaged files that ``s2sw verify --repair`` moved away; nothing reads it."""
 FOLDERS = (
     SLICES_FOLDER, OBJECTS_FOLDER, RUNS_FOLDER, AUDIT_FOLDER, DECISIONS_FOLDER, WORKLIST_FOLDER, CASES_FOLDER,
-    P_VALUES_FOLDER,
+    P_VALUES_FOLDER, DISTRIBUTIONS_FOLDER,
 )  # fmt: skip
 TABLE_FOLDERS = (SLICES_FOLDER, OBJECTS_FOLDER)
 PARTITIONS = ("date", "site")
@@ -152,6 +153,12 @@ def log_name(run_id: str) -> str:
 def worklist_name(folder: str, run_id: str) -> str:
     """Return the name of what was made of a run in WORKLIST_FOLDER or one like it. Raises ValueError."""
     return f"{folder}/{PurePosixPath(record_name(run_id)).stem}{_PARQUET}"
+
+
+def distribution_name(run_id: str, unit: str) -> str:
+    """Return the name of the distribution of a run's scores by unit. Raises ValueError."""
+    stem = PurePosixPath(record_name(run_id)).stem
+    return f"{DISTRIBUTIONS_FOLDER}/{stem}-{unit}{_PARQUET}"
 
 
 def run_ids(names: Iterable[str]) -> list[str]:

@@ -215,6 +215,24 @@ P_VALUES = pa.schema(
 )
 """One row a slice that was screened that night; compared with all earlier slices of its group."""
 
+DISTRIBUTIONS = pa.schema(
+    [
+        pa.field("group", pa.string(), nullable=False),
+        # of units: the power of two of their slices; -1: slices, each for itself
+        pa.field("length", pa.int32(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+        # the highest scores as they are; values of the others, and how many each stands for; all ascending
+        pa.field("top", pa.list_(pa.float32()), nullable=False),
+        pa.field("body", pa.list_(pa.float32()), nullable=False),
+        pa.field("weights", pa.list_(pa.int64()), nullable=False),
+        # the run's rows of slices that it was made of
+        pa.field("rows", pa.int64(), nullable=False),
+        *_OF_RUN,
+    ],
+    metadata=_METADATA,
+)
+"""One row a group and length of a run: the distribution of its scores."""
+
 WORKLIST = pa.schema(
     [
         pa.field("rank", pa.int32(), nullable=False),

@@ -4,7 +4,8 @@ import duckdb
 import pyarrow as pa
 
 from s2sw.pipeline.evidence.findings import FOUND, mark
-from s2sw.pipeline.evidence.units import SOUND, Night, UnitKind, judged_units
+from s2sw.pipeline.evidence.rows import SOUND, Night, UnitKind
+from s2sw.pipeline.evidence.units import judged_units
 from s2sw.pipeline.evidence.worklist import Worklist, connected, listed
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.config import FlagSettings
@@ -18,10 +19,10 @@ CASE_ID = "coalesce(study_id, case_id, object_id)"
 PERSON_ID = "coalesce(case_id, study_id, object_id)"
 """SQL of what earlier objects share that tell of the same: the patient, the lot."""
 _JOINED = (
-    "(SELECT s.*, study_id, case_id, series_id FROM slices s "
-    "JOIN objects o USING (object_id, fingerprint, run_id))"
+    "(SELECT s.*, study_id, case_id, series_id FROM {slices} s "
+    "JOIN {objects} o USING (object_id, fingerprint, run_id))"
 )
-CASE = UnitKind(CASE_ID, _JOINED)
+CASE = UnitKind("case", CASE_ID, _JOINED)
 """A study; of other objects what ``groups.case`` finds in the address; else the object."""
 
 _ROWS = f"""
@@ -34,7 +35,7 @@ SELECT {CASE_ID} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id
     (o[2] * o[6] - o[3] * o[5]) * image_position[1] + (o[3] * o[4] - o[1] * o[6]) * image_position[2]
         + (o[1] * o[5] - o[2] * o[4]) * image_position[3] AS said_height,
     CASE WHEN isfinite(said_height) THEN said_height END AS height
-FROM {_JOINED} WHERE {SOUND}
+FROM {_JOINED.format(slices="slices", objects="objects")} WHERE {SOUND}
 """  # noqa: S608
 _DETAILS = """
 WITH own AS (FROM case_rows WHERE {own}),
@@ -64,7 +65,7 @@ FROM whole JOIN highest USING (unit_id) LEFT JOIN found USING (unit_id) LEFT JOI
 def case_worklist(results: Results, run_id: str, size: FlagSettings, since: str = "") -> Worklist:
     """Return the worklist of a run's cases, or of all from a day on (the digits of a date)."""
     connection, night = connected(results), Night(since or run_id)
-    units = judged_units(connection, CASE, night).rename_columns({"unit_id": "case_id"})
+    units = judged_units(connection, CASE, night, results).rename_columns({"unit_id": "case_id"})
     return listed(_with_details(connection, units, night), run_id, results.fingerprint, size, CASES)
 
 

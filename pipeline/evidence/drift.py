@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact, ks_2samp
 
-from s2sw.pipeline.evidence.units import GROUP, SOUND
+from s2sw.pipeline.evidence.rows import GROUP, SOUND
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.layout import day_of

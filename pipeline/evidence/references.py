@@ -22,6 +22,7 @@ LEAST = 50
 SLICES = -1
 """In place of a length: slices, each for itself."""
 _HELD = 1 << 20  # scores of a group in memory before they become a sketch
+_SKETCHES = 64  # of a group in memory before they become one; each time counts are rounded up once more
 
 Key = tuple[str, int]
 
@@ -63,10 +64,14 @@ def scored(table: pa.Table | pa.RecordBatch) -> Scored:
 
 @dataclass
 class Past:
-    """The distribution of each group's and length's scores. Scores are added; parts of it become sketches."""
+    """The distribution of each group's and length's scores. Scores are added; parts of it become sketches.
+
+    Of those that are there some can be removed again: how many are at least as high is counted off exactly.
+    """
 
     _sketches: defaultdict[Key, list[Sketch]] = field(default_factory=lambda: defaultdict(list))
     _waiting: defaultdict[Key, list[Scores]] = field(default_factory=lambda: defaultdict(list))
+    _removed: defaultdict[Key, list[Scores]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, batch: Scored) -> None:
         """Take scores."""
@@ -75,6 +80,17 @@ class Past:
             waiting.append(batch.scores[places])
             if sum(map(len, waiting)) >= _HELD:
                 self._fold(key)
+
+    def take(self, key: Key, sketch: Sketch) -> None:
+        """Take the distribution of more scores."""
+        self._sketches[key].append(sketch)
+        if len(self._sketches[key]) > _SKETCHES:
+            self._fold(key)
+
+    def remove(self, batch: Scored) -> None:
+        """Take scores away that were added."""
+        for key, places in batch.by_key():
+            self._removed[key].append(batch.scores[places])
 
     def known(self) -> list[Key]:
         """Return the groups and classes of length that there are."""
@@ -87,6 +103,10 @@ class Past:
             self._fold(key)
             found += self._sketches[key]
         return merged(found)
+
+    def removed(self, keys: Iterable[Key]) -> list[Scores]:
+        """Return the scores of some groups and lengths that were taken away."""
+        return [one for key in keys for one in self._removed.get(key, [])]
 
     def _fold(self, key: Key) -> None:
         if waiting := self._waiting.pop(key, None):
@@ -131,17 +151,38 @@ def p_values(units: Scored, past: Past, own: Past | None = None) -> PValues:
     return found
 
 
-def _references(*parts: Past) -> Callable[[Key], Sketch | None]:
+@dataclass(frozen=True)
+class Reference:
+    """Scores to compare with: a distribution, less some that are in it, ascending."""
+
+    sketch: Sketch
+    removed: Scores
+
+    @property
+    def n(self) -> int:
+        """How many they are."""
+        return self.sketch.n - len(self.removed)
+
+    def at_least(self, scores: Scores) -> NDArray[np.int64]:
+        """Return how many are at least as high as each score; below the sketch's top at most so many."""
+        gone = len(self.removed) - np.searchsorted(self.removed, scores, "left")
+        return np.asarray(self.sketch.at_least(scores) - gone, np.int64)
+
+
+def _references(*parts: Past) -> Callable[[Key], Reference | None]:
     """Return what finds the scores to compare those of a group and length with."""
     classes: defaultdict[str, set[int]] = defaultdict(set)
     for part in parts:
         for group, length in part.known():
             classes[group].add(length)
 
-    def of(group: str, lengths: set[int]) -> Sketch:
-        return merged([part.sketch((group, one) for one in sorted(lengths)) for part in parts])
+    def of(group: str, lengths: set[int]) -> Reference:
+        keys = [(group, one) for one in sorted(lengths)]
+        removed = [one for part in parts for one in part.removed(keys)]
+        gone = np.sort(np.concatenate([np.empty(0, np.float32), *removed]))
+        return Reference(merged([part.sketch(keys) for part in parts]), gone)
 
-    def reference(key: Key) -> Sketch | None:
+    def reference(key: Key) -> Reference | None:
         group, length = key
         alike = of(group, {length} & classes[group])
         if alike.n < LEAST and length != SLICES:

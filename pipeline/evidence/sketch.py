@@ -30,6 +30,16 @@ class Sketch:
     body: Scores
     weights: NDArray[np.int64]
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether this may be a sketch of ours, and no file that somebody else wrote or damaged."""
+        ascending = all(bool((one[1:] >= one[:-1]).all()) for one in (self.top, self.body))
+        finite = bool(np.isfinite(self.top).all() and np.isfinite(self.body).all())
+        sizes = len(self.top) <= EXACT and len(self.body) == len(self.weights) <= POINTS
+        highest = not len(self.body) or (len(self.top) == EXACT and self.body[-1] <= self.top[0])
+        counted = bool((self.weights > 0).all()) and self.n == len(self.top) + int(self.weights.sum())
+        return ascending and finite and sizes and bool(highest) and counted
+
     def at_least(self, scores: Scores) -> NDArray[np.int64]:
         """Return how many are at least as high as each score; below the top at most so many."""
         in_top = len(self.top) - np.searchsorted(self.top, scores, "left")

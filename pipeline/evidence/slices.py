@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.evidence.distributions import past_of
 from s2sw.pipeline.evidence.references import p_values, scored
-from s2sw.pipeline.evidence.units import Night, past_of, slices_query
+from s2sw.pipeline.evidence.rows import SLICE, Night
 from s2sw.pipeline.evidence.worklist import connected
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.results.reading import Results
@@ -16,8 +17,8 @@ from s2sw.schemas.tables import P_VALUES
 def slice_p_values(results: Results, run_id: str, since: str = "") -> pa.Table:
     """Return a row (schema P_VALUES) for each slice of a run, or of all from a day on (its digits)."""
     connection, night = connected(results), Night(since or run_id)
-    past = past_of(connection, night)
-    own = connection.sql(slices_query(night.own, "object_id, slice_index, ")).to_arrow_table()
+    past = past_of(connection, SLICE, night, results.output, results.fingerprint)
+    own = connection.sql(SLICE.query(night.own, more="object_id, slice_index, ")).to_arrow_table()
     found = p_values(scored(own), past)
     count = len(own)
     columns = {

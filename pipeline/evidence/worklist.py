@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.evidence.discoveries import null_share, q_values
 from s2sw.pipeline.evidence.references import LEAST
-from s2sw.pipeline.evidence.units import OBJECT, Night, judged_units
+from s2sw.pipeline.evidence.rows import OBJECT, Night
+from s2sw.pipeline.evidence.units import judged_units
 from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.ledger.run_records import ReportError
@@ -93,7 +94,7 @@ def connected(results: Results) -> duckdb.DuckDBPyConnection:
 def object_worklist(results: Results, run_id: str, size: FlagSettings, since: str = "") -> Worklist:
     """Return the worklist of a run's objects, or of all from a day on (the digits of a date)."""
     connection = connected(results)
-    units = judged_units(connection, OBJECT, Night(since or run_id)).drop_columns("unit_id")
+    units = judged_units(connection, OBJECT, Night(since or run_id), results).drop_columns("unit_id")
     return listed(units, run_id, results.fingerprint, size, WORKLIST)
 
 

@@ -121,7 +121,7 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
     media = Media(archive, sources, switches)
     volumes = Volumes(archive, sources, reading=switches.pictures)
     naming = Naming(archive, sources, switches.show_names)
-    cases = CaseViews(CaseList(output, archive), archive, decision_log)
+    cases = CaseViews(CaseList(output, archive), archive, decision_log, volumes)
     pages = Pages(root, archive, decision_log, media, naming, volumes, cases, switches)
     decisions = Decisions(pages, decision_log)
     of_slice = "{object_id}/{index:slice}"

@@ -151,7 +151,8 @@ class Archive:
     def series(self, object_id: str, fingerprint: str, plane: str) -> list[Row]:
         """Return slices of all objects of a DICOM series, by the id of one of them; none if it is in none.
 
-        Of each object the slices of this plane: object_id, slice_index, score, run_id, uri, in no order.
+        Of each object the slices of this plane: object_id, slice_index, score, run_id, uri and where it
+        lies in the patient, in no order.
         """
         cursor, most = self.cursor(), LARGEST_SERIES + 1
         own = cursor.sql(_SERIES, params=[fingerprint, object_id, fingerprint, most]).to_arrow_table()
@@ -159,7 +160,8 @@ class Archive:
             return []
         cursor.register("own", own)
         query = (
-            f"SELECT s.object_id, s.slice_index, s.run_id, {RANK} AS score, own.uri FROM slices s "  # noqa: S608
+            f"SELECT s.object_id, s.slice_index, s.run_id, {RANK} AS score, own.uri, "  # noqa: S608
+            "image_position, image_orientation, instance_number FROM slices s "
             "JOIN own USING (object_id) WHERE s.fingerprint = ? AND s.plane = ? LIMIT ?"
         )
         found, _ = sound(rows_of(cursor, query, [fingerprint, plane, most]))

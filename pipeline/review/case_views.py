@@ -10,6 +10,7 @@ from s2sw.pipeline.review.cases import CaseFilter, CaseList, Cases
 from s2sw.pipeline.review.decision_log import DecisionLog
 from s2sw.pipeline.review.filters import Filters
 from s2sw.pipeline.review.ranking import WITH_FAMILIES
+from s2sw.pipeline.review.volumes import Volume, Volumes
 from s2sw.schemas.tables import Row
 
 DECIDED = {"": "any", "open": "not decided by me", "none": "decided by nobody"}
@@ -19,8 +20,11 @@ DECIDED = {"": "any", "open": "not decided by me", "none": "decided by nobody"}
 class CaseViews:
     """Gives the templates what they show of cases. Safe for several threads."""
 
-    def __init__(self, case_list: CaseList, archive: Archive, decision_log: DecisionLog) -> None:
+    def __init__(
+        self, case_list: CaseList, archive: Archive, decision_log: DecisionLog, volumes: Volumes
+    ) -> None:
         self._list = case_list
+        self._volumes = volumes
         self._archive = archive
         self._log = decision_log
         self._known: tuple[object, pa.Table, dict[str, list[str]]] | None = None
@@ -50,10 +54,10 @@ class CaseViews:
             "progress": progress,
         }
 
-    def case(self, filters: Filters, row: Row) -> dict[str, Any]:
+    def case(self, filters: Filters, row: Row, volume: Volume | None) -> dict[str, Any]:
         """Return what the page of a slice shows of its case: ``case`` is None where it was not asked for.
 
-        row: of the slice, the columns WITH_FAMILIES.
+        row: of the slice, the columns WITH_FAMILIES; volume: that it is part of.
         """
         found = self._one(filters)
         if found is None:
@@ -67,7 +71,7 @@ class CaseViews:
             "case": case,
             "top": top,
             "families": self._families(top) if top else [],
-            "before": self._prior(case, row),
+            "before": self._prior(case, volume),
             "progress": cases.progress(),
             "around": _around(cases, case, filters),
         }
@@ -116,10 +120,10 @@ class CaseViews:
             names = [f"part {number}" for number in range(1, len(scores) + 1)]
         return list(zip(names, scores, strict=True))
 
-    def _prior(self, case: Row, row: Row) -> Row | None:
+    def _prior(self, case: Row, volume: Volume | None) -> Row | None:
         """Return the slice of the earlier study that is shown beside one, with the study's highest score.
 
-        Of a stack it is the one at the same share of its length, which is near the same place; else its
+        Of a volume it is the one at the same share of its length, which is near the same place; else its
         highest slice.
         """
         if case["earlier_run"] is None:
@@ -127,12 +131,13 @@ class CaseViews:
         prior = self._list.prior(case)
         if prior is None:
             return None
-        shown = prior["slice_index"]
-        if prior["n_slices"] > 1 and row["n_slices"] > 1:
-            share = row["slice_index"] / (row["n_slices"] - 1)
-            shown = round(share * (prior["n_slices"] - 1))
-        found = self._archive.slice_row(prior["object_id"], shown, case["fingerprint"])
-        return None if found is None else {**found, "highest": prior["slice_index"]}
+        found = self._archive.slice_row(prior["object_id"], prior["slice_index"], case["fingerprint"])
+        before = self._volumes.of(found) if found and volume and not volume.pending else None
+        if volume and before and not before.pending:
+            share = volume.current / (len(volume.slices) - 1)
+            alike = before.slices[round(share * (len(before.slices) - 1))]
+            found = self._archive.slice_row(alike["object_id"], alike["slice_index"], case["fingerprint"])
+        return found
 
 
 def _around(cases: Cases, case: Row, filters: Filters) -> tuple[Row | None, Row | None]:

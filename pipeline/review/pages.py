@@ -116,7 +116,8 @@ class Pages:
         object_id, index = request.path_params["object_id"], request.path_params["index"]
         row = self.row(object_id, index, filters, WITH_FAMILIES if filters.case else COLUMNS)
         worklist = self._worklist(filters)
-        shown = self._cases.case(filters, row)
+        volume = self._volumes.of(row)
+        shown = self._cases.case(filters, row, volume)
         if shown["case"]:
             before, behind = shown["around"]
             rank, total = shown["case"]["rank"] - 1, shown["progress"].cases
@@ -137,7 +138,7 @@ class Pages:
             **shown,
             before_paths=media_paths(self.root, prior) if prior else None,
             slice_of=self._slice_of(filters),
-            **self._volume(self._volumes.of(row)),
+            **self._volume(volume),
             said=self._decisions.said(key),
             mine=self._decisions.mine(key),
             note_characters=NOTE_CHARACTERS,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry
+from s2sw.connectors.geometry import UNKNOWN_PLANE, Geometry, plane_from
 from s2sw.pipeline.results.anatomy import in_order
 from s2sw.pipeline.results.sources import ObjectRef, Sources
 from s2sw.pipeline.review.archive import Archive
@@ -55,7 +55,8 @@ class Volumes:
     def of(self, row: Row, wait: bool = False) -> Volume | None:
         """Return the volume of a slice, None where it is alone.
 
-        wait: read headers until the order of a series is known; else it may be ``pending``.
+        The order of a series is that of its rows; of rows of an earlier version, which do not say where a
+        slice lies, that of the sources' headers. wait: read these; else it may be ``pending``.
         """
         if row["n_slices"] > 1:
             own = self._archive.stack(row["object_id"], row["fingerprint"])
@@ -65,17 +66,18 @@ class Volumes:
         members = self._archive.series(row["object_id"], row["fingerprint"], row["plane"])
         if len(members) < 2:
             return None
-        unknown = [one for one in members if one["object_id"] not in self._planes] if self._reading else []
+        planes = {one["object_id"]: plane for one in members if (plane := plane_from(one)).height is not None}
+        others = [one for one in members if one["object_id"] not in planes]
+        unknown = [one for one in others if one["object_id"] not in self._planes] if self._reading else []
         if unknown and not wait:
             return Volume(members, 0, of_files=True, pending=True)
-        planes = self._read(members, unknown)
-        placed = sum(planes.get(one["object_id"], UNKNOWN_PLANE).height is not None for one in members)
-        return _volume(
-            in_order(members, lambda one: planes.get(one["object_id"], UNKNOWN_PLANE)),
-            row,
-            of_files=True,
-            unplaced=len(members) - placed,
-        )
+        planes |= self._read(others, unknown)
+
+        def plane_of(one: Row) -> Geometry:
+            return planes.get(one["object_id"], UNKNOWN_PLANE)
+
+        unplaced = sum(plane_of(one).height is None for one in members)
+        return _volume(in_order(members, plane_of), row, of_files=True, unplaced=unplaced)
 
     def _read(self, members: list[Row], unknown: list[Row]) -> dict[str, Geometry]:
         """Return the planes of members by id, those that are not known yet from their sources.

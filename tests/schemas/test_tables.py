@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2sw.pipeline.ledger.parquet import parquet_bytes
-from s2sw.schemas.tables import DEFERRED, OBJECTS, P_VALUES, SLICES, WORKLIST
+from s2sw.schemas.tables import DEFERRED, DISTRIBUTIONS, OBJECTS, P_VALUES, SLICES, WORKLIST
 from tests.support.rows import slice_row
 
 ALLOWED = {
@@ -34,6 +34,7 @@ ALLOWED = {
         P_VALUES,
         "object_id slice_index score group n_past first_night p_value fingerprint run_id date",
     ),
+    "distributions": (DISTRIBUTIONS, "group length n top body weights rows fingerprint run_id date"),
     "deferred": (DEFERRED, "object_id since"),
 }
 

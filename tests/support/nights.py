@@ -1,6 +1,8 @@
 """Nights of generated objects: with masks, studies, patients, and places in a series."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,11 @@ def with_masks(
     return finished
 
 
-def night(folder: Path, run_id: str, objects: list[FinishedObject]) -> None:
-    """Commit objects; the digest that stands for a study is its name here."""
+def night(folder: Path, run_id: str, objects: list[FinishedObject], ids: Sequence[str | None] = ()) -> None:
+    """Commit objects; the digest that stands for a study is its name here.
+
+    ids: of the first of them, those of objects that are screened again.
+    """
     output = LocalOutput(folder)
     constants = {"bundle": "b", "fingerprint": SETTINGS, "run_id": run_id, "threshold": 0.5}
     writer = Writer(
@@ -40,8 +45,8 @@ def night(folder: Path, run_id: str, objects: list[FinishedObject]) -> None:
             name: uid.decode() for name, uid in zip(("study_id", "series_id"), uids, strict=False)
         },
     )
-    for number, finished in enumerate(objects):
-        writer.add(finished, made_id(run_id, number), stored(number))
+    for (number, finished), own in zip_longest(enumerate(objects), ids):
+        writer.add(finished, own or made_id(run_id, number), stored(number))
     writer.commit()
     write_run(output, summarise(objects, run_id))
 

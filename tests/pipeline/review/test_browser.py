@@ -6,27 +6,22 @@ With S2SW_SCREENSHOTS=FOLDER the pictures of docs/review.md are made anew.
 import os
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.pipeline.evidence.cases import case_worklist
-from s2sw.pipeline.evidence.worklist import newest_run, write
 from s2sw.pipeline.flagging.decisions import decisions
-from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.review.media import Switches
-from s2sw.schemas.config import FlagSettings
-from s2sw.schemas.layout import CASES_FOLDER
 from tests.pipeline.review.serving import Client, served
-from tests.support.screened import HOSTILE, SETTINGS, VOLUME_SLICES, Screened
+from tests.support.screened import HOSTILE, VOLUME_SLICES, Screened
 from tests.support.series import SLICES as SERIES_SLICES
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, expect
 
 from tests.pipeline.review.browser import CHROMIUM, Watched, watched
+from tests.pipeline.review.case_lists import write_cases
 
 pytestmark = [
     pytest.mark.integration,
@@ -139,47 +134,6 @@ def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: 
         expect(watch.page.locator("#done")).to_have_js_property("value", 1)
         watch.page.emulate_media(color_scheme="light")
         assert watch.faint_texts() == []
-
-
-def test_the_list_waits_for_a_decision_that_is_being_saved(browser: Browser, series: Screened) -> None:
-    write_cases(series)
-    with served(series.output, series.private) as page, watched(browser, page, viewport=WIDE) as watch:
-        watch.open("/")
-        watch.page.locator("a.card.case").first.click()
-        watch.follow("**/slice/**case=*")
-        held: list[Route] = []
-        watch.page.route("**/decide?*", lambda route: held.append(route))
-        asked: list[str] = []
-        watch.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
-        watch.press("a", "g")
-        assert watch.page.evaluate("Boolean(waiting)")  # a variable of the page's script
-        assert [path for path in asked if path == f"{page.root}/"] == []
-        held.pop().continue_()
-        watch.page.wait_for_url(f"{page.address}/?*")
-        expect(watch.page.locator("a.card.case .badge.accept")).to_have_count(1)
-
-
-def test_a_decision_that_cannot_be_saved_is_shown_not_left(browser: Browser, series: Screened) -> None:
-    write_cases(series)
-    with served(series.output, series.private) as page, watched(browser, page, viewport=WIDE) as watch:
-        watch.open("/")
-        watch.page.locator("a.card.case").first.click()
-        watch.follow("**/slice/**case=*")
-        held: list[Route] = []
-        watch.page.route("**/decide?*", lambda route: held.append(route))
-        watch.press("a", "g")
-        assert watch.page.evaluate("Boolean(waiting)")
-        held.pop().fulfill(status=503, body='<div id="page"><p>the disk is full</p></div>')
-        expect(watch.page.locator("#page")).to_contain_text("the disk is full")
-        watch.complaints.clear()  # the browser's own line about status 503
-
-
-def write_cases(screened: Screened) -> None:
-    """Write the list of cases of the newest run with room for two."""
-    output = LocalOutput(screened.output)
-    results = Results(output, SETTINGS)
-    made = case_worklist(results, newest_run(results), FlagSettings(budget=2), "20260701")
-    write(output, made, CASES_FOLDER)
 
 
 def test_names_and_notes_with_markup_are_not_executed(

@@ -82,6 +82,32 @@ def test_a_case_says_why_and_shows_what_was_before(results: Path) -> None:
         assert "one slice alone: counts half" in speck
 
 
+def prior(page: Client, place: int) -> str:
+    """Return the object and slice of the earlier study that is shown beside a file of the series."""
+    text = page.get(f"/slice/{made_id(SECOND, place)}/0?settings={SETTINGS}&case={STUDY}").text
+    found = re.search(r'class="prior" href="[^"]*/slice/([^"?]+)', text)
+    assert found
+    return found[1]
+
+
+def test_beside_a_series_the_earlier_volume_is_shown_at_the_same_share(results: Path) -> None:
+    with over(results) as page:
+        assert [prior(page, place) for place in (0, 3)] == [f"{made_id(FIRST, 0)}/{at}" for at in (0, 1)]
+
+
+def test_beside_a_series_an_earlier_series_is_shown_at_the_same_share(tmp_path: Path) -> None:
+    before = [with_masks(one, [0, 0, 0, 0]) for one in usual(120)]
+    for number, height in enumerate((9.0, 3.0, 6.0)):  # named in another order than they lie
+        own = in_series(number, height, 0.3 + 0.01 * (number == 1), 0)
+        before[number] = replace(own, uids=(b"e" * 26, b"q" * 26), case=PATIENT)
+    night(tmp_path, FIRST, before)
+    after = [in_series(n, 3.0 * n, 0.9 + 0.01 * (n == 1), 0.25) for n in range(5)]
+    night(tmp_path, SECOND, [replace(one, case=PATIENT) for one in after])
+    written(tmp_path, BUDGET)
+    with over(tmp_path) as page:
+        assert [prior(page, place) for place in (0, 2, 4)] == [f"{made_id(FIRST, at)}/0" for at in (1, 2, 0)]
+
+
 def test_the_way_goes_from_case_to_case(results: Path) -> None:
     with over(results) as page:
         first, second, third = listed(page.get("/").text)
