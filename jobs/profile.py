@@ -18,6 +18,7 @@ from s2sw.schemas.storage import StorageSettings
 
 if TYPE_CHECKING:
     from s2sw.pipeline.profile.building import Reviewed
+    from s2sw.pipeline.reports.profile_page import Looks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +34,13 @@ PlaceOption = Annotated[
     str, typer.Option("--profile", "-p", help="Folder or s3://bucket/prefix to build it in; private data.")
 ]
 
+HtmlOption = Annotated[Path | None, typer.Option(help="Write a page with the limits drawn to this file.")]
+PicturesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Source of a profile of open mode: the page shows its most and least typical pictures."
+    ),
+]
 ReviewedOption = Annotated[
     str | None,
     typer.Option(
@@ -163,9 +171,56 @@ def _build(config: ScreenConfig, address: str, reviewed: "Reviewed | None" = Non
 
 @app.command(no_args_is_help=True)
 @one_line_errors()
-def show(profile: ProfileArgument, endpoint_url: options.EndpointOption = None) -> None:
-    """Show a profile's groups, how much rarity counts in each, and which seeded defects it would find."""
-    _print_profile(_read(profile, endpoint_url))
+def show(
+    profile: ProfileArgument,
+    html: HtmlOption = None,
+    pictures: PicturesOption = None,
+    bundle: options.BundleOption = None,
+    endpoint_url: options.EndpointOption = None,
+) -> None:
+    """Show a profile's groups, how much rarity counts in each, and which seeded defects it would find.
+
+    Examples:
+
+    `s2sw profile show /private/archive-profile --html profile.html`
+
+    `s2sw profile show open-profile --html profile.html --pictures /archive`
+    """
+    record = _read(profile, endpoint_url)
+    if pictures is not None and html is None:
+        fail("--pictures: they are part of a page; name its file with --html", EXIT_USAGE)
+    if pictures is not None and record.key_id:
+        fail(
+            "--pictures: a profile of private mode shows none; build one with --open to see them", EXIT_USAGE
+        )
+    _print_profile(record)
+    if html is not None:
+        _write_page(record, html, profile, pictures, {"bundle": bundle, "storage.endpoint_url": endpoint_url})
+
+
+def _write_page(
+    record: ProfileRecord, html: Path, address: str, pictures: str | None, given: dict[str, Any]
+) -> None:
+    from s2sw.pipeline.reports.profile_page import profile_page
+
+    looks = _looks(record, address, pictures, given) if pictures is not None else {}
+    html.write_text(profile_page(record, looks), encoding="utf-8")
+    Console(highlight=False, soft_wrap=True).print(f"Page: {html}", markup=False)
+
+
+def _looks(record: ProfileRecord, address: str, source: str, given: dict[str, Any]) -> "dict[str, Looks]":
+    from s2sw.model.bundles.record import read_record
+    from s2sw.pipeline.privacy.environment import enter
+    from s2sw.pipeline.profile.folder import ProfileFolder
+    from s2sw.pipeline.reports.profile_pictures import looks_of
+    from s2sw.pipeline.stages.bundles import bundle_folder
+
+    config = build_config(None, given | {"source": source, "output": f"{address}-results", "mode": "open"})
+    enter(config)
+    bundle = read_record(bundle_folder(config.bundle, config.storage))
+    if bundle.fingerprint != record.bundle:
+        fail(f"--bundle: {config.bundle} is not the detector of this profile ({record.detector})", EXIT_USAGE)
+    return looks_of(ProfileFolder(address, config.storage), record, config, bundle.grid**2)
 
 
 @app.command(no_args_is_help=True)
@@ -213,6 +268,7 @@ def _print_profile(record: ProfileRecord) -> None:
 
 def _print_limits(console: Console, group: GroupRecord) -> None:
     from s2sw.model.rarity.choosing import BUDGET
+    from s2sw.pipeline.reports.profile_page import share
 
     if not group.limits:
         return
@@ -221,19 +277,13 @@ def _print_limits(console: Console, group: GroupRecord) -> None:
     table = Table("area up to", *(f"contrast up to {c:g}" for c in contrasts), title=title)
     for size in sorted({limit.size for limit in group.limits}):
         here = {limit.contrast: limit for limit in group.limits if limit.size == size}
-        cells = [_share(here[c].found, here[c].seeds) if c in here else "-" for c in contrasts]
+        cells = [share(here[c].found, here[c].seeds) if c in here else "-" for c in contrasts]
         table.add_row(f"{size:.1%}", *cells)
     console.print(table)
 
 
 def _found(group: GroupRecord) -> str:
+    from s2sw.pipeline.reports.profile_page import share
+
     seeds = sum(limit.seeds for limit in group.limits)
-    return _share(sum(limit.found for limit in group.limits), seeds) if seeds else "-"
-
-
-def _share(found: int, seeds: int) -> str:
-    """Return a share with its interval (Wilson's score interval)."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(found, seeds).proportion_ci(0.95, "wilson")
-    return f"{found} of {seeds} ({low:.0%} to {high:.0%})"
+    return share(sum(limit.found for limit in group.limits), seeds) if seeds else "-"
