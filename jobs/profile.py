@@ -192,10 +192,8 @@ def show(
     record = _read(profile, endpoint_url)
     if pictures is not None and html is None:
         fail("--pictures: they are part of a page; name its file with --html", EXIT_USAGE)
-    if pictures is not None and record.key_id:
-        fail(
-            "--pictures: a profile of private mode shows none; build one with --open to see them", EXIT_USAGE
-        )
+    if pictures is not None and (record.key_id or record.anonymous):
+        fail("--pictures: a profile without open ids shows none; build one with --open for them", EXIT_USAGE)
     from s2sw.pipeline.reports.profile_tables import print_profile
 
     print_profile(record)
