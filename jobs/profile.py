@@ -72,9 +72,12 @@ def build(
     `s2sw screen /archive -o /results --profile /private/archive-profile`
     """
     config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
-    from s2sw.pipeline.reports.profile_tables import print_profile
+    record = _build(config, profile)
+    from s2sw.pipeline.reports.profile_tables import (
+        print_profile,
+    )  # torch, after the run's environment is set
 
-    print_profile(_build(config, profile))
+    print_profile(record)
 
 
 @app.command(no_args_is_help=True)
