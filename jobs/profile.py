@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from s2sw.jobs import options
 from s2sw.jobs.configuration import build_config, is_configuration
 from s2sw.jobs.errors import EXIT_USAGE, fail, one_line_errors
 from s2sw.jobs.logs import configure_logs
 from s2sw.jobs.reading import open_output, results_config
-from s2sw.schemas.config import AUTO, ScreenConfig
-from s2sw.schemas.profile import GroupRecord, ProfileRecord
+from s2sw.schemas.config import AUTO, EMBEDDED, ScreenConfig
+from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 
 if TYPE_CHECKING:
     from s2sw.pipeline.profile.building import Reviewed
+    from s2sw.pipeline.reports.profile_page import Looks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +33,13 @@ PlaceOption = Annotated[
     str, typer.Option("--profile", "-p", help="Folder or s3://bucket/prefix to build it in; private data.")
 ]
 
+HtmlOption = Annotated[Path | None, typer.Option(help="Write a page with the limits drawn to this file.")]
+PicturesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Source of a profile of open mode: the page shows its most and least typical pictures."
+    ),
+]
 ReviewedOption = Annotated[
     str | None,
     typer.Option(
@@ -65,7 +72,12 @@ def build(
     `s2sw screen /archive -o /results --profile /private/archive-profile`
     """
     config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
-    _print_profile(_build(config, profile))
+    record = _build(config, profile)
+    from s2sw.pipeline.reports.profile_tables import (
+        print_profile,
+    )  # torch, after the run's environment is set
+
+    print_profile(record)
 
 
 @app.command(no_args_is_help=True)
@@ -102,7 +114,9 @@ def update(
         if same
         else "Groups changed: the next screening with this profile makes rows of all objects anew."
     )
-    _print_profile(after)
+    from s2sw.pipeline.reports.profile_tables import print_profile
+
+    print_profile(after)
 
 
 def _config(
@@ -163,9 +177,52 @@ def _build(config: ScreenConfig, address: str, reviewed: "Reviewed | None" = Non
 
 @app.command(no_args_is_help=True)
 @one_line_errors()
-def show(profile: ProfileArgument, endpoint_url: options.EndpointOption = None) -> None:
-    """Show a profile's groups, how much rarity counts in each, and which seeded defects it would find."""
-    _print_profile(_read(profile, endpoint_url))
+def show(
+    profile: ProfileArgument,
+    html: HtmlOption = None,
+    pictures: PicturesOption = None,
+    bundle: options.BundleOption = None,
+    endpoint_url: options.EndpointOption = None,
+) -> None:
+    """Show a profile's groups, how much rarity counts in each, and which seeded defects it would find.
+
+    Examples:
+
+    `s2sw profile show /private/archive-profile --html profile.html`
+
+    `s2sw profile show open-profile --html profile.html --pictures /archive`
+    """
+    record = _read(profile, endpoint_url)
+    if pictures is not None and html is None:
+        fail("--pictures: they are part of a page; name its file with --html", EXIT_USAGE)
+    if pictures is not None and (record.key_id or record.anonymous):
+        fail("--pictures: a profile without open ids shows none; build one with --open for them", EXIT_USAGE)
+    from s2sw.pipeline.reports.profile_tables import print_profile
+
+    print_profile(record)
+    if html is not None:
+        _write_page(record, html, profile, pictures, {"bundle": bundle, "storage.endpoint_url": endpoint_url})
+
+
+def _write_page(
+    record: ProfileRecord, html: Path, address: str, pictures: str | None, given: dict[str, Any]
+) -> None:
+    from s2sw.pipeline.reports.profile_page import profile_page
+
+    looks = _looks(record, address, pictures, given) if pictures is not None else {}
+    html.write_text(profile_page(record, looks), encoding="utf-8")
+    Console(highlight=False, soft_wrap=True).print(f"Page: {html}", markup=False)
+
+
+def _looks(record: ProfileRecord, address: str, source: str, given: dict[str, Any]) -> "dict[str, Looks]":
+    from s2sw.pipeline.privacy.environment import enter
+    from s2sw.pipeline.profile.folder import ProfileFolder
+    from s2sw.pipeline.reports.profile_pictures import looks_of
+
+    config = build_config(None, given | {"source": source, "output": f"{address}-results", "mode": "open"})
+    enter(config)
+    patches = _patches(record, config.bundle, config.storage)
+    return looks_of(ProfileFolder(address, config.storage), record, config, patches)
 
 
 @app.command(no_args_is_help=True)
@@ -174,66 +231,56 @@ def compare(
     first: ProfileArgument, second: ProfileArgument, endpoint_url: options.EndpointOption = None
 ) -> None:
     """Compare two profiles: groups of one only, weights, and the share of seeded defects found."""
-    one, other = _read(first, endpoint_url), _read(second, endpoint_url)
-    table = Table("group", "pictures", "weight of rarity", "seeded defects found")
-    for name in sorted({group.name for group in (*one.groups, *other.groups)}):
-        pair = one.group(name), other.group(name)
-        cells: list[Any] = [
-            [str(of(group)) if group else "-" for group in pair]
-            for of in (lambda group: group.pictures, lambda group: f"{group.weight:g}", _found)
-        ]
-        table.add_row(name, *(" | ".join(cell) for cell in cells))
-    console = Console(highlight=False, soft_wrap=True)
-    if one.bundle != other.bundle:
-        console.print("They were made with different detectors: their numbers are not comparable.")
-    console.print(table)
+    from s2sw.pipeline.reports.profile_tables import print_comparison
+
+    print_comparison(_read(first, endpoint_url), _read(second, endpoint_url))
+
+
+@app.command(no_args_is_help=True)
+@one_line_errors()
+def copy(
+    profile: ProfileArgument,
+    to: Annotated[str, typer.Argument(help="Folder that is made for the copy.")],
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="Leave ids, labels and groups by folder out.")
+    ] = False,
+    bundle: options.BundleOption = None,
+    endpoint_url: options.EndpointOption = None,
+) -> None:
+    """Copy a profile for another site, which knows its groups by modality, body part and plane alone.
+
+    Example:
+
+    `s2sw profile copy /private/archive-profile /handed-over --anonymous`
+    """
+    from s2sw.pipeline.profile.anonymous import copy_anonymous
+    from s2sw.pipeline.profile.folder import ProfileFolder
+    from s2sw.pipeline.reports.profile_tables import print_profile
+
+    if not anonymous:
+        fail("--anonymous: a copy with ids is of no use elsewhere; to keep one, copy the folder", EXIT_USAGE)
+    storage = StorageSettings(endpoint_url=endpoint_url)
+    patches = _patches(_read(profile, endpoint_url), bundle, storage)
+    print_profile(copy_anonymous(ProfileFolder(profile, storage), ProfileFolder(to, storage), patches))
+
+
+def _patches(record: ProfileRecord, bundle: str | None, storage: StorageSettings) -> int:
+    """Return the patches of a picture. Ends the command where a bundle is not the profile's detector."""
+    from s2sw.model.bundles.record import read_record
+    from s2sw.model.errors import BundleError
+    from s2sw.pipeline.stages.bundles import bundle_folder
+
+    name = bundle or EMBEDDED
+    try:
+        found = read_record(bundle_folder(name, storage))
+    except BundleError as error:
+        fail(f"--bundle: {error}", EXIT_USAGE)
+    if found.fingerprint != record.bundle:
+        fail(f"--bundle: {name} is not the detector of this profile ({record.detector})", EXIT_USAGE)
+    return found.grid**2
 
 
 def _read(address: str, endpoint_url: str | None) -> ProfileRecord:
     from s2sw.pipeline.profile.folder import ProfileFolder
 
     return ProfileFolder(address, StorageSettings(endpoint_url=endpoint_url)).read()
-
-
-def _print_profile(record: ProfileRecord) -> None:
-    from s2sw.pipeline.reports.terminal import plain
-
-    console = Console(highlight=False, soft_wrap=True)
-    said = f"Profile {record.fingerprint}, detector {record.detector}, made {record.created}"
-    console.print(plain(said))
-    table = Table("group", "pictures", "objects", "resemblance", "weight of rarity", "seeded defects found")
-    for group in record.groups:
-        name = f"{group.name} ({group.label})" if group.label else group.name
-        numbers = str(group.pictures), str(group.objects), f"{group.resemblance:.2f}", f"{group.weight:g}"
-        table.add_row(plain(name), *numbers, _found(group))
-    console.print(table)
-    for group in record.groups:
-        _print_limits(console, group)
-
-
-def _print_limits(console: Console, group: GroupRecord) -> None:
-    from s2sw.model.rarity.choosing import BUDGET
-
-    if not group.limits:
-        return
-    contrasts = sorted({limit.contrast for limit in group.limits})
-    title = f"{group.name}: defects found when {BUDGET:.0%} of the pictures are opened (95 % interval)"
-    table = Table("area up to", *(f"contrast up to {c:g}" for c in contrasts), title=title)
-    for size in sorted({limit.size for limit in group.limits}):
-        here = {limit.contrast: limit for limit in group.limits if limit.size == size}
-        cells = [_share(here[c].found, here[c].seeds) if c in here else "-" for c in contrasts]
-        table.add_row(f"{size:.1%}", *cells)
-    console.print(table)
-
-
-def _found(group: GroupRecord) -> str:
-    seeds = sum(limit.seeds for limit in group.limits)
-    return _share(sum(limit.found for limit in group.limits), seeds) if seeds else "-"
-
-
-def _share(found: int, seeds: int) -> str:
-    """Return a share with its interval (Wilson's score interval)."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(found, seeds).proportion_ci(0.95, "wilson")
-    return f"{found} of {seeds} ({low:.0%} to {high:.0%})"

@@ -120,8 +120,8 @@ class ProfileRecord(Strict):
 
     fingerprint: of what the profile was made for and of the groups that it was made with. Groups may be
     added, and one that changes gives another fingerprint, so that rows of one stay comparable. key_id: of the
-    key of its ids, "" in open mode. listed: objects of the archive when it was last looked at. updated: when
-    later pictures last entered, "" for never.
+    key of its ids, "" in open mode. anonymous: its pictures have no ids. listed: objects of the archive when
+    it was last looked at. updated: when later pictures last entered, "" for never.
     """
 
     version: int = PROFILE_VERSION
@@ -131,6 +131,7 @@ class ProfileRecord(Strict):
     precision: str
     decode: Sha256
     key_id: str
+    anonymous: bool = False
     settings: GroupSettings
     created: str
     updated: str = ""
@@ -161,6 +162,7 @@ class ProfileRecord(Strict):
 
     def _expected_fingerprint(self) -> str:
         facts = {name: getattr(self, name) for name in ("version", "bundle", "decode", "key_id")}
+        facts |= {"anonymous": True} if self.anonymous else {}
         facts["settings"] = self.settings.model_dump(mode="json")
         facts["groups"] = [
             group.model_dump(mode="json", exclude={"built", "label"})

@@ -237,8 +237,8 @@ def _stacked(pairs: Sequence[tuple[Sampled, Tensor]]) -> tuple[Tensor, Tensor, T
 def group_record(draft: Draft, file: BankFile, judged: Judged, label: str, built: str) -> GroupRecord:
     """Return what a profile says of a group."""
     combination, usual = judged.combination, judged.combination.usual
-    limits = draft.before.limits if draft.before else ()
-    if len(judged.spoilt.score):
+    limits, seeds = draft.before.limits if draft.before else (), len(judged.spoilt.score)
+    if seeds >= (LEAST_SEEDS if draft.before else 1):
         own, bad = (picture_sum(of, combination.weight) for of in (judged.evidence, judged.spoilt))
         found = detection_limits(own, bad, judged.sizes, judged.contrasts)
         limits = tuple(LimitRecord(**asdict(limit)) for limit in found)

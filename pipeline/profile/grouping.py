@@ -68,6 +68,11 @@ class Grouping:
         return keyed_name(self.key, b"kind", kind.encode("utf-8", "surrogatepass"))[:ALIAS]
 
 
+def is_keyed(name: str) -> bool:
+    """Tell whether a group's name is made of a folder or of what a pattern found, not of codes of tags."""
+    return re.fullmatch(rf"[a-z2-7]{{{ALIAS}}}", name.partition("/")[0]) is not None
+
+
 def grouping(settings: GroupSettings, source: str, key: bytes | None) -> Grouping:
     """Return the grouping of a source. key: the id key; processes that read objects get one made of it."""
     root = source.rstrip("/") if is_s3(source) else str(Path(source).resolve())

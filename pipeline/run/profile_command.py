@@ -11,7 +11,7 @@ from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.privacy.private_dir import RunState, new_run_id
 from s2sw.pipeline.profile.building import Reviewed
-from s2sw.pipeline.profile.folder import ProfileFolder
+from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.profile_building import NoGroupsError, ProfileBuilder, Watch
@@ -70,6 +70,8 @@ def build_profile(
     by what reviewers said. tell: is told what is being done. Raises NoGroupsError, and ProfileError for one
     that cannot be used.
     """
+    if job.profile and job.profile.record.anonymous:
+        raise ProfileError(f"profile: {address} is an anonymous copy; build or update the one it was made of")
     wipe_abandoned(job.config.cluster)
     size = (job.bundle / WEIGHTS).stat().st_size
     fitted = fit_to_machine(job.config.cluster, size)

@@ -105,7 +105,7 @@ def _misfit(
         return f"was made with another detector ({record.detector}, {record.bundle[:8]})"
     if record.decode != decode_digest(config):
         return "was made with other settings of decoding"
-    if record.key_id != (key_id(key) if key else ""):
+    if not record.anonymous and record.key_id != (key_id(key) if key else ""):
         return OTHER_KEY
     if config.groups not in (GroupSettings(), record.settings):
         return "was made with other groups"

@@ -1,0 +1,102 @@
+"""A copy for another site: no ids, no labels, no groups that are named by folders; its ranks are the same."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2sw.model.bundles.record import read_record
+from s2sw.pipeline.privacy.private_dir import Inside
+from s2sw.pipeline.profile.anonymous import copy_anonymous
+from s2sw.pipeline.profile.banks import read_bank, write_bank
+from s2sw.pipeline.profile.building import bank_of, drafts, group_record, judge
+from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
+from s2sw.pipeline.profile.grouping import Grouping
+from s2sw.pipeline.profile.place import ProfilePlace, Subject
+from s2sw.pipeline.profile.ranking import ProfileRanking
+from s2sw.pipeline.run.profiles import decode_digest, existing_profile
+from s2sw.schemas.config import GroupSettings, ScreenConfig
+from s2sw.schemas.profile import ProfileRecord
+from s2sw.schemas.storage import StorageSettings
+from tests.pipeline.profile.test_building import PATCHES, sampled
+from tests.pipeline.profile.test_grouping import picture
+
+KEY = bytes(32)
+FOLDER = Grouping(GroupSettings(), "/archive", KEY).groups("/archive/ward/0.png", picture())[0]
+CODES = "MR/BRAIN/axial"
+
+
+def folder_of(path: Path) -> ProfileFolder:
+    return ProfileFolder(str(path), StorageSettings())
+
+
+def original(path: Path, *names: str) -> ProfileRecord:
+    """Write a profile with a group for each name, sealed with nothing; ids are of a key."""
+    groups = []
+    for name in names:
+        (draft,) = drafts([sampled(n, (name,), f"owner{n:04}") for n in range(40)])
+        kept = bank_of(draft)
+        judged = judge(kept, [])
+        assert judged is not None
+        groups.append(group_record(draft, write_bank(folder_of(path), kept), judged, "Ward 7", "now"))
+    facts = {"detector": "dino", "bundle": "b", "precision": "fp32", "decode": "0" * 64, "created": "now"}
+    settings = GroupSettings(pattern="(?P<group>ward7)")
+    record = ProfileRecord(**facts, key_id="0123", listed=40, settings=settings).with_groups(groups)
+    folder_of(path).write(record)
+    return record
+
+
+def test_a_copy_names_nobody_and_ranks_pictures_of_others_the_same(tmp_path: Path) -> None:
+    record = original(tmp_path / "own", CODES, FOLDER)
+    copy = copy_anonymous(folder_of(tmp_path / "own"), folder_of(tmp_path / "copy"), PATCHES)
+    assert folder_of(tmp_path / "copy").read() == copy
+    assert [group.name for group in copy.groups] == [CODES]
+    assert copy.fingerprint != record.fingerprint
+    written = b"".join(path.read_bytes() for path in (tmp_path / "copy").rglob("*") if path.is_file())
+    assert not [word for word in (b"owner", b"Ward", b"ward7", b'0123"', FOLDER.encode()) if word in written]
+    assert set(read_bank(folder_of(tmp_path / "copy"), copy.groups[0], PATCHES).owners) == {""}
+    one = sampled(900, (CODES,), "stranger")
+    found = [
+        ProfileRanking(ProfilePlace(str(tmp_path / name), StorageSettings(), of), PATCHES).rank(
+            Subject("stranger", "", (CODES,)), one.features(), one.score, one.tokens
+        )
+        for name, of in (("own", record), ("copy", copy))
+    ]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].rank == found[1].rank
+    assert torch.equal(found[0].tokens, found[1].tokens)
+
+
+def test_what_no_other_site_could_use_is_not_copied(tmp_path: Path) -> None:
+    original(tmp_path / "own", FOLDER)
+    with pytest.raises(ProfileError, match="no group by tags"):
+        copy_anonymous(folder_of(tmp_path / "own"), folder_of(tmp_path / "copy"), PATCHES)
+    original(tmp_path / "other", CODES)
+    copy_anonymous(folder_of(tmp_path / "other"), folder_of(tmp_path / "copy"), PATCHES)
+    with pytest.raises(ProfileError, match="holds one already"):
+        copy_anonymous(folder_of(tmp_path / "other"), folder_of(tmp_path / "copy"), PATCHES)
+
+
+def test_a_site_with_another_key_takes_the_copy_and_not_the_original(bundle: Path, tmp_path: Path) -> None:
+    config = ScreenConfig(
+        source="/archive", output="/out", private_dir=str(tmp_path / "private"), profile=str(tmp_path / "own")
+    )
+    detector = read_record(bundle)
+    patches = detector.grid**2
+    record = original(tmp_path / "own", CODES)
+    (group,) = record.groups
+    fitting = record.model_copy(
+        update={"bundle": detector.fingerprint, "decode": decode_digest(config)}
+    ).named()
+    folder_of(tmp_path / "own").write(fitting)
+    if patches != PATCHES:  # the banks of this test have pictures of their own size
+        detector = detector.model_copy(update={"grid": 5})
+    with pytest.raises(ProfileError, match="ids of another key"):
+        existing_profile(config, detector, Inside.of(config.private_dir), KEY)
+    copy = copy_anonymous(folder_of(tmp_path / "own"), folder_of(tmp_path / "copy"), PATCHES)
+    named = config.model_copy(update={"profile": str(tmp_path / "copy")})
+    found = existing_profile(named, detector, Inside.of(config.private_dir), KEY)
+    assert found is not None
+    assert found.record == copy
+    assert group.name in {one.name for one in found.record.groups}
