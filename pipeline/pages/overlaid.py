@@ -59,7 +59,7 @@ def overlaid(
     """
     rows, cols = fitting(*squared(pixels.shape[0], pixels.shape[1], plane.aspect), side)
     found = Overlaid(
-        picture=_uri("jpeg", jpeg_bytes(_resized(Image.fromarray(pixels).convert("RGB"), rows, cols))),
+        picture=data_uri("jpeg", jpeg_bytes(_resized(Image.fromarray(pixels).convert("RGB"), rows, cols))),
         rows=rows,
         cols=cols,
         outline=outline_path(covered(mask, rows, cols)),
@@ -67,7 +67,7 @@ def overlaid(
     )
     if heat is None:
         return found
-    layer = _uri("png", png_bytes(_resized(coloured(heat), rows, cols)))
+    layer = data_uri("png", png_bytes(_resized(coloured(heat), rows, cols)))
     return replace(found, layer=layer, lowest=float(heat.min()), highest=float(heat.max()))
 
 
@@ -96,5 +96,6 @@ def _resized(image: Image.Image, rows: int, cols: int) -> Image.Image:
     return image.resize((cols, rows), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def _uri(kind: str, data: bytes) -> str:
+def data_uri(kind: str, data: bytes) -> str:
+    """Return an image file as a data URI. kind: jpeg or png."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

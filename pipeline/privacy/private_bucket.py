@@ -98,14 +98,14 @@ class PrivateBucket(Inside):
         if not is_run_id(run_id):
             return []
         check_private_folder(self.folder)
-        names = _asked(self.address, lambda: self.remote.names(f"{CROSSWALK}/{run_id}"))
-        return [self._fetched(name) for name in names if name.endswith(".parquet")]
+        sizes = _asked(self.address, lambda: self.remote.sizes(f"{CROSSWALK}/{run_id}"))
+        return [self._fetched(name, size) for name, size in sizes.items() if name.endswith(".parquet")]
 
-    def _fetched(self, name: str) -> Path:
+    def _fetched(self, name: str, size: int) -> Path:
         """Return this machine's copy of a file, which never changes once it is there."""
         path = self.folder / "fetched" / name
         if not path.is_file():
-            data = _asked(self.address, lambda: self.remote.read(name, None))
+            data = _asked(self.address, lambda: self.remote.read(name, size))
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
             temporary.write_bytes(data)

@@ -96,8 +96,8 @@ class ProfileFolder:
         except ValueError as error:
             raise self.damaged(group, str(error)) from None
 
-    def file_bytes(self, name: str, most: int | None) -> bytes:
-        """Return a group's file, unchecked. most: bytes at most, None for any. Raises OSError, UserError."""
+    def file_bytes(self, name: str, most: int) -> bytes:
+        """Return a group's file, unchecked. most: bytes at most. Raises OSError, UserError."""
         return self._output.read(name, most)
 
     def damaged(self, group: GroupRecord, why: str) -> ProfileError:

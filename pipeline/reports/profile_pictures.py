@@ -10,9 +10,10 @@ from PIL import Image
 
 from s2sw.connectors.decode import decode
 from s2sw.connectors.storage.stored import StoredObject
-from s2sw.pipeline.imaging.encoding import data_uri
+from s2sw.pipeline.imaging.encoding import jpeg_bytes
 from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.source import listing
+from s2sw.pipeline.pages.overlaid import data_uri
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.profile.banks import GroupBank, read_bank
 from s2sw.pipeline.profile.folder import ProfileFolder
@@ -73,7 +74,7 @@ def _shown(
     for rarity, owner, index in pictures:
         picture = _picture(found[owner], index, config) if owner in found else None
         if picture is not None:
-            yield Shown(data_uri(picture), owner, rarity)
+            yield Shown(data_uri("jpeg", jpeg_bytes(picture)), owner, rarity)
 
 
 def _picture(stored: StoredObject, index: int, config: ScreenConfig) -> Image.Image | None:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.schemas.forms import TOWER_GRID
 
 
 class SharedTodo(Todo):
@@ -48,7 +49,7 @@ class _SharedFolder(ProfileFolder):
         self._banks = place.banks
 
     @override
-    def file_bytes(self, name: str, most: int | None) -> bytes:
+    def file_bytes(self, name: str, most: int) -> bytes:
         data: bytes = _get(self._banks[name]).to_pybytes()
         return data
 
@@ -56,7 +57,10 @@ class _SharedFolder(ProfileFolder):
 def shared_profile(place: ProfilePlace) -> ProfilePlace:
     """Return a profile as processes of other machines can read it, without rights of their own."""
     folder = place.folder()
-    banks = {group.file: _put(folder.file_bytes(group.file, None)) for group in place.record.groups}
+    banks = {
+        group.file: _put(folder.file_bytes(group.file, group.most_bytes(TOWER_GRID**2)))
+        for group in place.record.groups
+    }
     return SharedProfile(**{one.name: getattr(place, one.name) for one in fields(place)}, banks=banks)
 
 
