@@ -1,6 +1,6 @@
 """``s2sw audit``: check the log of who ran what."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from s2sw.jobs.errors import EXIT_FAILED, EXIT_USAGE, fail, one_line_errors
 from s2sw.jobs.options import EndpointOption, PrivateOption, ResultsArgument
 from s2sw.jobs.reading import open_output, results_config
 from s2sw.schemas.layout import RUNS_FOLDER
+
+if TYPE_CHECKING:
+    from s2sw.pipeline.ledger.audit import Verdict
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,11 +57,16 @@ def verify(
         verdict = check(folder, output_key(inside, folder).key, head)
     for problem in verdict.problems:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"s2sw: {problem}", markup=False)
-    seals = f"{verdict.sealed} seals fit" if not verdict.problems else f"{verdict.sealed} seals checked"
-    if verdict.unsealed:
-        seals += f", {verdict.unsealed} without a seal"
-    if verdict.unchecked_seals:
-        seals += f", {verdict.unchecked_seals} not checked: their key is not in the private folder"
-    Console(soft_wrap=True, highlight=False).print(f"{verdict.entries} entries, {seals}, head {verdict.head}")
+    said = f"{verdict.entries} entries, {_seals(verdict)}, head {verdict.head}"
+    Console(soft_wrap=True, highlight=False).print(said)
     if verdict.problems:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _seals(verdict: "Verdict") -> str:
+    said = f"{verdict.sealed} seals {'checked' if verdict.problems else 'fit'}"
+    if verdict.unsealed:
+        said += f", {verdict.unsealed} without a seal"
+    if verdict.unchecked_seals:
+        said += f", {verdict.unchecked_seals} not checked: their key is not in the private folder"
+    return said

@@ -52,8 +52,7 @@ def command(
     """Screen every image under SOURCE and write scores, masks and the status of every object to OUTPUT.
 
     To continue a run that was stopped, give the same command again. Exit codes: 0 all objects accounted for,
-    1 failed, 2 bad usage or configuration, 3 deferred objects remain, 4 more quarantined than
-    `max_quarantined` allows.
+    1 failed, 2 bad usage, 3 deferred objects remain, 4 more quarantined than `max_quarantined` allows.
 
     Examples:
 

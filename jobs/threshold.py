@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.pipeline.flagging.proposals import Answer
     from s2sw.pipeline.flagging.thresholds import Proposal
-    from s2sw.schemas.config import FlagSettings
+    from s2sw.schemas.flagging import FlagSettings
 
 WIDTH = 140  # a group is one line on a narrow terminal, too
 
@@ -66,9 +66,8 @@ def command(
     and come with 95 % intervals. Give the file to `s2sw screen --flag FILE`, or copy its key `flag` into a
     job file.
 
-    With --budget N it proposes nothing. It tells how many of the first N objects of each worklist were
-    anomalies by reviewers' decisions, grouped by the share of false alarms that was expected
-    (docs/worklist.md).
+    With --budget N it proposes nothing. It tells how many of the first N objects of each worklist reviewers
+    found to be anomalies, grouped by the share of false alarms that was expected (docs/worklist.md).
 
     Exit codes: 0 proposed, 1 too little to propose from, 2 bad usage.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from s2sw.connectors.outputs.folder import OutputFolder
     from s2sw.pipeline.evidence.worklist import Worklist
-    from s2sw.schemas.config import FlagSettings
+    from s2sw.schemas.flagging import FlagSettings
 
 SHOWN = 20
 WIDTH = 140  # a row is one line on a narrow terminal, too
@@ -81,7 +81,7 @@ def command(
 
 
 def _size(fdr: float | None, budget: int | None) -> "FlagSettings | None":
-    from s2sw.schemas.config import FlagSettings
+    from s2sw.schemas.flagging import FlagSettings
 
     if fdr is not None and budget is not None:
         fail("--fdr and --budget: name one of them, each says how long the list is", EXIT_USAGE)

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from s2sw.schemas.config import FlagSettings, ScreenConfig
+from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.decoding import DecodeSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.marks import without_addresses
 from s2sw.schemas.outcomes import Status
 from s2sw.schemas.shown import is_printable

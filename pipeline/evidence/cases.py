@@ -8,7 +8,7 @@ from s2sw.pipeline.evidence.rows import SOUND, Night, UnitKind
 from s2sw.pipeline.evidence.units import judged_units
 from s2sw.pipeline.evidence.worklist import Worklist, connected, listed
 from s2sw.pipeline.results.reading import Results
-from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.tables import CASES, RANK
 
 WORST = 3

@@ -17,7 +17,7 @@ from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.ledger.run_records import ReportError
 from s2sw.pipeline.results.reading import Results
 from s2sw.schemas import layout
-from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.tables import WORKLIST
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from s2sw.pipeline.flagging.decisions import VERDICTS
 from s2sw.pipeline.flagging.rule import has_site
 from s2sw.pipeline.flagging.thresholds import Proposal, TooFewError
-from s2sw.schemas.config import FlagGroup, FlagSettings
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.flagging import FlagGroup, FlagSettings
 from s2sw.schemas.tables import RANK
 
 COLUMNS = ("site", "modality")

@@ -10,7 +10,7 @@ import duckdb
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.run_records import read_run, run_ids
-from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.tables import RANK
 
 

@@ -76,8 +76,10 @@ def scale_bar(plane: Geometry, cols: int) -> ScaleBar | None:
     if plane.spacing is None:
         return None
     width = plane.spacing[1] * cols
-    power = 10.0 ** math.floor(math.log10(width * BAR_SHARE))
-    length = next(factor * power for factor in (5, 2, 1) if factor * power <= width * BAR_SHARE)
+    most = width * BAR_SHARE
+    power = 10.0 ** math.floor(math.log10(most))
+    # a rounded logarithm can make the power itself a trifle longer
+    length = next((factor * power for factor in (5, 2) if factor * power <= most), power)
     # sizes of a projection are those of its shadow
     return ScaleBar(length / width, f"{length:g} mm{'' if plane.in_patient else ' at the detector'}")
 

@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.forms import is_object_id
 
 T = TypeVar("T")

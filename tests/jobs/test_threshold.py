@@ -14,8 +14,8 @@ from s2sw.jobs.configuration import ConfigurationError, build_config, read_flags
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.flagging.thresholds import for_precision, for_rate
 from s2sw.pipeline.results.reading import open_results
-from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.flagging import FlagSettings
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS, summarise, write_parts, write_run
 from tests.support.rows import made_id, screened
 

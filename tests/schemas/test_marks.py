@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from s2sw.schemas.config import FlagGroup, ScreenConfig
+from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.flagging import FlagGroup
 from s2sw.schemas.marks import Address, LocalPath, ShownText, expand_places, without_addresses
 from s2sw.schemas.strict import Strict
 

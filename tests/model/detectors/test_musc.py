@@ -76,7 +76,7 @@ def test_bf16_agrees_and_knows_its_own_pictures(bundle, detector):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"references": None}, "references: musc needs the archive's own pictures"),
+        ({"references": None}, "references: musc needs pictures of the archive itself"),
         ({"references": ARCHIVE[:8]}, "references: 8 pictures; at least 9 are needed"),
         ({"references": {"nut": ARCHIVE[:3]}}, "references: 3 pictures of class 'nut'; at least 9"),
         ({"references": torch.zeros(9, 3, 8, 8)}, r"references: .*\(9, 3, 8, 8\)"),

@@ -18,7 +18,7 @@ from s2sw.pipeline.evidence.worklist import newest_run
 from s2sw.pipeline.imaging.masks import encode_mask
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.stages.collecting import FinishedObject
-from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.tables import CASES, Row
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS
 from tests.support.nights import PATIENT, STUDY, in_series, night, usual, with_masks

@@ -16,8 +16,8 @@ from s2sw.pipeline.evidence.worklist import object_worklist
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.stages.collecting import FinishedObject
-from s2sw.schemas.config import FlagSettings
 from s2sw.schemas.decisions import DecisionKind
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.layout import DISTRIBUTIONS_FOLDER
 from s2sw.schemas.tables import DISTRIBUTIONS, Row
 from tests.support.finished_runs import FIRST, SECOND, SETTINGS

@@ -4,7 +4,7 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.evidence.cases import case_worklist
 from s2sw.pipeline.evidence.worklist import newest_run, write
 from s2sw.pipeline.results.reading import Results
-from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.layout import CASES_FOLDER
 from tests.support.screened import SETTINGS, Screened
 

@@ -14,7 +14,7 @@ from s2sw.pipeline.evidence.worklist import write
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.review import cases as case_lists
 from s2sw.pipeline.review.media import Switches
-from s2sw.schemas.config import FlagSettings
+from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.layout import CASES_FOLDER
 from s2sw.schemas.tables import Row
 from tests.pipeline.review.serving import Client, served
