@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from s2sw.model.errors import BundleError
+from s2sw.schemas.yaml_files import YamlError, read_yaml
 
 SYSTEM, OUT = "detector", "out"
 
@@ -29,14 +28,9 @@ def arguments_of(file: Path, default: str, flags: Collection[str]) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BundleError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BundleError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise BundleError(f"{file}: keys and values are expected, such as 'out: my-bundle'")
-    return values
+        return read_yaml(file, "out: my-bundle")
+    except YamlError as error:
+        raise BundleError(str(error)) from None
 
 
 def _flag(key: str, value: Any) -> Iterator[str]:

@@ -1,9 +1,6 @@
 """From a YAML file and command-line options to a checked configuration."""
 
-import re
-import reprlib
-import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -13,56 +10,15 @@ from pydantic import ValidationError
 from s2sw.schemas.config import ResultsConfig, ScreenConfig
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.marks import expand_places
+from s2sw.schemas.yaml_files import STDIN, YamlError, brief, read_yaml, told
 
 YAML_SUFFIXES = (".yaml", ".yml")
-STDIN = Path("-")
-"""In place of a job file: it is read from standard input."""
-
-LONGEST = 1 << 20
-"""Characters of a file at most."""
-TOLD = 20
-"""Problems of a file that one line tells of."""
-SHOWN = 400
-"""Of what a file says, characters in an error."""
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel = 3
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = SHOWN
 
 Config = TypeVar("Config", bound=ResultsConfig)
 
 
 class ConfigurationError(UserError):
     """The configuration cannot work; the message names the key."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads YAML as people write it: a key stands once, and 22:30 is a time of day, no number to base 60."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[object] = set()
-    for one, _ in node.value:
-        key = loader.construct_object(one, deep=True)
-        if not isinstance(key, Hashable):
-            raise yaml.constructor.ConstructorError(None, None, "a key is no text", one.start_mark)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{key}' occurs twice", node.start_mark
-            )
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:int"]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+)$"),
-    list("-+0123456789"),
-)
 
 
 def is_configuration(argument: str) -> bool:
@@ -139,9 +95,7 @@ def _checked(model: type[Config], values: dict[str, Any], file: Path | None) -> 
         return model.model_validate(values)
     except ValidationError as error:
         where = f"{file}: " if file else ""
-        problems = error.errors()
-        more = f"; and {len(problems) - TOLD} more" if len(problems) > TOLD else ""
-        raise ConfigurationError(where + "; ".join(map(_describe, problems[:TOLD])) + more) from None
+        raise ConfigurationError(where + told([_describe(one) for one in error.errors()])) from None
 
 
 def read_flags(file: Path) -> Any:
@@ -152,32 +106,11 @@ def read_flags(file: Path) -> Any:
     return values["flag"]
 
 
-def _text_of(file: Path) -> str:
-    """Return what a file says, or standard input: no more than shows that it is too long."""
-    if file == STDIN:
-        return sys.stdin.buffer.read(4 * LONGEST).decode("utf-8")
-    with file.open(encoding="utf-8") as opened:
-        return opened.read(LONGEST + 1)
-
-
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        text = _text_of(file)
-        if len(text) > LONGEST:
-            raise ConfigurationError(f"{file}: is longer than {LONGEST >> 10} KiB; a job file is short")
-        values = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
-    except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}") from None
-    except ConfigurationError:
-        raise
-    except (yaml.YAMLError, ValueError) as error:  # the latter of dates and numbers that there are not
-        said = " ".join(str(error).split())[:SHOWN]
-        raise ConfigurationError(f"{file}: not valid YAML ({said})") from None
-    except RecursionError:
-        raise ConfigurationError(f"{file}: keys lie too deep in each other") from None
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{file}: keys and values are expected, such as 'source: /archive'")
-    return values
+        return read_yaml(file, "source: /archive")
+    except YamlError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _set(values: dict[str, Any], path: list[str], value: object, file: str) -> None:
@@ -197,15 +130,7 @@ def _describe(problem: Any) -> str:
             return "empty"
         *path, name = problem["loc"]
         return f"'{key}' is missing: {_fields(path)[name].description}"
-    return f"'{key}': {problem['msg'].removeprefix('Value error, ')} (got {_shown(problem['input'])})"
-
-
-def _shown(value: object) -> str:
-    """Return the start of a value: aliases of YAML can make one that has no end."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # a number of thousands of digits
-        return "a very long number"
+    return f"'{key}': {problem['msg'].removeprefix('Value error, ')} (got {brief(problem['input'])})"
 
 
 def _fields(path: Sequence[Any]) -> dict[str, Any]:

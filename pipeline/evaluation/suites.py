@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +18,7 @@ from s2sw.schemas.config import EMBEDDED
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.shown import printable
 from s2sw.schemas.suite import Suite, SuiteDataSet
+from s2sw.schemas.yaml_files import YamlError, brief, read_yaml, told
 
 LEVELS = {"image": "Image level", "pixel": "Pixel level"}
 
@@ -33,14 +33,11 @@ class SuiteError(UserError):
 def read_suite(file: Path) -> Suite:
     """Read and check a suite file. Raises SuiteError that names the file and the key."""
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return Suite.model_validate(values)
-    except OSError as error:
-        raise SuiteError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
+        return Suite.model_validate(read_yaml(file, "datasets: [{path: bottles}]"))
+    except YamlError as error:
+        raise SuiteError(str(error)) from None
     except ValidationError as error:
-        raise SuiteError(f"{file}: {'; '.join(_describe(problem) for problem in error.errors())}") from None
+        raise SuiteError(f"{file}: {told([_describe(one) for one in error.errors()])}") from None
 
 
 def _describe(problem: Any) -> str:
@@ -51,7 +48,7 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"'{key}' is missing"
     where = f"'{key}'" if key else "the file"
-    return f"{where}: {problem['msg']} (got {problem['input']!r:.60})"
+    return f"{where}: {problem['msg']} (got {brief(problem['input'])})"
 
 
 def open_datasets(suite: Suite, file: Path) -> list[DataSet]:

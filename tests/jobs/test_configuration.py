@@ -1,10 +1,14 @@
 """A job file and options become one configuration; whatever is wrong is one line that names the key."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from s2sw.jobs.build_file import arguments_of
 from s2sw.jobs.configuration import ConfigurationError, build_config, is_configuration, read_flags
+from s2sw.pipeline.evaluation.suites import read_suite
+from s2sw.schemas.errors import UserError
 
 GOOD = "source: /archive\noutput: /results\n"
 
@@ -142,8 +146,14 @@ BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for 
 def test_odd_yaml_is_refused_in_one_short_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(text)
-    for read in (lambda: build_config(file, {}), lambda: read_flags(file)):
-        with pytest.raises(ConfigurationError) as refused:
-            read()
+    readers: tuple[Callable[[Path], object], ...] = (
+        lambda file: build_config(file, {}),
+        read_flags,
+        read_suite,
+        lambda file: arguments_of(file, "s2swclip", ()),
+    )
+    for read in readers:
+        with pytest.raises(UserError) as refused:
+            read(file)
         assert len(str(refused.value)) < 20_000
         assert "\n" not in str(refused.value)
