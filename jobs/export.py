@@ -33,7 +33,8 @@ TopOption = Annotated[
     int, typer.Option(min=0, help="Take the N slices with the highest scores; 0 takes all.")
 ]
 MinScoreOption = Annotated[
-    float, typer.Option(min=0, max=1, help="Take only image scores at or above this, 0..1.")
+    float,
+    typer.Option(min=0, max=1, help="Take only slices whose rank score, else image score, is at least this."),
 ]
 FlaggedOption = Annotated[
     bool, typer.Option("--flagged", help="Take slices that reach the newest run's flagging thresholds.")

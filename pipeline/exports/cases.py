@@ -25,9 +25,9 @@ SLICES_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Selection:
-    """Which slices of one fingerprint: at most top (None: all), with at least this image score (0..1).
+    """Which slices of one fingerprint: at most top (None: all), with at least this score.
 
-    flagged: only those that reach the flagging thresholds in force.
+    The score is the rank score, else the image score, 0..1. flagged: only those that reach the flagging thresholds in force.
     """
 
     fingerprint: str
