@@ -27,7 +27,8 @@ SLICES_AT_ONCE = 1000
 class Selection:
     """Which slices of one fingerprint: at most top (None: all), with at least this score.
 
-    The score is the rank score, else the image score, 0..1. flagged: only those that reach the flagging thresholds in force.
+    The score is the rank score, else the image score, 0..1. flagged: only those that reach the
+    flagging thresholds in force.
     """
 
     fingerprint: str
