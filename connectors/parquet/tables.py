@@ -21,7 +21,10 @@ Source: TypeAlias = pa.NativeFile | BinaryIO
 
 
 def bounded_table(source: Source, columns: list[str] | None = None, most: int = BYTES) -> pa.Table:
-    """Return columns of a Parquet file, by default all. Raises NoParquetError if they take more bytes."""
+    """Return columns of a Parquet file, by default all.
+
+    Raises NoParquetError if one is missing, or if they take more bytes.
+    """
     file = _opened(source, ahead=True)
     plain = _plain_schema(file, columns)
     batches, left = [], most
@@ -52,7 +55,10 @@ def bounded_batches(
 
 def _plain_schema(file: pq.ParquetFile, columns: list[str] | None) -> pa.Schema:
     schema = file.schema_arrow
-    fields = [schema.field(name) for name in (schema.names if columns is None else columns)]
+    names = schema.names if columns is None else columns
+    if missing := next((name for name in names if name not in schema.names), None):
+        raise NoParquetError(f"has no column '{missing}'")
+    fields = [schema.field(name) for name in names]
     return pa.schema([field.with_type(_plain(field.type)) for field in fields], schema.metadata)
 
 

@@ -52,7 +52,7 @@ def test_where_every_process_dies_the_run_fails_and_all_stays_open(
     assert run.code == 1
     last = run.stderr.splitlines()[-1]
     assert "the run failed: no object could be decoded: " in last
-    assert "continues" in last
+    assert "to continue, give the same command again" in last
     assert run.stdout == ""
     assert "\x1b" not in run.stderr
     assert run.objects() == []

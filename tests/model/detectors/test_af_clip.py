@@ -279,9 +279,9 @@ def test_a_damaged_prompt_is_refused(golden, tmp_path, prompt, message):
         ({"prompt": ADAPTOR}, "not a readable file of tensors"),
         ({"adaptor": DATA / "golden_mvfa_ckpt.pth"}, "'seg_adapters' is unknown; .* looks like .* mvfa"),
         ({"prompt": None}, "prompt: af_clip needs the learned vectors"),
-        ({"class_name": "nut"}, "class_name: it tells references apart; give references too"),
+        ({"class_name": "nut"}, "class_name: it is for references; also give references"),
         ({"references": torch.zeros(0, 3, 98, 98)}, "references: no picture; give some"),
-        ({"tap_blocks": (6, 25)}, "tap_blocks .* to 24 at most"),
+        ({"tap_blocks": (6, 25)}, "tap_blocks .* up to 24"),
     ],
 )
 def test_wrong_settings(golden, tmp_path, options, message):

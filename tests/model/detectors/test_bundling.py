@@ -118,7 +118,7 @@ def test_edited_record(built):
         ({"image_size": 4}, "image_size: 4 is below one patch of 8 px"),
         ({"mix": (0.9, 0.2)}, r"mix: \(0.9, 0.2\) given; two weights"),
         ({"taps": "all"}, "taps: 'all' given; 'released' or 'per_layer'"),
-        ({"tap_blocks": (2, 9)}, r"tap_blocks \(2, 9\) from block 1 on: .* to 4 at most"),
+        ({"tap_blocks": (2, 9)}, r"tap_blocks \(2, 9\) from block 1 on: .* up to 4"),
         ({"two_stream_from": 3, "tap_blocks": (2, 4)}, "tap_blocks"),
         ({"detector": "nobody"}, "detector: 'nobody' is unknown; known are .*s2swclip"),
         ({"activation": "relu"}, "activation: 'relu' given"),

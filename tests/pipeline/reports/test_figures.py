@@ -10,7 +10,7 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.pipeline.ledger.run_records import ReportError, read_run
 from s2sw.pipeline.reports.figures import gather
-from s2sw.pipeline.results.opening import open_existing, readable
+from s2sw.pipeline.results.opening import damaged_parts, open_existing, readable
 from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.run_record import RunRecord
 from s2sw.schemas.storage import StorageSettings
@@ -82,12 +82,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         open_existing(str(tmp_path / "none"), STORAGE)
 
 
-def test_a_damaged_part_is_one_line(tmp_path: Path) -> None:
+def test_a_damaged_part_is_left_out_and_told_in_one_line(tmp_path: Path) -> None:
     output = LocalOutput(tmp_path)
     output.write(f"objects/{FIRST}-00000.parquet", b"PAR1 is no table \x04\0\0\0PAR1")
-    with pytest.raises(ReportError, match=f"cannot read {tmp_path}: ") as caught, readable(output):
-        gather(output, written(output))
-    assert "\n" not in str(caught.value)
+    with readable(output):
+        report = gather(output, written(output))
+    assert (report.own.scores.total, report.own.reasons.total()) == (0, 0)
+    said = damaged_parts(output)
+    assert said.startswith(f"objects/{FIRST}-00000.parquet is damaged and left out (")
+    assert "\n" not in said
 
 
 @pytest.mark.integration
