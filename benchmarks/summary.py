@@ -2,9 +2,9 @@
 
     python -m benchmarks.summary [--only NAME ...] [--keep]
 
-Takes five to ten minutes on two quiet cores. A ratio of 1 or more means that the bar is reached. --keep writes
-the figures to benchmarks/measured/KIND.json, KIND being the processor's, and the table of all kinds into
-docs/performance.md.
+Takes five to ten minutes on two quiet cores. A ratio of 1 or more means that the bar is reached. --keep
+writes the figures to benchmarks/measured/KIND.json, KIND being the processor's, and the table of all kinds
+into docs/performance.md.
 """
 
 import argparse
