@@ -72,12 +72,7 @@ def build(
     `s2sw screen /archive -o /results --profile /private/archive-profile`
     """
     config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
-    record = _build(config, profile)
-    from s2sw.pipeline.reports.profile_tables import (
-        print_profile,
-    )  # torch, after the run's environment is set
-
-    print_profile(record)
+    _print_profile(_build(config, profile))
 
 
 @app.command(no_args_is_help=True)
@@ -114,9 +109,14 @@ def update(
         if same
         else "Groups changed: the next screening with this profile makes rows of all objects anew."
     )
+    _print_profile(after)
+
+
+def _print_profile(record: ProfileRecord) -> None:
+    # brings torch, which reads the environment that a building sets first
     from s2sw.pipeline.reports.profile_tables import print_profile
 
-    print_profile(after)
+    print_profile(record)
 
 
 def _config(
@@ -197,9 +197,7 @@ def show(
         fail("--pictures: they are part of a page; name its file with --html", EXIT_USAGE)
     if pictures is not None and (record.key_id or record.anonymous):
         fail("--pictures: a profile without open ids shows none; build one with --open for them", EXIT_USAGE)
-    from s2sw.pipeline.reports.profile_tables import print_profile
-
-    print_profile(record)
+    _print_profile(record)
     if html is not None:
         _write_page(record, html, profile, pictures, {"bundle": bundle, "storage.endpoint_url": endpoint_url})
 
@@ -255,13 +253,12 @@ def copy(
     """
     from s2sw.pipeline.profile.anonymous import copy_anonymous
     from s2sw.pipeline.profile.folder import ProfileFolder
-    from s2sw.pipeline.reports.profile_tables import print_profile
 
     if not anonymous:
         fail("--anonymous: a copy with ids is of no use elsewhere; to keep one, copy the folder", EXIT_USAGE)
     storage = StorageSettings(endpoint_url=endpoint_url)
     patches = _patches(_read(profile, endpoint_url), bundle, storage)
-    print_profile(copy_anonymous(ProfileFolder(profile, storage), ProfileFolder(to, storage), patches))
+    _print_profile(copy_anonymous(ProfileFolder(profile, storage), ProfileFolder(to, storage), patches))
 
 
 def _patches(record: ProfileRecord, bundle: str | None, storage: StorageSettings) -> int:
