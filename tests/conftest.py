@@ -29,6 +29,9 @@ ISOLATED = (
 )  # fmt: skip
 
 
+UMASK = 0o022
+"""What each test starts under, whoever starts the tests and whatever ran before in the same process."""
+
 COSTLY = ("undisturbed", "private_run")
 """Fixtures that screen an archive: tests that share one stay in one process."""
 
@@ -101,13 +104,12 @@ def bundle(home: Path) -> Path:
 @pytest.fixture(autouse=True)
 def process_settings() -> Iterator[None]:
     """Undo what a run does to its process: switches, and in private mode umask, log records and hooks."""
-    umask = os.umask(0)
-    os.umask(umask)
+    os.umask(UMASK)  # fixtures of a module, which are set up before this one, may have run a private command
     switches = {name: os.environ.get(name) for name in (*OFFLINE, NO_METADATA)}
     hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, logging.getLogRecordFactory()
     with warnings.catch_warnings():
         yield
-    os.umask(umask)
+    os.umask(UMASK)
     for name, value in switches.items():
         os.environ.pop(name, None)
         if value is not None:
