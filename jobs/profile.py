@@ -92,7 +92,7 @@ def update(
     """Let later pictures of SOURCE into a profile's groups, and add the groups that it lacks.
 
     A group that changes gives the profile a new fingerprint: rows already written stay as they are, and the
-    next screening with the profile makes rows of all objects anew.
+    next screening with the profile makes rows of all objects again.
 
     Examples:
 
@@ -107,7 +107,7 @@ def update(
     typer.echo(
         "No group changed: later rows stay comparable with earlier ones."
         if same
-        else "Groups changed: the next screening with this profile makes rows of all objects anew."
+        else "Groups changed: the next screening with this profile makes rows of all objects again."
     )
     _print_profile(after)
 

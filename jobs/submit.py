@@ -27,7 +27,7 @@ NightOption = Annotated[
     ),
 ]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Do not wait for the job's end.")]
-AgainOption = Annotated[bool, typer.Option("--again", help="Run it anew if it has ended.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="Run it again if it has ended.")]
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
     """Screen by FILE on a running Ray cluster: send the job file, follow the log, end as the job ends.
 
     Nothing but the job file is sent. The same file runs once a day: a second `s2sw submit` follows the
-    first. A job that failed is started anew. Exit codes: those of `s2sw screen`; 3 if it was stopped.
+    first. A job that failed is started again. Exit codes: those of `s2sw screen`; 3 if it was stopped.
 
     Examples:
 

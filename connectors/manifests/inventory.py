@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from s2sw.connectors.manifests.columns import RowError
 from s2sw.connectors.manifests.files import ManifestError, opened
 from s2sw.connectors.manifests.tables import batches
-from s2sw.connectors.storage.s3 import is_s3
+from s2sw.connectors.storage.s3 import is_s3, split_s3
 from s2sw.schemas.storage import StorageSettings
 
 LONGEST = 64 << 20
@@ -59,6 +59,9 @@ def read_inventory(address: str, settings: StorageSettings) -> Inventory:
         raise ManifestError(address, f"is no manifest of S3 Inventory ({where}: {first['msg']})") from None
     if found.format.lower() not in ("csv", "parquet", "orc"):
         raise ManifestError(address, "fileFormat is none of CSV, Parquet and ORC")
+    # S3 puts manifest and data into one bucket; one that names another would have us read there for it
+    if is_s3(address) and found.destination.removeprefix(_ARN) != split_s3(address)[0]:
+        raise ManifestError(address, "destinationBucket is not the bucket that this file lies in")
     return found
 
 
@@ -95,7 +98,7 @@ def _csv_columns(schema: str) -> list[str]:
 def _place(address: str, inventory: Inventory, file: DataFile) -> str:
     """Return where a data file lies: in the destination bucket, or beside a local copy of the manifest."""
     if is_s3(address):
-        return f"s3://{inventory.destination.removeprefix(_ARN)}/{file.key}"
+        return f"s3://{split_s3(address)[0]}/{file.key}"
     name = Path(file.key).name
     near = Path(address).absolute().parent
     beside = (near / name, near.parent / "data" / name)

@@ -78,7 +78,7 @@ def check_tensors(path: Path, record: BundleRecord) -> None:
 def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:
     """Read a bundle's tensors: float32 mapped from the file; for bf16 the blocks as bfloat16, copied.
 
-    For bf16 the file is mapped anew for each tensor, so that it is never in memory as a whole.
+    For bf16 the file is mapped again for each tensor, so that it is never in memory as a whole.
     """
     if precision == "fp32":
         return dict(load_file(path))

@@ -28,12 +28,12 @@ def resolve_bundle(bundle: str) -> Path:
 
 
 def _whole(cache: Path) -> Path:
-    """Return the embedded bundle, made anew where the one in the cache was cut or changed."""
+    """Return the embedded bundle, made again where the one in the cache was cut or changed."""
     try:
         folder = embedded_bundle(cache)
         read_record(folder)
     except BundleError as error:
-        log.warning("%s", f"{error}: it is made anew")
+        log.warning("%s", f"{error}: it is made again")
         for damaged in cache.glob(f"{EMBEDDED}-*"):
             shutil.rmtree(damaged)
         return embedded_bundle(cache)

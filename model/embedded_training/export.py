@@ -31,7 +31,7 @@ def export(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def add_few_shot(stem: Path, exported: Path, seed: int) -> None:
-    """Fit an exported file's weights of memory and map, and write it anew."""
+    """Fit an exported file's weights of memory and map, and write it again."""
     head = read_tensors(exported)
     tensors = whole_tensors(read_tensors(stem), head)
     precision: Precision = "bf16" if QUICK is torch.bfloat16 else "fp32"

@@ -63,7 +63,7 @@ class Trainer:
         self._resume()
 
     def run(self, check: Check) -> Path:
-        """Train to the end; return the file of the averaged weights, written anew at every check."""
+        """Train to the end; return the file of the averaged weights, written again at every check."""
         recipe, features = self.recipe, self.stem.shape.features
         opened = filled(self.folder, recipe, self.stem_file, features, self.workers, self.step)
         with opened as (ring, wait_for):

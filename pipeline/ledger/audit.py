@@ -102,7 +102,7 @@ def verify(output: OutputFolder, key: bytes | None = None, noted_head: str | Non
 
     key: the id key, without which seals cannot be checked. noted_head: a head noted down earlier, which must
     be part of the log. Found are entries that were changed, removed or exchanged, and cut-off ends of which
-    results remain or whose head was noted. Not found: a log that was written anew as a whole by somebody with
+    results remain or whose head was noted. Not found: a log that was rewritten as a whole by somebody with
     the key (or in open mode by anybody who may write), and a cut-off end whose results went with it.
     """
     verdict = Verdict()

@@ -71,7 +71,7 @@ def deferred_objects(output: OutputFolder) -> pa.RecordBatchReader:
         OSError,
         UserError,
     ):
-        # it says only since when objects wait; this run writes it anew
+        # it says only since when objects wait; this run writes it again
         log.warning(
             "%s", f"{DEFERRED_FILE} is damaged: which objects have waited longest is not known any more"
         )

@@ -96,7 +96,7 @@ class IdSets:
         return {str(status): int(count) for status, count in rows}
 
     def duplicates(self) -> int:
-        """Count rows of ``done`` beyond the first of an object in a run; a forced run makes rows anew."""
+        """Count rows of ``done`` beyond the first of an object in a run; a forced run makes rows again."""
         return int(
             self._one(
                 "SELECT coalesce(sum(rows - 1), 0) FROM "

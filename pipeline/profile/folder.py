@@ -52,7 +52,7 @@ class ProfileFolder:
             data = self._output.read(PROFILE_FILE)
             record = parse_profile(data)
             if sealed and not (self._key and is_sealed(data, self._key)):
-                raise ValueError("has no seal of this id key: others may have made it; build it anew")
+                raise ValueError("has no seal of this id key: others may have made it; build it again")
             return record
         except (FileNotFoundError, NotADirectoryError):
             raise ProfileError(

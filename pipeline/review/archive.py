@@ -1,4 +1,4 @@
-"""The results behind the page: one lazy database, opened anew once a run has committed more."""
+"""The results behind the page: one lazy database, opened again once a run has committed more."""
 
 import threading
 from collections.abc import Iterable

@@ -75,8 +75,8 @@ class JobServer:
     def submit(self, configuration: str, night: date, again: bool = False) -> Submission:
         """Start the job of a configuration and a night, once: what was started already is returned as it is.
 
-        A job that failed without having said what is wrong is started anew, under the next number.
-        configuration: YAML. again: start it anew, too, where it has ended otherwise.
+        A job that failed without having said what is wrong is started again, under the next number.
+        configuration: YAML. again: start it again, too, if it has ended otherwise.
         """
         base = submission_id(configuration, night)
         attempt = 0

@@ -109,7 +109,7 @@ def _is_whole(folder: Path, bundle: RemoteBundle) -> bool:
             read_record(folder)
             return True
     except (BundleError, OSError) as error:
-        log.warning("%s", f"{error}: it is fetched anew")
+        log.warning("%s", f"{error}: it is fetched again")
     return False
 
 

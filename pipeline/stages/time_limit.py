@@ -11,7 +11,7 @@ def ended_after(seconds: float) -> Iterator[None]:
 
     Nothing but the death of the process stops a codec that hangs in C. A timer of the process, and no thread:
     starting and joining one costs as much as decoding a small picture. A timer that was set already begins
-    anew after the block.
+    again after the block.
     """
     before = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

@@ -110,6 +110,14 @@ def test_data_files_lie_in_the_destination_bucket(s3: S3Server) -> None:
     assert list(found) == EXPECTED
 
 
+def test_data_files_of_another_bucket_are_not_read(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    address = f"s3://{bucket}/x/manifest.json"
+    s3.client().pipe_file(f"{bucket}/x/manifest.json", manifest("CSV", s3.bucket(), "lake/data/1.csv.gz"))
+    with pytest.raises(ManifestError, match="destinationBucket is not the bucket that this file lies in"):
+        list(list_manifest(address, "s3://lake/2026", SETTINGS, Counter()))
+
+
 def test_an_inventory_of_current_versions_says_less(tmp_path: Path) -> None:
     """Only bucket and key are always there; the server is asked for the rest."""
     address = local(tmp_path, "Parquet")

@@ -1,4 +1,4 @@
-"""A bundle on S3: one download a machine, whole or not at all, and a damaged copy is fetched anew."""
+"""A bundle on S3: one download a machine, whole or not at all, and a damaged copy is fetched again."""
 
 import multiprocessing
 import shutil
@@ -98,7 +98,7 @@ def test_a_damaged_copy_is_fetched_anew(
         file.write(b"\xff" * 100)
     assert bundle_folder(address, SETTINGS) == folder
     assert file_sha256(folder / WEIGHTS) == file_sha256(bundle / WEIGHTS)
-    assert "it is fetched anew" in caplog.text
+    assert "it is fetched again" in caplog.text
     (folder / RECORD).unlink()
     assert bundle_folder(address, SETTINGS) == folder
 
