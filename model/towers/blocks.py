@@ -1,12 +1,13 @@
 """One transformer block of CLIP, with attention that can also read values against values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from s2sw.model.errors import BundleError
 from s2sw.model.towers.shapes import Activation
 
 QUICK = 1.702
@@ -112,3 +113,17 @@ class Blocks(nn.Module):
 
     def __len__(self) -> int:
         return len(self.resblocks)
+
+
+def count_blocks(tensors: Collection[str], prefix: str, source: str) -> int:
+    """Return how many blocks names ``{prefix}N.*`` there are. Raises BundleError unless N counts from 0.
+
+    A depth is never taken from a number alone: one name could then ask for any amount of memory.
+    """
+    numbers = {n[len(prefix) :].split(".", 1)[0] for n in tensors if n.startswith(prefix)}
+    missing = {str(number) for number in range(len(numbers))} - numbers
+    if missing:
+        raise BundleError(
+            f"{source}: tensors of {prefix}{min(missing)} are missing; the file is cut or of another model"
+        )
+    return len(numbers)

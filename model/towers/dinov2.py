@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.blocks import Blocks
+from s2sw.model.towers.blocks import Blocks, count_blocks
 from s2sw.model.towers.patches import cut, resize_positions
 from s2sw.model.towers.shapes import Dinov2Shape
 
@@ -68,6 +68,5 @@ def dinov2_shape(tensors: Mapping[str, Tensor], prefix: str, source: str) -> Din
         registers = len(tensors[f"{prefix}register_tokens"])
     except KeyError as error:
         raise BundleError(f"{source}: tensor {error.args[0]!r} is missing; the file is cut") from None
-    at = f"{prefix}transformer.resblocks."
-    layers = 1 + max((int(n[len(at) :].split(".")[0]) for n in tensors if n.startswith(at)), default=-1)
+    layers = count_blocks(tensors, f"{prefix}transformer.resblocks.", source)
     return Dinov2Shape(width, layers, width // HEAD, patch, math.isqrt(positions - 1), registers)

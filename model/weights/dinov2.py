@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from s2sw.model.errors import BundleError
-from s2sw.model.towers.dinov2 import dinov2_shape
+from s2sw.model.towers.dinov2 import HEAD, dinov2_shape
 from s2sw.model.towers.normalisation import Colour
 from s2sw.model.towers.shapes import Dinov2Shape
 from s2sw.model.weights.tensors import read_tensors
@@ -85,12 +85,9 @@ def read_dinov2(path: Path) -> Dinov2Weights:
 def dinov2_from_tensors(given: Mapping[str, Any], source: str) -> Dinov2Weights:
     """Take a state dict in original, timm's or Hugging Face's naming; source names it in errors."""
     renamed, scales = _renamed(_unwrapped(given), source)
+    width = _width(renamed, source)
+    _check_shapes(renamed, width, source)
     tensors = _folded(_packed(renamed, source), scales, source)
-    if "class_embedding" not in tensors or "positional_embedding" not in tensors:
-        raise BundleError(
-            f"{source}: no class token or positions; give the weights of a DINOv2 ViT-S, B or L"
-        )
-    width = tensors["class_embedding"].numel()
     tensors["class_embedding"] = tensors["class_embedding"].reshape(width)
     tensors["register_tokens"] = tensors.get("register_tokens", torch.empty(0)).reshape(-1, width)
     tensors["positional_embedding"] = _positions(tensors["positional_embedding"].reshape(-1, width), source)
@@ -133,6 +130,34 @@ def _renamed(given: Mapping[str, Any], source: str) -> tuple[dict[str, Tensor], 
     return tensors, scales
 
 
+def _width(tensors: Mapping[str, Tensor], source: str) -> int:
+    if "class_embedding" not in tensors or "positional_embedding" not in tensors:
+        raise BundleError(
+            f"{source}: no class token or positions; give the weights of a DINOv2 ViT-S, B or L"
+        )
+    width = tensors["class_embedding"].numel()
+    if width == 0 or width % HEAD:
+        raise BundleError(f"{source}: the class token has {width} channels; a multiple of {HEAD} is needed")
+    return width
+
+
+def _check_shapes(tensors: Mapping[str, Tensor], width: int, source: str) -> None:
+    """Raise BundleError where tensors cannot be packed or folded; what else is wrong shows when they load."""
+    for name, tensor in tensors.items():
+        if name in ("class_embedding", "positional_embedding", "register_tokens"):
+            sound = tensor.shape[-1:] == (width,)
+        elif name == "conv1.weight":
+            sound = tensor.ndim == 4
+        else:
+            vector = name.endswith(".bias") or name.rpartition(".")[0].rpartition(".")[2].startswith("ln_")
+            sound = tensor.ndim == (1 if vector else 2)
+        if not sound:
+            raise BundleError(
+                f"{source}: tensor {name!r} (our name) is {tuple(tensor.shape)}, which no DINOv2 "
+                f"{width} wide has"
+            )
+
+
 def _packed(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """Join query, key and value, and name the joint product as ``towers.blocks.Attention`` does."""
     packed = {}
@@ -141,7 +166,10 @@ def _packed(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         if at.endswith(".attn.in_proj"):
             packed[f"{at}_{kind}"] = tensor
         elif at.endswith(".attn.q"):
-            packed[f"{at[:-1]}in_proj_{kind}"] = torch.cat(list(_three(tensors, at[:-1], kind, source)))
+            three = list(_three(tensors, at[:-1], kind, source))
+            if any(one.shape != tensor.shape for one in three):
+                raise BundleError(f"{source}: query, key and value of {at[:-2]} have different shapes")
+            packed[f"{at[:-1]}in_proj_{kind}"] = torch.cat(three)
         elif not at.endswith((".attn.k", ".attn.v")):
             packed[name] = tensor
     return packed
@@ -163,6 +191,10 @@ def _folded(tensors: dict[str, Tensor], scales: Mapping[str, Tensor], source: st
         for kind in ("weight", "bias"):
             if f"{name}.{kind}" not in tensors:
                 raise BundleError(f"{source}: tensor {name}.{kind} (our name) is missing; the file is cut")
+            if scale.shape != tensors[f"{name}.{kind}"].shape[:1]:
+                raise BundleError(
+                    f"{source}: the layer scale of {name} is {tuple(scale.shape)}; it does not fit"
+                )
         tensors[f"{name}.weight"] = tensors[f"{name}.weight"] * scale[:, None]
         tensors[f"{name}.bias"] = tensors[f"{name}.bias"] * scale
     return tensors

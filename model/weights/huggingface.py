@@ -49,6 +49,8 @@ def from_huggingface(tensors: Mapping[str, Tensor], source: str) -> dict[str, Te
         if name.endswith((".q_proj.weight", ".q_proj.bias")):
             named[_block_name(name, source)] = _packed(tensors, name, source)
         elif name in TRANSPOSED:
+            if tensor.ndim != 2:
+                raise BundleError(f"{source}: tensor {name!r} is {tuple(tensor.shape)}, no matrix")
             named[TRANSPOSED[name]] = tensor.T.contiguous()
         else:
             named[_name(name, source)] = tensor
@@ -79,4 +81,7 @@ def _packed(tensors: Mapping[str, Tensor], name: str, source: str) -> Tensor:
     missing = [n for n in names if n not in tensors]
     if missing:
         raise BundleError(f"{source}: tensor {missing[0]!r} is missing; the file is cut")
+    shapes = {tuple(tensors[n].shape) for n in names}
+    if len(shapes) > 1 or () in shapes:
+        raise BundleError(f"{source}: {name!r} and its k and v have shapes that cannot be packed: {shapes}")
     return torch.cat([tensors[n] for n in names])

@@ -12,6 +12,9 @@ from s2sw.model.errors import BundleError
 from s2sw.model.weights.checkpoints import read_checkpoint
 from s2sw.model.weights.parts import RefusedError
 
+LONGEST_NAME = 200
+"""Characters of a tensor's name; the names of released checkpoints have fewer than 100."""
+
 
 def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Fill every parameter of module from tensors, no more and no less, and freeze it for inference."""
@@ -44,13 +47,28 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return found
 
 
+def _check_names(found: Any) -> None:
+    """Raise RefusedError where a tensor's name is none that a message could show."""
+    if not isinstance(found, dict):
+        return
+    for name, value in found.items():
+        plain = isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME
+        if isinstance(value, Tensor) and not plain:
+            raise RefusedError(
+                f"it has a tensor whose name is no printable text of {LONGEST_NAME} characters"
+            )
+        _check_names(value)
+
+
 def read_saved(path: Path, classes: Collection[str] = ()) -> Any:
     """Read what ``read_tensors`` reads, and of torch.save whatever was saved.
 
     classes: full names of classes that a pickle may name; ModuleObjects stand for their objects.
     """
     try:
-        return dict(load_file(path)) if path.suffix == ".safetensors" else read_checkpoint(path, classes)
+        found = dict(load_file(path)) if path.suffix == ".safetensors" else read_checkpoint(path, classes)
+        _check_names(found)
+        return found
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
     # everything: the readers of archives and pickles raise anything on a damaged file
