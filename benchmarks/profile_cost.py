@@ -17,7 +17,7 @@ import torch
 from benchmarks.figures import note
 from s2sw.model import load_detector
 from s2sw.model.detectors.finding import resolve_bundle
-from s2sw.model.precision import Precision
+from s2sw.model.precision import DTYPES, Precision
 from s2sw.model.rarity.bank import SIMILAR, Bank, make_bank
 from s2sw.model.rarity.combination import combination_of, combine, evidence_of, usual_of
 from s2sw.model.rarity.features import compared_taps, features_of
@@ -51,7 +51,7 @@ def measure(precision: Precision, pictures: int, rounds: int) -> None:
     def ranked() -> None:
         found, taps = detector.detect_with_patches(picture)
         (own,) = features_of(compared_taps(taps))
-        beside = bank.compare(own.description, bank.of_picture(own))
+        beside = bank.compare(own.description, bank.of_picture(own), dtype=DTYPES[precision])
         assert beside is not None
         combine(combination, found.score[0], found.token_map[0].flatten(), beside)
 

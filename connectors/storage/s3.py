@@ -179,7 +179,7 @@ async def _get_start(client: "s3fs.S3FileSystem", bucket: str, key: str, most: i
 
 
 def read_range(stored: StoredObject, settings: StorageSettings, start: int, most: int) -> bytes:
-    """Return ``most`` bytes of a listed object from ``start`` on, fewer at its end; tries again what may pass.
+    """Return ``most`` bytes of a listed object from ``start`` on, fewer at its end; retries what may pass.
 
     Raises ScreeningError: ``changed`` where its ETag is no longer the listed one, and the reasons of storage.
     """

@@ -35,12 +35,18 @@ class Ranked:
 class ProfileRanking:
     """Ranks slices. Safe for several threads."""
 
-    def __init__(self, place: ProfilePlace, patches: int, device: str = "cpu") -> None:
-        """Take a profile. patches: of a picture, as the detector has them."""
+    def __init__(
+        self,
+        place: ProfilePlace,
+        patches: int,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Take a profile. patches: of a picture, as the detector has them. dtype: of products of patches."""
         self._patches = patches
         self._folder = place.folder()
         self._groups = {group.name: group for group in place.record.groups}
-        self._device = device
+        self._device, self._dtype = device, dtype
         self._kept: OrderedDict[str, GroupBank] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -56,7 +62,7 @@ class ProfileRanking:
             group = self._groups.get(name)
             if group is None:
                 continue
-            found = compared(self._bank(group), subject, features)
+            found = compared(self._bank(group), subject, features, self._dtype)
             if found is not None:
                 combined = combine(
                     combination_from(group), torch.tensor(score), torch.from_numpy(tokens), found.cpu()
@@ -76,10 +82,12 @@ class ProfileRanking:
             return kept
 
 
-def compared(kept: GroupBank, subject: Subject, features: Features) -> Tensor | None:
+def compared(
+    kept: GroupBank, subject: Subject, features: Features, dtype: torch.dtype = torch.float32
+) -> Tensor | None:
     """Return the rarity (taps, N) of a slice's patches beside pictures of other objects and cases."""
     allowed = _may_vouch(kept, subject.owner, subject.case)
-    return kept.bank.compare(features.description, kept.bank.of_picture(features), allowed)
+    return kept.bank.compare(features.description, kept.bank.of_picture(features), allowed, dtype)
 
 
 def own_row(kept: GroupBank, row: int) -> Tensor | None:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from s2sw.model.maps import MapLayer, is_ordinary
+from s2sw.model.precision import DTYPES
 from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
@@ -60,7 +61,8 @@ class DetectStage:
         self._detector = settings.load()
         device = str(getattr(self._detector, "device", "cpu"))
         place = settings.profile
-        self._profile = ProfileRanking(place, self._detector.grid**2, device) if place else None
+        dtype = DTYPES[getattr(self._detector, "precision", "fp32")]
+        self._profile = ProfileRanking(place, self._detector.grid**2, device, dtype) if place else None
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
         self._detector.detect(np.zeros((1, side, side, 3), np.uint8), self._detector.class_names[:1] or None)
