@@ -101,7 +101,7 @@ def nearest(patches: Tensor, others: Tensor) -> Tensor:
     """
     # one product for all pictures; on a CPU one for each, whose cosines stay in its cache
     step = 1 if others.device.type == "cpu" else len(others)
-    found = [_highest_cosines(patches, some) for some in others.split(step)]
+    found = [_highest_cosines(patches, some) for some in torch.split(others, step)]
     return 1 - torch.cat(found, dim=1).float() - MIDDLE
 
 
