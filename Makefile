@@ -32,12 +32,16 @@ test-clients: $(STAMP)
 	@# in environments of their own: what they need does not fit ours
 	@for one in $(CLIENTS); do test -x .clients/$$one/bin/pip || $(PYTHON) -m venv .clients/$$one; \
 	  .clients/$$one/bin/pip install --quiet --requirement tests/support/clients/$$one.txt || rm -rf .clients/$$one; done
+	@# the package as users get it, without an extra
+	@test -x .clients/s2sw/bin/pip || $(PYTHON) -m venv .clients/s2sw; \
+	  .clients/s2sw/bin/pip install --quiet --force-reinstall --no-deps . && \
+	  .clients/s2sw/bin/pip install --quiet --constraint constraints.txt . || rm -rf .clients/s2sw
 	@# its empty database takes minutes to make: once, not in the test
 	@test ! -x $(STUDIO)/bin/label-studio || test -d $(STUDIO)/data || { rm -rf $(STUDIO)/making; LABEL_STUDIO_BASE_DATA_DIR=$(CURDIR)/$(STUDIO)/making \
 	  COLLECT_ANALYTICS=False LATEST_VERSION_CHECK=false $(STUDIO)/bin/label-studio init prepared \
 	  --username reviewer@example.org --password only-for-this-test >/dev/null 2>&1 && mv $(STUDIO)/making $(STUDIO)/data; } || true
-	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports tests/pipeline/results
-	$(BIN)/pytest tests/pipeline/exports/test_dicom.py
+	$(BIN)/pytest -m clients tests/pipeline/review/test_accessibility.py tests/pipeline/exports tests/pipeline/results tests/jobs/test_light_install.py
+	$(BIN)/pytest tests/pipeline/exports/test_dicom.py tests/pipeline/exports/test_dciodvfy.py
 
 # two at a time: what starts Ray waits as much as it computes
 unit: $(STAMP)
