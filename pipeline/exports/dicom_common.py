@@ -63,7 +63,7 @@ def refusing() -> Iterator[None]:
 
 
 def completed(source: Dataset) -> Dataset:
-    """Return the source with what it should have had itself: empty values, a word on its de-identification."""
+    """Return the source with what it should have had itself: empty values, a method of de-identification."""
     for keyword in _TYPE_2:
         if keyword not in source:
             setattr(source, keyword, "")
