@@ -176,12 +176,16 @@ def _write(export: "Export", target: Target, results: "OutputFolder", config: "R
 
 def _say(exported: "Exported", target: Target) -> None:
     """Print the account of the export."""
+    from s2sw.pipeline.exports.reading import PARTLY
+
     Console(highlight=False, soft_wrap=True).print(
         f"{exported.written} slices written to {target.place}", markup=False
     )
     if exported.skipped:
         reasons = ", ".join(f"{reason} {count}" for reason, count in exported.skipped.most_common())
         warn(f"{exported.skipped.total()} slices were left out or have no picture: {reasons}")
+    for reason, count in exported.partly.items():
+        warn(f"{count} of the slices written {PARTLY[reason]}")
     if exported.no_source:
         warn(exported.no_source)
     if exported.skipped and not exported.written:

@@ -63,10 +63,13 @@ def refusing() -> Iterator[None]:
 
 
 def completed(source: Dataset) -> Dataset:
-    """Return the source with empty values where it should have been so itself."""
+    """Return the source with what it should have had itself: empty values, a method of de-identification."""
     for keyword in _TYPE_2:
         if keyword not in source:
             setattr(source, keyword, "")
+    methods = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+    if source.get("PatientIdentityRemoved") == "YES" and not any(source.get(name) for name in methods):
+        source.DeidentificationMethod = "Not said by the source"  # of type 1C (PS3.3 C.7.1.1)
     return source
 
 
@@ -101,6 +104,12 @@ def instance_uid(
 def holds_one_frame(source: Dataset) -> bool:
     """Tell whether objects of the source's class have one frame, so that no reference names it."""
     return source.SOPClassUID in _SINGLE_FRAME
+
+
+def refuse_frames_without_names(source: Dataset) -> None:
+    """Raise ScreeningError for several frames against the class of their object: no reference names one."""
+    if int(source.get("NumberOfFrames") or 1) > 1 and holds_one_frame(source):
+        raise ScreeningError(Reason.UNSUPPORTED)
 
 
 def frame_of(finding: Finding, source: Dataset) -> int:

@@ -4,6 +4,12 @@ from typing import Any
 
 from pydicom import Dataset
 
+_NEEDED = (
+    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness",
+)  # fmt: skip
+"""What places a frame, and its pixels, in the patient."""
+
 _ATTRIBUTES = {
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),
     "PlanePositionSequence": ("ImagePositionPatient",),
@@ -11,6 +17,12 @@ _ATTRIBUTES = {
 }
 """Of the Image Plane module (PS3.3 C.7.6.2), by the functional group that has them in objects of several
 frames (C.7.6.16.2)."""
+
+
+def has_place(source: Dataset, frame: int) -> bool:
+    """Tell whether it is known where all pixels of a frame lie in the patient. frame: 0 is the first."""
+    place = place_of(source, frame)
+    return all(place.get(keyword) for keyword in _NEEDED)
 
 
 def place_of(source: Dataset, frame: int) -> dict[str, Any]:

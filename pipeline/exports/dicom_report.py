@@ -16,9 +16,13 @@ from s2sw.pipeline.exports.cases import Case, Finding
 from s2sw.pipeline.exports.dicom_common import (
     MANUFACTURER,
     SERIES,
+    completed,
     frame_of,
     holds_one_frame,
+    instance_uid,
     made_uid,
+    masks_of,
+    refuse_frames_without_names,
     series_uid,
     version,
 )
@@ -33,11 +37,18 @@ PIXEL_UNIT = Code("{pixels}", "UCUM", "pixels")
 
 
 def report_of(
-    members: list[tuple[Case, Dataset]], segmentation: Dataset, options: Options
+    members: list[tuple[Case, Dataset]], segmentation: Dataset | None, options: Options
 ) -> hd.sr.ComprehensiveSR:
-    """Return the report on a segmentation that was made of these cases and sources."""
+    """Return the report on these cases, each with the source that it refers to.
+
+    segmentation: what was made of them, if it could be. Raises ScreeningError and what highdicom does where
+    a source is not as the standard wants it.
+    """
     cut = members[0][0].findings[0].cut
-    first = members[0][1]
+    sources = [completed(source) for _, source in members]
+    first = sources[0]
+    refuse_frames_without_names(first)
+    about = _about(members, sources, segmentation, options)
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=made_uid("device", options.fingerprint, version()),
         name=options.detector[:64],
@@ -51,31 +62,45 @@ def report_of(
     report = hd.sr.MeasurementReport(
         observation_context=context,
         procedure_reported=codes.SCT.ImagingProcedure,
-        imaging_measurements=list(_measured(members, segmentation, options)),
+        imaging_measurements=list(_measured(members, about, options)),
         title=codes.DCM.ImagingMeasurementReport,
     )
+    named = ["alone"] if segmentation is None else []
     return hd.sr.ComprehensiveSR(
-        evidence=[*(source for _, source in members), segmentation],
+        evidence=sources if segmentation is None else [*sources, segmentation],
         content=report[0],
         series_instance_uid=series_uid("report", first, options, cut),
         series_number=SERIES["report"],
-        sop_instance_uid=made_uid("report", "instance", str(segmentation.SOPInstanceUID)),
-        instance_number=int(segmentation.InstanceNumber),
+        sop_instance_uid=made_uid("report", "instance", about, *named),
+        instance_number=int(first.get("InstanceNumber") or 1),
         manufacturer=MANUFACTURER,
         series_description="Anomalies (s2sw), report",
         is_complete=True,
     )
 
 
+def _about(
+    members: list[tuple[Case, Dataset]],
+    sources: list[Dataset],
+    segmentation: Dataset | None,
+    options: Options,
+) -> str:
+    """Return the UID of the segmentation, or what that of one would be."""
+    if segmentation is not None:
+        return str(segmentation.SOPInstanceUID)
+    masks = np.concatenate([masks_of(case, source) for case, source in members])
+    return instance_uid("seg", sources, options, members[0][0].findings[0].cut, masks)
+
+
 def _measured(
-    members: list[tuple[Case, Dataset]], segmentation: Dataset, options: Options
+    members: list[tuple[Case, Dataset]], about: str, options: Options
 ) -> Iterator[hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations]:
     number = 0
     for case, source in members:
         for finding in case.findings:
             for region in regions(finding):
                 number += 1
-                uid = made_uid("region", str(segmentation.SOPInstanceUID), str(number))
+                uid = made_uid("region", about, str(number))
                 yield _group(
                     finding, source, region, hd.sr.TrackingIdentifier(uid, f"Anomaly {number}"), options
                 )

@@ -1,6 +1,7 @@
 """DICOM Segmentation, binary (PS3.3 A.51): the masks of a series, referring to the frames they lie on.
 
-Beside each lies a Structured Report that lists its regions (``dicom_report``).
+Beside each lies a Structured Report that lists its regions (``dicom_report``). Masks without a place in the
+patient have the report alone: programs that make volumes of segmentations (dcmqi) read none without one.
 """
 
 from collections.abc import Iterator
@@ -18,30 +19,31 @@ from s2sw.pipeline.exports.dicom_common import (
     SERIES,
     completed,
     dicom_bytes,
-    holds_one_frame,
+    frame_of,
     instance_uid,
     masks_of,
+    refuse_frames_without_names,
     refusing,
     series_uid,
     version,
 )
+from s2sw.pipeline.exports.dicom_place import has_place
 from s2sw.pipeline.exports.dicom_report import report_of
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.options import Options
-from s2sw.pipeline.exports.reading import Reader
+from s2sw.pipeline.exports.reading import NO_PLACE, Reader
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 EMPTY = "empty_mask"
 Sourced = tuple[Case, Dataset]
-_PLANE = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient")
 
 
 def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Options) -> int:
     """Write a segmentation and its report for each series, or object of several frames, named by best rank.
 
-    Files of one frame that lie in the same space become one object. Objects that are no DICOM are counted as
-    unsupported, as are those whose frames have no place in space: several frames without a Frame of
-    Reference cannot be segmented in one object. Slices without a pixel in their masks are counted as such.
+    Files of one frame that lie in the same space become one object. Those whose place in the patient is not
+    known get a report alone, and are counted as ``NO_PLACE``. Objects that are no DICOM are counted as
+    unsupported, slices without a pixel in their masks as ``EMPTY``.
     """
     series: dict[tuple[str, ...], list[Sourced]] = {}
     written = 0
@@ -52,7 +54,7 @@ def write(cases: Iterator[Case], reader: Reader, folder: Folder, options: Option
             continue
         if "PixelData" in source:
             del source.PixelData  # what is made needs none, and a series has many
-        if "NumberOfFrames" in source or not all(source.get(name) for name in _PLANE):
+        if "NumberOfFrames" in source or not has_place(source, 0):
             written += _alone((case, source), reader, folder, options)
         else:
             series.setdefault(_space(case, source), []).append((case, source))
@@ -85,46 +87,55 @@ def _space(case: Case, source: Dataset) -> tuple[str, ...]:
 def _series(members: list[Sourced], reader: Reader, folder: Folder, options: Options) -> int:
     """Write one object for a series; where that cannot be made, one for each file of it that can."""
     try:
-        files = _made(members, options)
+        files = files_of(members, options)
     except Exception:  # noqa: BLE001 - an odd one among them is found, and counted, when they are alone
         return sum(_alone(member, reader, folder, options) for member in members)
-    return _kept(files, members, folder)
+    return _kept(files, members, reader, folder)
 
 
 def _alone(member: Sourced, reader: Reader, folder: Folder, options: Options) -> int:
     """Write the object for one source; one that cannot be made is counted."""
     files: dict[str, bytes] = {}
     with reader.counting(member[0].findings), refusing():
-        files = _made([member], options)
-    return _kept(files, [member], folder) if files else 0
+        files = files_of([member], options)
+    return _kept(files, [member], reader, folder) if files else 0
 
 
-def _kept(files: dict[str, bytes], members: list[Sourced], folder: Folder) -> int:
+def _kept(files: dict[str, bytes], members: list[Sourced], reader: Reader, folder: Folder) -> int:
     for name, data in files.items():
         folder.write(name, data)
-    return sum(len(case.findings) for case, _ in members)
+    findings = sum(len(case.findings) for case, _ in members)
+    if len(files) == 1:  # the report alone
+        reader.partly[NO_PLACE] += findings
+    return findings
 
 
-def _made(members: list[Sourced], options: Options) -> dict[str, bytes]:
-    """Return the files for cases: segmentation and report."""
-    segmentation = segmentation_of(members, options)
+def files_of(members: list[Sourced], options: Options) -> dict[str, bytes]:
+    """Return the files for cases: the report and, where all frames have a place, the segmentation."""
+    segmentation = segmentation_of(members, options) if all(map(_placed, members)) else None
     report = report_of(members, segmentation, options)
     stem = min((finding for case, _ in members for finding in case.findings), key=lambda one: one.rank).stem
-    return {f"{stem}.dcm": dicom_bytes(segmentation), f"{stem}-report.dcm": dicom_bytes(report)}
+    files = {f"{stem}-report.dcm": dicom_bytes(report)}
+    return files if segmentation is None else {f"{stem}.dcm": dicom_bytes(segmentation), **files}
+
+
+def _placed(member: Sourced) -> bool:
+    """Tell whether it is known where the slices of a case lie. Raises ScreeningError as ``frame_of``."""
+    case, source = member
+    return all(has_place(source, frame_of(finding, source)) for finding in case.findings)
 
 
 def segmentation_of(members: list[Sourced], options: Options) -> hd.seg.Segmentation:
     """Return the object for the masks of cases, each with the source that it refers to.
 
-    Several are files of one frame of one series. Raises what highdicom does where a source is not as the
-    standard wants it.
+    Several are files of one frame of one series. Each frame has a place (``has_place``). Raises what
+    highdicom does where a source is not as the standard wants it.
     """
     cut = members[0][0].findings[0].cut
     sources = [completed(source) for _, source in members]
     masks = np.concatenate([masks_of(case, source) for case, source in members])
     first = sources[0]
-    if int(first.get("NumberOfFrames") or 1) > 1 and holds_one_frame(first):
-        raise ScreeningError(Reason.UNSUPPORTED)  # against its class: no reference can name its frames
+    refuse_frames_without_names(first)
     segmentation = hd.seg.Segmentation(
         source_images=sources,
         pixel_array=masks if len(sources) > 1 or "NumberOfFrames" in first else masks[0],
@@ -143,10 +154,6 @@ def segmentation_of(members: list[Sourced], options: Options) -> hd.seg.Segmenta
         series_description="Anomalies (s2sw)",
     )
     _check_frames(segmentation, masks)
-    _drop_unknown_measures(segmentation)
-    if "FrameOfReferenceUID" not in segmentation or "PlaneOrientationSequence" not in _shared(segmentation):
-        # of type 2C (PS3.3 C.7.6.1.1.1): empty where the source does not say
-        segmentation.add_new("PatientOrientation", "CS", first.get("PatientOrientation"))
     return segmentation
 
 
@@ -154,24 +161,6 @@ def _check_frames(segmentation: Dataset, masks: NDArray[np.uint8]) -> None:
     """Raise ScreeningError unless every frame with a pixel is there: odd sources lose some without a word."""
     if int(segmentation.NumberOfFrames) != masks.any((1, 2)).sum():
         raise ScreeningError(Reason.UNSUPPORTED)
-
-
-def _shared(segmentation: Dataset) -> Dataset:
-    shared: Dataset = segmentation.SharedFunctionalGroupsSequence[0]
-    return shared
-
-
-def _drop_unknown_measures(segmentation: Dataset) -> None:
-    """Remove a Pixel Measures item that lacks spacing or thickness, as those of projections do.
-
-    Without a Frame of Reference it need not be there (PS3.3 A.51.5), and readers such as highdicom refuse
-    it without either; the spacing remains that of the source, which is referred to.
-    """
-    shared = _shared(segmentation)
-    if "PixelMeasuresSequence" in shared:
-        measures = shared.PixelMeasuresSequence[0]
-        if "PixelSpacing" not in measures or "SliceThickness" not in measures:
-            del shared.PixelMeasuresSequence
 
 
 def _description(options: Options, cut: float) -> hd.seg.SegmentDescription:

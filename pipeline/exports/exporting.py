@@ -39,10 +39,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of it: findings written, those without a picture by reason, why none was looked for."""
+    """What came of it: findings written, those without a picture by reason, why none was looked for.
+
+    partly: how many of those written are not whole, by reason (``reading.PARTLY``).
+    """
 
     written: int
     skipped: Counter[str]
+    partly: Counter[str]
     no_source: str | None
 
 
@@ -91,7 +95,7 @@ class Export:
         )
         named = reader.ahead(chosen, Reveal.NAMES in self.reveals)
         written = self._format.write(named, reader, Folder(folder), self._options)
-        return Exported(written, reader.skipped, reader.no_source)
+        return Exported(written, reader.skipped, reader.partly, reader.no_source)
 
 
 def _record_of(output: OutputFolder, fingerprint: str) -> RunRecord | None:

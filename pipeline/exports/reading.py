@@ -27,17 +27,27 @@ from s2sw.schemas.outcomes import Reason, ScreeningError
 T = TypeVar("T")
 
 NO_SOURCE = "no_source"
+NO_PLACE = "no_place"
+PARTLY = {
+    NO_PLACE: (
+        "have a report but no segmentation (no_place): their files lack a frame of reference, position, "
+        "orientation, pixel spacing or slice thickness; the formats coco, png and dicom-heat show their masks"
+    )
+}
+"""What to say of findings of which not everything could be written, by the reason."""
 CASES_AT_ONCE = 64  # whose addresses are looked up together
 
 
 class Reader:
     """Reads pixels and DICOM objects of cases on demand. skipped: findings left out, by reason.
 
+    partly: those of which not everything could be written, by reason (``PARTLY``).
     no_source: why an object could not even be looked for, if that happened.
     """
 
     def __init__(self, sources: Sources) -> None:
         self.skipped: Counter[str] = Counter()
+        self.partly: Counter[str] = Counter()
         self.no_source: str | None = None
         self._sources = sources
         self._coming: list[ObjectRef] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from s2sw.jobs.errors import SCREENING
+from tests.support.client_programs import answer_of, program
 from tests.support.screened import Screened, screen_archive
 
 ROOT = Path(__file__).parents[2]
@@ -105,3 +106,28 @@ def test_the_light_set_of_packages_has_none_of_them() -> None:
     assert names(extras["screen"]) >= SCREENING
     for extra in ("demo", "dev", "train"):
         assert "s2sw[screen]" in extras[extra]
+
+
+@pytest.mark.clients
+def test_what_pip_installs_by_itself_is_enough(screened: Screened, tmp_path: Path) -> None:
+    """The package as users get it, in an environment of its own without any extra."""
+    s2sw, python = program("s2sw", "s2sw"), program("s2sw")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    assert not {line.split()[0].replace("-", "_") for line in listed.splitlines()} & SCREENING
+    for arguments in (
+        ["report", "{out}", "--html", "{to}.html"],
+        ["worklist", "{out}", "--budget", "2"],
+        ["export", "{out}", "--format", "coco", "--to", "{to}"],
+        ["export", "{out}", "--html", "{to}-top.html"],
+        ["verify", "{out}"],
+    ):
+        told = [one.format(out=screened.output, to=tmp_path / "to") for one in arguments]
+        done = subprocess.run(
+            [s2sw, *told], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+    script = tmp_path / "reading.py"
+    script.write_text("import sys\n" + READING)
+    shape, inside, slices, objects = json.loads(answer_of("s2sw", script, screened.output))
+    assert (min(shape) > 50, inside > 0, slices, objects) == (True, True, 18 + 3, 4)

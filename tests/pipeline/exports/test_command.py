@@ -10,8 +10,9 @@ from typer.testing import CliRunner, Result
 from s2sw.jobs.cli import app
 from s2sw.pipeline.privacy.ids import KEY_FILE
 from tests.pipeline.exports.exported import rows_of
+from tests.support.archives import dicom_file
 from tests.support.s3server import S3Server
-from tests.support.screened import Screened
+from tests.support.screened import Screened, screen_archive
 
 
 def export(screened: Screened, *arguments: str | Path) -> Result:
@@ -98,6 +99,20 @@ def test_a_source_that_cannot_be_read_is_counted_and_the_others_follow(
     assert f"{len(rows_of(open_archive)) - 2} slices written to {tmp_path / 'out'}" in done.stdout
     assert done.stderr.startswith("s2sw: 2 slices were left out or have no picture: ")
     assert {"not_found 1", "changed 1"} <= set(done.stderr.split(": ")[2].strip().split(", "))
+
+
+def test_slices_without_a_place_have_a_report_and_are_counted_in_one_line(tmp_path: Path) -> None:
+    files = {f"ward/{name}": dicom_file(name) for name in ("CT_small.dcm", "US1_UNCR.dcm", "SC_rgb.dcm")}
+    ward = screen_archive(tmp_path, "open", files=files)
+    out = tmp_path / "out"
+    done = export(ward, "-f", "dicom-seg", "--to", out, "--top", "0")
+    assert done.exit_code == 0, done.output
+    assert f"3 slices written to {out}" in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("s2sw: 2 of the slices written have a report but no segmentation (no_place): ")
+    ids = [ward.ids[name] for name in sorted(files)]
+    written = [sum(one in path.name for path in out.iterdir()) for one in ids]
+    assert written == [2, 1, 1]
 
 
 def test_without_the_crosswalk_nothing_can_be_shown(private_archive: Screened, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from s2sw.pipeline.exports.cases import Case
 from s2sw.pipeline.exports.dicom_common import dicom_bytes, masks_of, version
 from s2sw.pipeline.exports.dicom_heat import capture_of
 from s2sw.pipeline.exports.dicom_report import SCORE, report_of
-from s2sw.pipeline.exports.dicom_seg import segmentation_of
+from s2sw.pipeline.exports.dicom_seg import files_of, segmentation_of
 from s2sw.pipeline.exports.folder import Folder
 from s2sw.pipeline.exports.reading import Reader
 from s2sw.pipeline.exports.revealing import Reveal
@@ -73,11 +73,9 @@ def test_a_capture_is_the_overlay_at_full_size(private_archive: Screened, folder
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "SC_rgb.dcm", "JPEG-lossy.dcm"])
-def test_sources_of_many_kinds_are_referred_to(name: str) -> None:
+def test_captures_of_many_kinds_refer_to_their_sources(name: str) -> None:
     dataset = source(name)
     case = findings(dataset)
-    found = read_segmentation(dicom_bytes(segmentation_of([(case, dataset)], OPTIONS)))
-    np.testing.assert_array_equal(np.squeeze(found.pixel_array), case.findings[0].mask())
     pixels = np.zeros((dataset.Rows, dataset.Columns), np.uint8)
     shown = pydicom.dcmread(BytesIO(dicom_bytes(capture_of(case.findings[0], pixels, dataset, OPTIONS))))
     assert shown.pixel_array.shape == (*pixels.shape, 3)
@@ -93,11 +91,37 @@ def test_masks_lie_on_their_frames() -> None:
     np.testing.assert_array_equal(np.squeeze(frames[1]), case.findings[0].mask())
 
 
-@pytest.mark.parametrize("name", ["SC_rgb_2frame.dcm", "emri_small_RLE.dcm"])
-def test_frames_without_a_place_in_space_are_refused_rather_than_lost(name: str) -> None:
-    dataset = source(name)
-    with pytest.raises((ScreeningError, ValueError)):
-        segmentation_of([(findings(dataset, indices=(0, 1)), dataset)], OPTIONS)
+@pytest.mark.parametrize(
+    "lost", ["FrameOfReferenceUID", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"]
+)
+def test_without_a_place_in_the_patient_there_is_a_report_alone(lost: str) -> None:
+    whole, dataset = source("CT_small.dcm"), source("CT_small.dcm")
+    delattr(dataset, lost)
+    case = findings(dataset)
+    with_both, alone = (files_of([(case, one)], OPTIONS) for one in (whole, dataset))
+    assert [name for name in with_both if name not in alone] == [f"{case.findings[0].stem}.dcm"]
+    (data,) = alone.values()
+    report = pydicom.dcmread(BytesIO(data))
+    assert report_groups(report) == 1
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    (named,) = (item for one in study.ReferencedSeriesSequence for item in one.ReferencedSOPSequence)
+    assert named.ReferencedSOPInstanceUID == dataset.SOPInstanceUID
+    (other,) = (data for name, data in with_both.items() if name in alone)
+    assert report.SOPInstanceUID != pydicom.dcmread(BytesIO(other)).SOPInstanceUID
+
+
+def test_frames_without_a_place_are_named_in_a_report() -> None:
+    dataset = source("examples_ybr_color.dcm")  # cine ultrasound
+    (data,) = files_of([(findings(dataset, indices=(0, 3)), dataset)], OPTIONS).values()
+    groups = hd.sr.ComprehensiveSR.from_dataset(pydicom.dcmread(BytesIO(data))).content
+    images = [group.roi.ContentSequence[0] for group in groups.get_planar_roi_measurement_groups()]
+    assert [one.ReferencedSOPSequence[0].ReferencedFrameNumber for one in images] == [1, 4]
+
+
+def test_frames_that_no_reference_can_name_are_refused() -> None:
+    dataset = source("SC_rgb_2frame.dcm")
+    with pytest.raises(ScreeningError, match="unsupported"):
+        files_of([(findings(dataset, indices=(0, 1)), dataset)], OPTIONS)
 
 
 def test_an_object_without_a_mask_has_no_segmentation(private_archive: Screened, folder: Path) -> None:
@@ -139,8 +163,10 @@ def test_the_same_export_again_is_the_same_object_and_another_threshold_another(
 def test_attributes_that_may_be_empty_may_be_missing_in_the_source() -> None:
     dataset = source("CT_small.dcm")
     del dataset.PatientID, dataset.AccessionNumber
+    dataset.PatientIdentityRemoved = "YES"
     found = read_segmentation(dicom_bytes(segmentation_of([(findings(dataset), dataset)], OPTIONS)))
     assert found.PatientID == ""
+    assert found.DeidentificationMethod == "Not said by the source"
 
 
 class FromMemory:
@@ -148,6 +174,7 @@ class FromMemory:
 
     def __init__(self, sources: list[Dataset]) -> None:
         self.skipped: Counter[str] = Counter()
+        self.partly: Counter[str] = Counter()
         self._sources = {f"id{number}": source for number, source in enumerate(sources)}
 
     def dicom(self, case: Case) -> Dataset:

@@ -12,9 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from s2sw.jobs.cli import app
-from tests.pipeline.review.serving import Client
+from tests.jobs.test_profile import written
+from tests.pipeline.review.case_lists import write_cases
+from tests.pipeline.review.serving import served
 from tests.support import layouts
 from tests.support.bundles import bundle
+from tests.support.finished_runs import FIRST, SECOND
+from tests.support.nights import night, usual
+from tests.support.rows import screened
 from tests.support.screened import Screened
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -60,24 +65,51 @@ def violations(page: Page, axe: str) -> list[str]:
 
 @pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_review_page(browser: Browser, open_page: Client, axe: str, size: Any, scheme: Any) -> None:
+def test_the_review_page(browser: Browser, lake: Screened, axe: str, size: Any, scheme: Any) -> None:
     found = {}
-    with watched(browser, open_page, viewport=size, color_scheme=scheme) as watch:
+    write_cases(lake)
+    with (
+        served(lake.output, lake.private) as client,
+        watched(browser, client, viewport=size, color_scheme=scheme) as watch,
+    ):
         watch.open("/slices")
         card = watch.page.locator("a.card").first.get_attribute("href") or ""
         volume = watch.page.locator("a.card", has_text="slice").first.get_attribute("href") or ""
-        base = watch.client.root
         for path in (
             "/",
             "/slices",
             "/objects",
-            card.removeprefix(base),
-            volume.removeprefix(base),
+            card.removeprefix(client.root),
+            volume.removeprefix(client.root),
             "/slices?low=0.9999",
         ):
             watch.open(path)
             found[path] = violations(watch.page, axe)
             assert watch.page.locator("h1").count() == 1, path
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_cases_their_volumes_the_keys_and_what_went_wrong(
+    browser: Browser, series: Screened, axe: str, size: Any, scheme: Any
+) -> None:
+    found = {}
+    write_cases(series)
+    with (
+        served(series.output, series.private) as client,
+        watched(browser, client, viewport=size, color_scheme=scheme) as watch,
+    ):
+        watch.open("/")
+        case = watch.page.locator("a.card.case").first.get_attribute("href") or ""
+        for path in (f"/{case.removeprefix(client.root).lstrip('/')}", "/slices?low=high"):
+            watch.open(path)
+            found[path] = violations(watch.page, axe)
+            assert watch.page.locator("h1").count() == 1, path
+            watch.press("?")
+            watch.page.wait_for_selector("dialog[open]")
+            found[f"keys of {path}"] = violations(watch.page, axe)
+        watch.complaints.clear()  # the browser's own line about the answer 400
     assert not any(found.values()), found
 
 
@@ -91,6 +123,9 @@ def files(
     data = layouts.mvtec(folder / "metal", ("bolt", "a-name-without-any-blank-" * 4))
     suite = folder / "suite.yaml"
     suite.write_text(f"datasets:\n- {{path: {data}, name: Metal}}\n")
+    night(folder / "nights", FIRST, usual(600))
+    night(folder / "nights", SECOND, [screened(n, 0.4 + n / 1000, 0.9) for n in range(200)])
+    profile = written(folder / "profile", "0123")
     made = {
         "report.html": ["report", str(open_archive.output)],
         "top.html": ["export", str(open_archive.output), "--top", "12"],
@@ -100,7 +135,10 @@ def files(
         ],
         "evaluation.html": ["evaluate", *bundles, str(data), "--quiet"],
         "suite.html": ["evaluate", *bundles, "--suite", str(suite), "--quiet"],
+        "nights.html": ["report", str(folder / "nights")],
+        "profile.html": ["profile", "show", str(profile)],
     }  # fmt: skip
+    assert CliRunner().invoke(app, ["worklist", str(folder / "nights"), "--budget", "9"]).exit_code == 0
     for name, command in made.items():
         done = CliRunner().invoke(app, [*command, "--html", str(folder / name)])
         assert done.exit_code == 0, done.output
