@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from s2sw.schemas.forms import PART, is_run_id
+from s2sw.schemas.whole_files import TEMPORARY
 
 SLICES_FOLDER = "slices"
 OBJECTS_FOLDER = "objects"
@@ -74,7 +75,7 @@ def is_ours(name: str) -> bool:
     path = PurePosixPath(name)
     if name == MARKER:
         return True
-    ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", ".tmp-"))
+    ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", TEMPORARY))
     profile = name == PROFILE_FILE or (path.parts[0] == GROUPS_FOLDER and path.suffix == BANK)
     return profile or (path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours)
 

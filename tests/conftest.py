@@ -14,9 +14,13 @@ import pytest
 # the tests' processes share the cores: threads that wait for each other inside a product only take time from
 # them. Before torch is imported, which reads it once; what is started by tests inherits it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# some systems forbid Python to keep what it compiles: each of hundreds of processes would compile the project
+os.environ["PYTHONDONTWRITEBYTECODE"] = ""
 
 from s2sw.pipeline.privacy.environment import NO_METADATA, OFFLINE
 from tests.support.s3server import S3Server
+
+sys.dont_write_bytecode = False
 
 # how long one example takes says how busy the machine is
 hypothesis.settings.register_profile("project", deadline=None)

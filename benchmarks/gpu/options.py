@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from s2sw.schemas.whole_files import BY_UMASK, write_whole
+
 
 @dataclass(frozen=True)
 class Options:
@@ -49,9 +51,8 @@ class Results:
         return self._found[name]
 
     def _write(self) -> None:
-        draft = self._path.with_suffix(".part")
-        draft.write_text(json.dumps(self._found, indent=1) + "\n")
-        draft.replace(self._path)
+        text = json.dumps(self._found, indent=1) + "\n"
+        write_whole(self._path, text.encode(), BY_UMASK)
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -16,9 +16,6 @@ CONTROL_BYTES = 64 << 20
 TABLE_BYTES = 1 << 30
 """Bytes at most of a table that is read whole, as decisions are."""
 
-TEMPORARY = ".tmp-"
-"""Prefix of files not yet whole; readers of Parquet folders skip names that start with a dot."""
-
 
 class OutputFolder(ABC):
     """Files by name below one root; names use forward slashes (``slices/part.parquet``)."""

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -13,11 +12,12 @@ from typing import BinaryIO
 import pyarrow as pa
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, too_large
+from s2sw.connectors.outputs.folder import CONTROL_BYTES, OutputFolder, too_large
 from s2sw.connectors.parquet.footer import MAGIC, NO_PARQUET, Footer, NoParquetError
 from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
+from s2sw.schemas.whole_files import BY_UMASK, TEMPORARY, write_whole
 
 
 class LocalOutput(OutputFolder):
@@ -45,20 +45,15 @@ class LocalOutput(OutputFolder):
 
     @override
     def write(self, name: str, data: bytes) -> None:
-        path = self._place(name)
-        with _temporary(path, data) as temporary:
-            temporary.replace(path)
-        _sync_folder(path.parent)
+        write_whole(self._new(name), data, BY_UMASK)
 
     @override
     def create(self, name: str, data: bytes) -> bool:
-        path = self._place(name)
-        with _temporary(path, data) as temporary:
-            try:
-                os.link(temporary, path)  # unlike a rename, refuses to replace
-            except FileExistsError:
-                return False
-        _sync_folder(path.parent)
+        path = self._new(name)
+        try:
+            write_whole(path, data, BY_UMASK, replace=False)
+        except FileExistsError:
+            return False
         return True
 
     @override
@@ -128,6 +123,12 @@ class LocalOutput(OutputFolder):
             _refuse_link(folder)
         return path
 
+    def _new(self, name: str) -> Path:
+        """Return the path of a file that is written next, in a folder that exists."""
+        path = self._place(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def _open(self, name: str) -> BinaryIO:
         """Open a file to read. Raises UserError for a link, and for a pipe or device, which may never end."""
         path = self._place(name)
@@ -165,31 +166,3 @@ def _refuse_link(folder: Path) -> None:
         raise UserError(
             f"{folder} is a symbolic link: move the folder itself there, or link the whole output"
         )
-
-
-@contextlib.contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """Write the data beside the path, safely on disk, under a name that is gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # not the pid: two containers that share a disk may each have the same one
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}-{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot
-            raise
-    finally:
-        os.close(descriptor)

@@ -7,13 +7,14 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 from typing_extensions import override
 
-from s2sw.connectors.outputs.folder import CONTROL_BYTES, TEMPORARY, OutputFolder, T, too_large
+from s2sw.connectors.outputs.folder import CONTROL_BYTES, OutputFolder, T, too_large
 from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.connectors.storage.retries import with_retries
 from s2sw.connectors.storage.s3 import read_start, s3_filesystem, s3_reader, split_s3
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.whole_files import TEMPORARY
 
 UNCONDITIONAL = (
     "this S3 server replaces an object although it is told not to (If-None-Match: *), so that two runs could "

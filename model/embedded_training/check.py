@@ -13,6 +13,7 @@ from s2sw.model.embedded_training.pictures import GRID, MASK, draw_scenes, seen_
 from s2sw.model.embedded_training.ring import BLOCK
 from s2sw.model.synthetic.scenes import Mixture, held_out_mixture, training_mixture
 from s2sw.model.towers.stem import Stem
+from s2sw.schemas.whole_files import BY_UMASK, whole_file
 
 PICTURES = 256
 """Of each of two sets."""
@@ -31,7 +32,8 @@ class Check:
             "known": _set(stem, [seed, 4], training_mixture(0.8), pictures // 2),
         }
         if kept is not None:
-            torch.save(self.sets, kept)
+            with whole_file(kept, BY_UMASK) as file:
+                torch.save(self.sets, file)
 
     @torch.no_grad()
     def measure(self, net: EmbeddedNet) -> tuple[dict[str, float], dict[str, Tensor]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from s2sw.model.detectors.embedded import Embedded, embedded_record
@@ -14,6 +14,7 @@ from s2sw.model.embedded_training.pictures import QUICK
 from s2sw.model.precision import Precision
 from s2sw.model.weights.shipped import whole_tensors
 from s2sw.model.weights.tensors import read_tensors
+from s2sw.schemas.whole_files import BY_UMASK, write_whole
 
 
 def shipped_tensors(net: EmbeddedNet, calibration: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -25,9 +26,7 @@ def shipped_tensors(net: EmbeddedNet, calibration: Mapping[str, Tensor]) -> dict
 def export(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write the tensors in float16, the file whole or not at all."""
     small = {name: tensor.detach().to(torch.float16).contiguous() for name, tensor in sorted(tensors.items())}
-    draft = path.with_suffix(".part")
-    save_file(small, draft)
-    draft.replace(path)
+    write_whole(path, save(small), BY_UMASK)
 
 
 def add_few_shot(stem: Path, exported: Path, seed: int) -> None:

@@ -25,6 +25,7 @@ from s2sw.model.synthetic.camera import PICTURE
 from s2sw.model.weights.shipped import frozen_stem
 from s2sw.model.weights.shipped_files import STEM
 from s2sw.model.weights.tensors import read_tensors
+from s2sw.schemas.whole_files import BY_UMASK, whole_file
 
 CHECKPOINT, EXPORTED = "checkpoint.pt", "embedded.safetensors"
 TALK_EVERY = 50
@@ -128,9 +129,8 @@ class Trainer:
             "first": self.first.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        draft = path.with_suffix(".part")
-        torch.save(state, draft)
-        draft.replace(path)
+        with whole_file(path, BY_UMASK) as file:
+            torch.save(state, file)
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from s2sw.model.embedded_training.pictures import GRID, QUICK, draw_scenes
@@ -16,6 +16,7 @@ from s2sw.model.towers.stem import Stem, standard
 from s2sw.model.weights.dinov2 import MEAN, STD, Dinov2Weights
 from s2sw.model.weights.int8 import packed, unpacked
 from s2sw.model.weights.tensors import load_exactly
+from s2sw.schemas.whole_files import BY_UMASK, write_whole
 
 TAPS = (3, 6, 9)
 """Blocks that are read; those after the last are left out."""
@@ -34,9 +35,7 @@ def convert(weights: Dinov2Weights, out: Path, pictures: int = SAMPLE, seed: int
     load_exactly(stem, dict(stem.state_dict()) | unpacked(small), weights.label)
     found = _components(stem, np.random.default_rng([seed, 2]), pictures)
     small |= packed(found)
-    draft = out.with_suffix(".part")
-    save_file(dict(sorted(small.items())), draft)
-    draft.replace(out)
+    write_whole(out, save(dict(sorted(small.items()))), BY_UMASK)
 
 
 def _first_blocks(weights: Dinov2Weights, count: int) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from s2sw.model.training.recipes import Recipe
 from s2sw.model.training.trainees import How, Trainee, drawn
 from s2sw.model.weights.adaptclip import read_adaptclip
 from s2sw.model.weights.clip import ClipWeights
+from s2sw.schemas.whole_files import BY_UMASK, write_whole
 
 
 def make_trainee(
@@ -59,4 +60,4 @@ def finish(trainee: Trainee, out: Path, clip: ClipWeights, detector: str, side: 
 def write_checkpoint(trainee: Trainee, path: Path) -> None:
     """Write the parameters by their published names, for ``bundle build`` and for later training."""
     named = {name: value.detach().cpu().contiguous() for name, value in trainee.checkpoint().items()}
-    path.write_bytes(save(dict(sorted(named.items()))))
+    write_whole(path, save(dict(sorted(named.items()))), BY_UMASK)

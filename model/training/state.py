@@ -1,6 +1,5 @@
 """The state of a training: all that is needed to go on as if it had never stopped."""
 
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from s2sw.model.errors import BundleError
 from s2sw.model.weights.checkpoints import read_checkpoint
+from s2sw.schemas.whole_files import BY_UMASK, whole_file
 
 Curve = dict[str, float]
 
@@ -36,9 +36,8 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write the state in one step."""
-        draft = path.with_name(f".{path.name}-{os.getpid()}")
-        torch.save(asdict(self), draft)
-        draft.replace(path)
+        with whole_file(path, BY_UMASK) as file:
+            torch.save(asdict(self), file)
 
 
 def read_state(path: Path, key: str) -> State | None:

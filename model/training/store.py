@@ -1,6 +1,5 @@
 """Features of pictures as files: one a picture, whole or not there, so that a killed pass continues."""
 
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -8,6 +7,7 @@ from safetensors.torch import load_file, save
 
 from s2sw.model.errors import BundleError
 from s2sw.model.training.visual import Features
+from s2sw.schemas.whole_files import BY_UMASK, write_whole
 
 
 class FeatureStore:
@@ -28,9 +28,7 @@ class FeatureStore:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         named = {"image": features.image} | {f"tap{n}": tap for n, tap in enumerate(features.taps)}
-        draft = path.with_name(f".{path.name}-{os.getpid()}")
-        draft.write_bytes(save({name: tensor.contiguous() for name, tensor in named.items()}))
-        draft.replace(path)
+        write_whole(path, save({name: tensor.contiguous() for name, tensor in named.items()}), BY_UMASK)
 
     def get(self, key: str) -> Features:
         """Return the features of one picture (B = 1). Raises BundleError for a file that was damaged."""

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder
+from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.storage.objects import stat_object
 from s2sw.model.bundles.record import read_record
@@ -17,6 +17,7 @@ from s2sw.pipeline.privacy.ids import key_id
 from s2sw.pipeline.privacy.private_bucket import open_inside
 from s2sw.pipeline.stages.bundles import bundle_folder
 from s2sw.schemas.config import ScreenConfig
+from s2sw.schemas.whole_files import TEMPORARY
 
 CLOCK_SECONDS = 60.0  # S3 refuses requests that are 15 minutes off
 

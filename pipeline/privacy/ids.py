@@ -1,6 +1,7 @@
 """Ids of objects: keyed in private mode, so that nobody without the key can test a guess."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from s2sw.connectors.slices import UID_KINDS
 from s2sw.schemas.errors import UserError
+from s2sw.schemas.whole_files import write_whole
 
 ID_LENGTH = 26  # base32 characters: 130 bits of the digest
 KEY_BYTES = 32
@@ -161,16 +163,9 @@ def check_private_folder(folder: Path, name: str = "private_dir") -> None:
 
 
 def _create_key(path: Path) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(KEY_BYTES))
-    try:
-        os.link(temporary, path)  # unlike a rename, never replaces the key of a run that was faster
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
+    made = secrets.token_hex(KEY_BYTES).encode()
+    with contextlib.suppress(FileExistsError):  # of a run that was faster
+        write_whole(path, made, replace=False)
 
 
 def parse_key(text: str, where: str) -> bytes:

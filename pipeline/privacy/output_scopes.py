@@ -13,6 +13,7 @@ from pathlib import Path
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.privacy.ids import ID_LENGTH, KeyFileError, check_private_folder
 from s2sw.schemas.forms import is_object_id
+from s2sw.schemas.whole_files import write_whole
 
 FOLDER = "output-keys"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -34,15 +35,9 @@ class OutputScopes:
         """Note that a scope is that of the output at this address. Raises KeyFileError."""
         check_private_folder(self.private_dir)
         path = self.path(scope)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(os.fsencode(address_of(root)))
-                file.flush()
-                os.fsync(descriptor)
-            temporary.replace(path)
+            write_whole(path, os.fsencode(address_of(root)))
         except OSError as error:
             raise KeyFileError(f"private_dir: cannot write {path} ({error.strerror})") from None
 

@@ -26,6 +26,7 @@ from s2sw.pipeline.privacy.private_dir import Inside, RunState
 from s2sw.schemas.forms import is_run_id
 from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.whole_files import write_whole
 
 CROSSWALK = "crosswalk"
 
@@ -107,9 +108,7 @@ class PrivateBucket(Inside):
         if not path.is_file():
             data = _asked(self.address, lambda: self.remote.read(name, size))
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-            temporary.write_bytes(data)
-            temporary.replace(path)
+            write_whole(path, data)
         return path
 
 

@@ -13,9 +13,11 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 from typing import IO, BinaryIO
 
 import pyarrow as pa
+from typing_extensions import override
 
 from s2sw.pipeline.run.executor import words_of
 
@@ -121,8 +123,21 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
         _send(sink, _END)
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Lets nobody import pandas here: pyarrow does, only to ask whether a list is one of pandas' arrays.
+
+    The import was a third of what the process took to start.
+    """
+
+    @override
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is not used here", name=fullname)
+
+
 def main() -> None:
     """Serve the parent until it is gone. Signals to the whole group are the parent's to answer."""
+    sys.meta_path.insert(0, _WithoutPandas())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     source, sink = (int(argument) for argument in sys.argv[1:])

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from s2sw.connectors.outputs.folder import TEMPORARY
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import Row
+from s2sw.schemas.whole_files import TEMPORARY
 
 Scores = dict[tuple[str, int], float]
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s2sw.connectors.outputs.folder import TEMPORARY, OutputFolder
+from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.outputs.opening import open_output
 from s2sw.connectors.parquet.tables import bounded_table
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
+from s2sw.schemas.whole_files import TEMPORARY
 from tests.support.s3server import S3Server
 
 SETTINGS = StorageSettings(tries=2)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pytest
 
 from s2sw.pipeline.run.decode_process import DecodeProcess, ProcessDiedError
+
+LARGE = ("pyarrow", "pandas", "torch", "ray")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Stage:
             os._exit(3)
         if group == 15:
             raise ImportError("no module named /archive/doe^jane")
+        if group == 16:
+            pa.array([1])  # which makes pyarrow ask for pandas
+            yield pa.table({"loaded": [name for name in LARGE if name in sys.modules]})
+            return
         for number in range(self.tables):
             yield pa.table({"group": [group], "number": [number], "data": [b"x" * 100_000]})
 
@@ -42,6 +49,12 @@ def test_tables_come_back_group_by_group(process: DecodeProcess) -> None:
         tables = list(process.decode(group))
         assert [table.column("group").to_pylist() for table in tables] == [[group]] * 2
         assert all(len(table.column("data")[0].as_py()) == 100_000 for table in tables)
+
+
+def test_nothing_large_is_loaded(process: DecodeProcess) -> None:
+    """Decoding waits for each of them, in every process."""
+    (table,) = process.decode(16)
+    assert table.column("loaded").to_pylist() == ["pyarrow"]
 
 
 @pytest.mark.parametrize(("group", "words"), [(13, "ended by SIGSEGV"), (14, "exit code 3")])
