@@ -27,6 +27,7 @@ MANIFEST = pa.schema(
 )
 """One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
 
+SIMILAR = pa.list_(pa.struct([pa.field("object_id", pa.string()), pa.field("slice_index", pa.int32())]))
 MAP_LAYERS = pa.list_(
     pa.struct(
         [
@@ -56,6 +57,9 @@ SLICES = pa.schema(
         pa.field("group", pa.string()),
         pa.field("rarity_score", pa.float32()),
         pa.field("rank_score", pa.float32()),
+        # pictures of the group that the slice was compared with, the most alike first, of different objects;
+        # null without a rank score, and where the profile has no ids
+        pa.field("similar", SIMILAR),
         pa.field("map_max", pa.float32(), nullable=False),
         pa.field("map_mean", pa.float32(), nullable=False),
         pa.field("area_fraction", pa.float32(), nullable=False),
@@ -126,7 +130,7 @@ DECODE_COLUMNS = (
 
 DETECT_COLUMNS = (
     "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
-    "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score",
+    "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score", "similar",
 )  # fmt: skip
 """Columns of SLICES that the detect stage fills; all others come from the writer."""
 
