@@ -27,7 +27,9 @@ MANIFEST = pa.schema(
 )
 """One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
 
-SIMILAR = pa.list_(pa.struct([pa.field("object_id", pa.string()), pa.field("slice_index", pa.int32())]))
+SIMILAR_PICTURES = pa.list_(
+    pa.struct([pa.field("object_id", pa.string()), pa.field("slice_index", pa.int32())])
+)
 MAP_LAYERS = pa.list_(
     pa.struct(
         [
@@ -59,7 +61,7 @@ SLICES = pa.schema(
         pa.field("rank_score", pa.float32()),
         # pictures of the group that the slice was compared with, the most alike first, of different objects;
         # null without a rank score, and where the profile has no ids
-        pa.field("similar", SIMILAR),
+        pa.field("similar_pictures", SIMILAR_PICTURES),
         pa.field("map_max", pa.float32(), nullable=False),
         pa.field("map_mean", pa.float32(), nullable=False),
         pa.field("area_fraction", pa.float32(), nullable=False),
@@ -130,7 +132,8 @@ DECODE_COLUMNS = (
 
 DETECT_COLUMNS = (
     "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
-    "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score", "similar",
+    "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score",
+    "similar_pictures",
 )  # fmt: skip
 """Columns of SLICES that the detect stage fills; all others come from the writer."""
 

@@ -200,7 +200,7 @@ def _shares(value: object) -> bool:
 def _places(value: object) -> bool:
     return (
         type(value) is list
-        and len(value) <= forms.SIMILAR
+        and len(value) <= forms.SIMILAR_PICTURES
         and all(forms.is_object_id(one["object_id"]) and _INDEX(one["slice_index"]) for one in value)
     )
 
@@ -215,7 +215,7 @@ _SIZES = {
     "tiles": f"len({{}}) <= {4 * forms.TILES}",
     "family_scores": f"len({{}}) <= {forms.FAMILIES}",
     "map_layers": f"len({{}}) <= {forms.LAYERS}",
-    "similar": f"len({{}}) <= {forms.SIMILAR}",
+    "similar_pictures": f"len({{}}) <= {forms.SIMILAR_PICTURES}",
     **dict.fromkeys(("pixel_spacing", "image_position", "image_orientation"), "len({}) <= 6"),
 }
 """Of wide columns the condition, in SQL, under which a value is held at all."""
@@ -249,7 +249,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("max_score", "rank_score", "max_rank_score", "score"), _optional(_share)),
     **dict.fromkeys(("max_slice", "max_rank_slice"), _optional(_COUNT)),
     "group": _optional(_shaped(forms.WORDS)),
-    "similar": _optional(_places),
+    "similar_pictures": _optional(_places),
     **dict.fromkeys(("rarity_score", "brightness", "sharpness", "instance_number"), _optional(_finite)),
     "pixel_spacing": _optional(_numbers(2)),
     "image_position": _optional(_numbers(3)),

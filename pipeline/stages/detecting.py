@@ -216,7 +216,8 @@ def _ranks(ranked: Ranked) -> Row:
         "group": ranked.group,
         "rarity_score": ranked.rarity,
         "rank_score": ranked.rank,
-        "similar": [{"object_id": owner, "slice_index": index} for owner, index in ranked.similar] or None,
+        "similar_pictures": [{"object_id": owner, "slice_index": index} for owner, index in ranked.similar]
+        or None,
         "maps": ranked.tokens.numpy().reshape(1, side, side),
     }
 

@@ -121,7 +121,7 @@ def test_ranks_are_those_of_a_loop(run: Run, lake: Path, tiny: Path) -> None:
         alike = sorted(
             allowed.nonzero()[:, 0].tolist(), key=lambda at: -own.description @ kept.bank.descriptions[at]
         )
-        assert row["similar"] == [
+        assert row["similar_pictures"] == [
             {"object_id": kept.owners[at], "slice_index": kept.slices[at]} for at in alike[:SHOWN]
         ]
         tokens = np.frombuffer(row["token_map"], np.float16)

@@ -64,7 +64,10 @@ def test_the_most_alike_are_named_in_their_order(tmp_path: Path) -> None:
     expected = [(kept.owners[row], kept.slices[row]) for row in by_likeness(kept)]
     found = ranked(place)
     assert list(found.similar) == expected[:SHOWN]
-    assert _ranks(found)["similar"][0] == {"object_id": expected[0][0], "slice_index": expected[0][1]}
+    assert _ranks(found)["similar_pictures"][0] == {
+        "object_id": expected[0][0],
+        "slice_index": expected[0][1],
+    }
     assert list(ranked(place, expected[0][0]).similar) == expected[1 : SHOWN + 1]  # never its own object
 
 
@@ -86,7 +89,7 @@ def test_a_copy_without_ids_names_none_and_ranks_the_same(tmp_path: Path) -> Non
     record = copy_anonymous(place.folder(), there, PATCHES)
     found = ranked(ProfilePlace(there.address, StorageSettings(), record))
     assert found.similar == ()
-    assert _ranks(found)["similar"] is None
+    assert _ranks(found)["similar_pictures"] is None
     assert found.rank == ranked(place).rank
 
 
