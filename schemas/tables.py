@@ -27,21 +27,12 @@ MANIFEST = pa.schema(
 )
 """One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
 
-SIMILAR_PICTURES = pa.list_(
-    pa.struct([pa.field("object_id", pa.string()), pa.field("slice_index", pa.int32())])
-)
-MAP_LAYERS = pa.list_(
-    pa.struct(
-        [
-            pa.field("grid", pa.int16()),
-            pa.field("side", pa.int16()),
-            pa.field("smooth", pa.bool_()),
-            pa.field("corners", pa.bool_()),
-            pa.field("logit", pa.bool_()),
-            pa.field("weight", pa.float64()),
-        ]
-    )
-)
+_LAYER = {
+    "grid": pa.int16(), "side": pa.int16(), "smooth": pa.bool_(), "corners": pa.bool_(), "logit": pa.bool_(),
+    "weight": pa.float64(),
+}  # fmt: skip
+MAP_LAYERS = pa.list_(pa.struct(_LAYER))
+SIMILAR_PICTURES = pa.list_(pa.struct({"object_id": pa.string(), "slice_index": pa.int32()}))
 
 SLICES = pa.schema(
     [
