@@ -66,9 +66,8 @@ def command(
     and come with 95 % intervals. Give the file to `s2sw screen --flag FILE`, or copy its key `flag` into a
     job file.
 
-    With --budget N it proposes nothing. It tells how many of the first N objects of each worklist reviewers
-    found to be anomalies, by the share of false alarms that was expected and by rank, and recommends --fdr
-    or a budget (docs/worklist.md).
+    With --budget N it tells how many of the first N objects of each worklist reviewers found to be anomalies,
+    and recommends --fdr or a budget (docs/worklist.md).
 
     Exit codes: 0 proposed, 1 too little to propose from, 2 bad usage.
 
