@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
+from s2sw.jobs.screen import _export_drift
 from s2sw.pipeline.evidence.drift import ALPHA, Change, compare, corrected, drift, share_changes
 from s2sw.pipeline.evidence.nights import histograms
 from s2sw.pipeline.imaging.appearance import brightness, sharpness
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.run.metrics import metrics_text
+from s2sw.schemas.run_record import parse_record
 from tests.support.archives import texture
 from tests.support.finished_runs import summarise, write_parts, write_run
 from tests.support.rows import quarantined, screened
@@ -131,6 +133,12 @@ def test_the_command_says_what_moved_and_since_when(tmp_path: Path) -> None:
     assert "CT/frame score" in found["says"]
     shown = CliRunner().invoke(app, ["drift", str(tmp_path)])
     assert "since 2026-07-09" in shown.stdout
+    figures = tmp_path / "s2sw.prom"  # as a run writes them at its end; its exit code stays
+    summary = parse_record((tmp_path / "runs" / "20260710T010000-000010.json").read_bytes()).summary
+    _export_drift(LocalOutput(tmp_path), str(figures), summary)
+    assert 's2sw_drifted_groups{measure="score"} 1.0' in figures.read_text()
+    assert 's2sw_drifted_groups{measure="quarantined"} 1.0' in figures.read_text()
+    assert f"s2sw_run_exit_code {summary.exit_code:.1f}" in figures.read_text()
     assert "Drift: " in CliRunner().invoke(app, ["report", str(tmp_path)]).stdout
 
 
