@@ -51,7 +51,8 @@ def measure(precision: Precision, pictures: int, rounds: int) -> None:
     def ranked() -> None:
         found, taps = detector.detect_with_patches(picture)
         (own,) = features_of(compared_taps(taps))
-        beside = bank.compare(own.description, bank.of_picture(own), dtype=DTYPES[precision])
+        similar = bank.most_similar(own.description)
+        beside = bank.compare_with(similar, bank.of_picture(own), DTYPES[precision])
         assert beside is not None
         combine(combination, found.score[0], found.token_map[0].flatten(), beside)
 

@@ -66,8 +66,8 @@ def command(
     and come with 95 % intervals. Give the file to `s2sw screen --flag FILE`, or copy its key `flag` into a
     job file.
 
-    With --budget N it proposes nothing. It tells how many of the first N objects of each worklist reviewers
-    found to be anomalies, grouped by the share of false alarms that was expected (docs/worklist.md).
+    With --budget N it tells how many of the first N objects of each worklist reviewers found to be anomalies,
+    and recommends --fdr or a budget (docs/worklist.md).
 
     Exit codes: 0 proposed, 1 too little to propose from, 2 bad usage.
 
@@ -95,13 +95,15 @@ CLAIMS = (0.05, 0.1, 0.2, 0.5, None)
 
 def _say_reviewed(folder: "OutputFolder", asked: str | None, budget: int) -> None:
     """Print what decisions say of the worklists, and what to ask for. Ends the command where they are few."""
-    from s2sw.pipeline.evidence.reviewed import reviewed
+    from s2sw.pipeline.evidence.reviewed import advice, bands, reviewed
     from s2sw.pipeline.flagging.thresholds import FEWEST_DECISIONS
     from s2sw.pipeline.results.opening import readable
     from s2sw.pipeline.results.reading import chosen_results
 
     with readable(folder):
-        found = reviewed(folder, chosen_results(folder, asked).fingerprint, budget, CLAIMS)
+        fingerprint = chosen_results(folder, asked).fingerprint
+        found = reviewed(folder, fingerprint, budget, CLAIMS)
+        quarters = bands(folder, fingerprint, budget)
     whole = found[-1]
     if whole.decided < FEWEST_DECISIONS:
         problem = f"{whole.decided} objects of worklists are decided; {FEWEST_DECISIONS} or more are needed"
@@ -111,8 +113,10 @@ def _say_reviewed(folder: "OutputFolder", asked: str | None, budget: int) -> Non
     table = Table(box=None, pad_edge=False)
     for name in ("list", "objects", "decided", "anomalies", "precision", "false alarms"):
         table.add_column(name)
-    for claim, one in zip(CLAIMS, found, strict=True):
-        name = f"budget {budget:,}" if claim is None else f"fdr {claim:g}"
+    names = [f"budget {budget:,}" if claim is None else f"fdr {claim:g}" for claim in CLAIMS]
+    rows = [*zip(names, found, strict=True)]
+    rows += [(f"ranks {one.first:,} to {one.last:,}", one.found) for one in quarters]
+    for name, one in rows:
         low, high = one.interval
         shown = f"{one.precision:.4f} ({low:.4f} to {high:.4f})" if one.decided else ""
         table.add_row(name, f"{one.listed:,}", f"{one.decided:,}", f"{one.anomalies:,}", shown, one.verdict)
@@ -121,7 +125,7 @@ def _say_reviewed(folder: "OutputFolder", asked: str | None, budget: int) -> Non
     console.print(
         f"Of {whole.nights:,} nights. Use --fdr {max(sure):g}: decisions show that it holds."
         if sure
-        else f"Of {whole.nights:,} nights. Use --budget: no share of false alarms is shown to hold yet."
+        else f"Of {whole.nights:,} nights. No share of false alarms is shown to hold yet. {advice(quarters)}"
     )
 
 

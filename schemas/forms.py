@@ -43,6 +43,10 @@ WEIGHT = 1e3
 MASK_BYTES = (PIXELS >> 3) + (1 << 20)
 TOKEN_BYTES = 64 << 20
 FAMILIES = 256
+LARGEST_INDEX = (1 << 31) - 1
+"""Of a slice of an object: the column is int32."""
+SIMILAR_PICTURES = 16
+"""Pictures that are named beside a slice."""
 PART_ROWS = 1 << 24
 """Of a part of a table, as its footer says."""
 PART_BYTES = 1 << 36

@@ -27,18 +27,12 @@ MANIFEST = pa.schema(
 )
 """One row a listed object. It names objects in clear, so it is a crosswalk: never part of the outputs."""
 
-MAP_LAYERS = pa.list_(
-    pa.struct(
-        [
-            pa.field("grid", pa.int16()),
-            pa.field("side", pa.int16()),
-            pa.field("smooth", pa.bool_()),
-            pa.field("corners", pa.bool_()),
-            pa.field("logit", pa.bool_()),
-            pa.field("weight", pa.float64()),
-        ]
-    )
-)
+_LAYER = {
+    "grid": pa.int16(), "side": pa.int16(), "smooth": pa.bool_(), "corners": pa.bool_(), "logit": pa.bool_(),
+    "weight": pa.float64(),
+}  # fmt: skip
+MAP_LAYERS = pa.list_(pa.struct(_LAYER))
+SIMILAR_PICTURES = pa.list_(pa.struct({"object_id": pa.string(), "slice_index": pa.int32()}))
 
 SLICES = pa.schema(
     [
@@ -56,6 +50,9 @@ SLICES = pa.schema(
         pa.field("group", pa.string()),
         pa.field("rarity_score", pa.float32()),
         pa.field("rank_score", pa.float32()),
+        # pictures of the group that the slice was compared with, the most alike first, of different objects;
+        # null without a rank score, and where the profile has no ids
+        pa.field("similar_pictures", SIMILAR_PICTURES),
         pa.field("map_max", pa.float32(), nullable=False),
         pa.field("map_mean", pa.float32(), nullable=False),
         pa.field("area_fraction", pa.float32(), nullable=False),
@@ -127,6 +124,7 @@ DECODE_COLUMNS = (
 DETECT_COLUMNS = (
     "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
     "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score",
+    "similar_pictures",
 )  # fmt: skip
 """Columns of SLICES that the detect stage fills; all others come from the writer."""
 

@@ -44,18 +44,27 @@ class Bank:
         return tuple(projected(patches.to(basis.device), basis) for patches, basis in pairs)
 
     def compare(
-        self,
-        description: Tensor,
-        patches: Sequence[Tensor],
-        allowed: Tensor | None = None,
-        dtype: torch.dtype = torch.float32,
+        self, description: Tensor, patches: Sequence[Tensor], allowed: Tensor | None = None
     ) -> Tensor | None:
         """Return how rare the patches of a picture are in each tap, float32 (taps, N).
 
         patches: as ``of_picture`` returns them. allowed: bool (n,), the pictures that may vouch for this one;
-        None for all. dtype: that of ``nearest``. Returns None where fewer than LEAST_OTHERS may.
+        None for all. Returns None where fewer than LEAST_OTHERS may.
         """
-        similar = self._most_similar(description.to(self.descriptions.device), allowed)
+        return self.compare_with(self.most_similar(description, allowed), patches)
+
+    def most_similar(self, description: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Return the rows of the SIMILAR pictures most like one, the most alike first: int64 (k,)."""
+        cosine = self.descriptions @ description.to(self.descriptions.device)
+        if allowed is not None:
+            rows = allowed.to(cosine.device).nonzero()[:, 0]
+            return rows[cosine[rows].argsort(descending=True, stable=True)[:SIMILAR]]
+        return cosine.argsort(descending=True, stable=True)[:SIMILAR]
+
+    def compare_with(
+        self, similar: Tensor, patches: Sequence[Tensor], dtype: torch.dtype = torch.float32
+    ) -> Tensor | None:
+        """Return what ``compare`` does, beside the pictures of some rows. dtype: of the products."""
         if len(similar) < LEAST_OTHERS:
             return None
         found = [
@@ -84,13 +93,6 @@ class Bank:
     def own(self, row: int) -> tuple[Tensor, ...]:
         """Return the patches of one of the bank's pictures as they are compared."""
         return tuple(from_int8(kept[row]) for kept in self.patches)
-
-    def _most_similar(self, description: Tensor, allowed: Tensor | None) -> Tensor:
-        cosine = self.descriptions @ description
-        if allowed is not None:
-            rows = allowed.to(cosine.device).nonzero()[:, 0]
-            return rows[cosine[rows].argsort(descending=True, stable=True)[:SIMILAR]]
-        return cosine.argsort(descending=True, stable=True)[:SIMILAR]
 
 
 def nearest(patches: Tensor, others: Tensor) -> Tensor:

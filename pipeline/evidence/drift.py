@@ -16,7 +16,7 @@ from scipy.stats import fisher_exact, ks_2samp
 
 from s2sw.pipeline.evidence.rows import GROUP, SOUND
 from s2sw.pipeline.results.reading import Results
-from s2sw.schemas.forms import RUN_OF_A_DAY
+from s2sw.schemas.forms import RUN_OF_A_DAY, WORDS
 from s2sw.schemas.layout import day_of
 from s2sw.schemas.tables import RANK
 
@@ -51,9 +51,16 @@ FROM (
     FROM slices WHERE {SOUND} AND run_id >= ? AND run_id <= ?
 ) WHERE kind = ? GROUP BY run_id, object_id ORDER BY day
 """  # noqa: S608
+# what is quarantined has no group: its format and its site are known. Of one format or site all is said once
 _SHARES = f"""
-SELECT run_id = ? AS own, count(*) FILTER (status = 'quarantined') AS bad, count(*) AS everything FROM objects
-WHERE {RUN_OF_A_DAY} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?) GROUP BY own
+WITH found AS (
+    SELECT run_id = ? AS own, status = 'quarantined' AS bad,
+        unnest(['{EVERYTHING}', nullif(decoder, '') || ' files', 'site ' || site]) AS kind
+    FROM objects WHERE {RUN_OF_A_DAY} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?)
+)
+SELECT kind, count(*) FILTER (own AND bad), count(*) FILTER (own), count(*) FILTER (NOT own AND bad),
+    count(*) FILTER (NOT own)
+FROM found WHERE regexp_full_match(kind, '{WORDS.pattern}') GROUP BY kind ORDER BY kind
 """  # noqa: S608
 
 
@@ -99,8 +106,10 @@ def drift(results: Results, run_id: str) -> list[Change]:
     connection = results.connect()
     table = connection.sql(_OBJECTS, params=between).to_arrow_table()
     found = list(_groups(table, connection.sql(_OBJECTS, params=recent).to_arrow_table()))
-    shares = connection.sql(_SHARES, params=between).fetchall()
-    return corrected([*found, *share_change({own: (bad, every) for own, bad, every in shares})])
+    shares = {kind: tuple(counts) for kind, *counts in connection.sql(_SHARES, params=between).fetchall()}
+    parts = {kind: counts for kind, counts in shares.items() if counts != shares[EVERYTHING]}
+    whole = {EVERYTHING: shares[EVERYTHING]} if shares else {}
+    return corrected([*found, *share_changes({**whole, **parts})])
 
 
 def by_day(results: Results, group: str, first: str, last: str) -> pa.Table:
@@ -149,14 +158,19 @@ def compare(group: str, measure: str, before: Values, now: Values) -> Change | N
     )
 
 
-def share_change(counts: Mapping[bool, tuple[int, int]]) -> list[Change]:
-    """Return how the share of quarantined objects changed. counts: own or not to (quarantined, all)."""
-    (bad, every), (bad_before, every_before) = counts.get(True, (0, 0)), counts.get(False, (0, 0))
-    if min(every, every_before) < LEAST:
-        return []
-    p = float(fisher_exact(np.array([[bad, every - bad], [bad_before, every_before - bad_before]])).pvalue)
-    now, before = bad / every, bad_before / every_before
-    return [Change(EVERYTHING, QUARANTINED, before, now, abs(now - before), p, every, every_before)]
+def share_changes(counts: Mapping[str, tuple[int, ...]]) -> Iterator[Change]:
+    """Yield how shares of quarantined objects changed.
+
+    counts: by what they are of (all, a format, a site) those of the night that are quarantined, all of the
+    night, and the same two of the reference.
+    """
+    for kind, (bad, every, bad_before, every_before) in counts.items():
+        if min(every, every_before) < LEAST:
+            continue
+        table = np.array([[bad, every - bad], [bad_before, every_before - bad_before]])
+        now, before = bad / every, bad_before / every_before
+        p = float(fisher_exact(table).pvalue)
+        yield Change(kind, QUARANTINED, before, now, abs(now - before), p, every, every_before)
 
 
 def corrected(changes: Sequence[Change]) -> list[Change]:

@@ -1,6 +1,7 @@
 """What reviewers' decisions say of the worklists that were written: how many objects are anomalies."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import duckdb
 import pyarrow as pa
@@ -13,13 +14,16 @@ from s2sw.schemas.layout import WORKLIST_FOLDER
 
 DECIDED = 0.9
 """Share of lists that was decided on, from which decisions say what the lists are worth."""
+NOT_WORTH = 0.05
+"""Share of anomalies up to which a part of a list is not worth opening."""
 _COLUMNS = ["object_id", "fingerprint", "run_id", "rank", "q_value"]
 # an object is an anomaly if one of its slices is
 _DECIDED = f"""
 WITH objects AS (SELECT object_id, bool_or(anomalous) AS anomalous FROM ({VERDICTS}) GROUP BY object_id)
 SELECT count(*), count(anomalous), count(*) FILTER (anomalous), count(DISTINCT run_id), max(q_value)
 FROM lists LEFT JOIN objects USING (object_id)
-WHERE fingerprint = $fingerprint AND CASE WHEN $fdr IS NULL THEN rank <= $budget ELSE q_value <= $fdr END
+WHERE fingerprint = $fingerprint
+    AND CASE WHEN $fdr IS NULL THEN rank > $above AND rank <= $budget ELSE q_value <= $fdr END
 """  # noqa: S608
 
 
@@ -59,17 +63,69 @@ class Reviewed:
 
 
 def reviewed(
-    output: OutputFolder, fingerprint: str, budget: int, fdr: tuple[float | None, ...] = (None,)
+    output: OutputFolder,
+    fingerprint: str,
+    budget: int,
+    fdr: tuple[float | None, ...] = (None,),
+    above: int = 0,
 ) -> list[Reviewed]:
-    """Return what was decided of each night's objects up to a q-value; None: of its best so many."""
+    """Return what was decided of each night's objects up to a q-value; None: of its best so many.
+
+    above: without those that come first.
+    """
     with duckdb.connect() as connection:
         connection.register("lists", _lists(output))
         connection.register("decisions", decisions(output))
         found = []
         for limit in fdr:
-            values = {"fingerprint": fingerprint, "budget": budget, "fdr": limit}
+            values = {"fingerprint": fingerprint, "budget": budget, "fdr": limit, "above": above}
             found.append(Reviewed(*connection.execute(_DECIDED, values).fetchall()[0]))
     return found
+
+
+@dataclass(frozen=True)
+class Band:
+    """Objects of these ranks of each night's list, and what was decided of them."""
+
+    first: int
+    last: int
+    found: Reviewed
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether decisions on nearly all of it show that hardly any is an anomaly."""
+        return (
+            self.found.decided >= DECIDED * max(1, self.found.listed) and self.found.interval[1] <= NOT_WORTH
+        )
+
+
+def bands(output: OutputFolder, fingerprint: str, budget: int) -> list[Band]:
+    """Return what was decided in each quarter of a budget."""
+    edges = sorted({round(budget * quarter / 4) for quarter in range(5)})
+    return [
+        Band(above + 1, last, reviewed(output, fingerprint, last, above=above)[0])
+        for above, last in pairwise(edges)
+    ]
+
+
+def advice(nightly: list[Band]) -> str:
+    """Say which budget to use: shorter by the last quarters that are empty."""
+    kept = list(nightly)
+    while len(kept) > 1 and kept[-1].is_empty:
+        kept.pop()
+    budget, last = kept[-1].last, kept[-1].found
+    if len(kept) < len(nightly):
+        rest = nightly[len(kept)]
+        return (
+            f"Use --budget {budget:,}: at ranks {rest.first:,} to {rest.last:,} at most "
+            f"{rest.found.interval[1]:.1%} are anomalies."
+        )
+    if last.interval[0] > NOT_WORTH:
+        return (
+            f"Use --budget {budget:,} or more: at its end, ranks {kept[-1].first:,} to {budget:,}, "
+            f"{last.precision:.1%} are anomalies."
+        )
+    return f"Use --budget {budget:,}: too little is known of its end."
 
 
 def _lists(output: OutputFolder) -> pa.Table:

@@ -162,6 +162,7 @@ def _columns(config: ScreenConfig) -> list[str]:
         f"status: {statuses}; reason: {reasons}",
         "modality, body_part: a code of DICOM's lists, else `other`",
         "group: codes, or a keyed name of a folder; rarity_score, rank_score: by the archive's profile",
+        "similar_pictures: ids and slices of pictures of that profile, most like the slice",
         "class_name: one of the names that the detector's bundle lists",
         "plane, applied, decoder, mask_encoding: words of the program",
         "runs/*.json: counts, times, versions and the configuration"

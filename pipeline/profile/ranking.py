@@ -16,20 +16,30 @@ from s2sw.model.rarity.combination import Combination, Line, Usual, combine
 from s2sw.model.rarity.features import Features
 from s2sw.pipeline.profile.banks import GroupBank, read_bank
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
+from s2sw.schemas.forms import LARGEST_INDEX, is_object_id
 from s2sw.schemas.profile import GroupRecord, LineRecord
 
 CACHE_BYTES = 1 << 30
 """Of banks that a process keeps at once; at least one."""
 
 
+SHOWN = 4
+"""Pictures of a bank that are named beside a slice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """What a profile says of a slice. tokens: the combined map, float32 (g * g,), 0..1."""
+    """What a profile says of a slice.
+
+    tokens: the combined map, float32 (g * g,), 0..1. similar: object and slice of the pictures most like it,
+    none where the profile has no ids.
+    """
 
     group: str
     rarity: float
     rank: float
     tokens: Tensor
+    similar: tuple[tuple[str, int], ...] = ()
 
 
 class ProfileRanking:
@@ -62,12 +72,15 @@ class ProfileRanking:
             group = self._groups.get(name)
             if group is None:
                 continue
-            found = compared(self._bank(group), subject, features, self._dtype)
+            kept = self._bank(group)
+            similar = _most_similar(kept, subject, features)
+            found = kept.bank.compare_with(similar, kept.bank.of_picture(features), self._dtype)
             if found is not None:
                 combined = combine(
                     combination_from(group), torch.tensor(score), torch.from_numpy(tokens), found.cpu()
                 )
-                return Ranked(name, combined.rarity, combined.rank, combined.tokens)
+                shown = _shown(kept, similar.tolist())
+                return Ranked(name, combined.rarity, combined.rank, combined.tokens, shown)
         return None
 
     def _bank(self, group: GroupRecord) -> GroupBank:
@@ -82,18 +95,30 @@ class ProfileRanking:
             return kept
 
 
-def compared(
-    kept: GroupBank, subject: Subject, features: Features, dtype: torch.dtype = torch.float32
-) -> Tensor | None:
+def compared(kept: GroupBank, subject: Subject, features: Features) -> Tensor | None:
     """Return the rarity (taps, N) of a slice's patches beside pictures of other objects and cases."""
-    allowed = _may_vouch(kept, subject.owner, subject.case)
-    return kept.bank.compare(features.description, kept.bank.of_picture(features), allowed, dtype)
+    return kept.bank.compare_with(_most_similar(kept, subject, features), kept.bank.of_picture(features))
 
 
 def own_row(kept: GroupBank, row: int) -> Tensor | None:
     """Return the rarity (taps, N) of a bank's own picture beside those of other objects and cases."""
     allowed = _may_vouch(kept, kept.owners[row], kept.cases[row])
     return kept.bank.compare(kept.bank.descriptions[row], kept.bank.own(row), allowed)
+
+
+def _most_similar(kept: GroupBank, subject: Subject, features: Features) -> Tensor:
+    return kept.bank.most_similar(features.description, _may_vouch(kept, subject.owner, subject.case))
+
+
+def _shown(kept: GroupBank, rows: list[int]) -> tuple[tuple[str, int], ...]:
+    """Return object and slice of the first of these pictures, one of each object or case."""
+    first: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        owner, index = kept.owners[row], kept.slices[row]
+        # whoever made the profile may have written any names, and a copy for another site has none
+        if is_object_id(owner) and 0 <= index <= LARGEST_INDEX:
+            first.setdefault(kept.cases[row] or owner, (owner, index))
+    return tuple(first.values())[:SHOWN]
 
 
 def _may_vouch(kept: GroupBank, owner: str, case: str) -> Tensor:

@@ -197,6 +197,14 @@ def _shares(value: object) -> bool:
     return type(value) is list and len(value) <= forms.FAMILIES and all(map(_share, value))
 
 
+def _places(value: object) -> bool:
+    return (
+        type(value) is list
+        and len(value) <= forms.SIMILAR_PICTURES
+        and all(forms.is_object_id(one["object_id"]) and _INDEX(one["slice_index"]) for one in value)
+    )
+
+
 def _numbers(count: int) -> Callable[[object], bool]:
     return lambda value: type(value) is list and len(value) == count and all(map(_finite, value))
 
@@ -207,10 +215,12 @@ _SIZES = {
     "tiles": f"len({{}}) <= {4 * forms.TILES}",
     "family_scores": f"len({{}}) <= {forms.FAMILIES}",
     "map_layers": f"len({{}}) <= {forms.LAYERS}",
+    "similar_pictures": f"len({{}}) <= {forms.SIMILAR_PICTURES}",
     **dict.fromkeys(("pixel_spacing", "image_position", "image_orientation"), "len({}) <= 6"),
 }
 """Of wide columns the condition, in SQL, under which a value is held at all."""
 _COUNT = _between(0, LARGEST_INT)
+_INDEX = _between(0, forms.LARGEST_INDEX)
 _SIZE = _between(1, forms.SIDE)
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "object_id": forms.is_object_id,
@@ -239,6 +249,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("max_score", "rank_score", "max_rank_score", "score"), _optional(_share)),
     **dict.fromkeys(("max_slice", "max_rank_slice"), _optional(_COUNT)),
     "group": _optional(_shaped(forms.WORDS)),
+    "similar_pictures": _optional(_places),
     **dict.fromkeys(("rarity_score", "brightness", "sharpness", "instance_number"), _optional(_finite)),
     "pixel_spacing": _optional(_numbers(2)),
     "image_position": _optional(_numbers(3)),

@@ -33,6 +33,7 @@ from s2sw.pipeline.review.filters import FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.pages import Pages
+from s2sw.pipeline.review.similar import Similar
 from s2sw.pipeline.review.volumes import Volumes
 from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.outcomes import ScreeningError
@@ -122,7 +123,8 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
     volumes = Volumes(archive, sources, reading=switches.pictures)
     naming = Naming(archive, sources, switches.show_names)
     cases = CaseViews(CaseList(output, archive), archive, decision_log, volumes)
-    pages = Pages(root, archive, decision_log, media, naming, volumes, cases, switches)
+    similar = Similar(root, archive, decision_log)
+    pages = Pages(root, archive, decision_log, media, naming, volumes, cases, similar, switches)
     decisions = Decisions(pages, decision_log)
     of_slice = "{object_id}/{index:slice}"
     app = Starlette(

@@ -9,7 +9,7 @@ from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.cases import CaseFilter, CaseList, Cases
 from s2sw.pipeline.review.decision_log import DecisionLog
 from s2sw.pipeline.review.filters import Filters
-from s2sw.pipeline.review.ranking import WITH_FAMILIES
+from s2sw.pipeline.review.ranking import IN_FULL
 from s2sw.pipeline.review.volumes import Volume, Volumes
 from s2sw.schemas.tables import Row
 
@@ -57,7 +57,7 @@ class CaseViews:
     def case(self, filters: Filters, row: Row, volume: Volume | None) -> dict[str, Any]:
         """Return what the page of a slice shows of its case: ``case`` is None where it was not asked for.
 
-        row: of the slice, the columns WITH_FAMILIES; volume: that it is part of.
+        row: of the slice, the columns IN_FULL; volume: that it is part of.
         """
         found = self._one(filters)
         if found is None:
@@ -66,7 +66,7 @@ class CaseViews:
         place = case["worst"][0]["object_id"], case["worst"][0]["slice_index"]
         top: Row | None = row
         if place != (row["object_id"], row["slice_index"]):
-            top = self._archive.slice_row(*place, filters.settings, WITH_FAMILIES)
+            top = self._archive.slice_row(*place, filters.settings, IN_FULL)
         return {
             "case": case,
             "top": top,

@@ -23,7 +23,8 @@ from s2sw.pipeline.review.filters import DECIDED, ORDERS, FilterError, Filters, 
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.quarantine import UNSCREENED, unscreened
-from s2sw.pipeline.review.ranking import COLUMNS, WITH_FAMILIES, Place, Worklist, bars
+from s2sw.pipeline.review.ranking import COLUMNS, IN_FULL, Place, Worklist, bars
+from s2sw.pipeline.review.similar import Similar
 from s2sw.pipeline.review.volumes import Volume, Volumes
 from s2sw.schemas.outcomes import MEANINGS, Status
 from s2sw.schemas.tables import Row
@@ -44,6 +45,7 @@ class Pages:
         naming: Naming,
         volumes: Volumes,
         cases: CaseViews,
+        similar: Similar,
         switches: Switches,
     ) -> None:
         self.root = root
@@ -54,6 +56,7 @@ class Pages:
         self._switches = switches
         self._volumes = volumes
         self._cases = cases
+        self._similar = similar
 
     def cases(self, request: Request) -> Response:
         """Show a page of the list of cases."""
@@ -114,7 +117,7 @@ class Pages:
         """Show one slice."""
         filters = self.filters(request)
         object_id, index = request.path_params["object_id"], request.path_params["index"]
-        row = self.row(object_id, index, filters, WITH_FAMILIES if filters.case else COLUMNS)
+        row = self.row(object_id, index, filters, IN_FULL)
         worklist = self._worklist(filters)
         volume = self._volumes.of(row)
         shown = self._cases.case(filters, row, volume)
@@ -125,6 +128,8 @@ class Pages:
             before, behind = worklist.neighbours(row)
             rank, total = worklist.rank(row)
         prior = shown.get("before")
+        similar = self._similar.of(row, filters.query())
+        self._media.expect(similar.rows if similar else [])
         key = key_of(row)
         return self._render(
             "slice.html",
@@ -138,6 +143,7 @@ class Pages:
             **shown,
             before_paths=media_paths(self.root, prior) if prior else None,
             slice_of=self._slice_of(filters),
+            similar=similar,
             **self._volume(volume),
             said=self._decisions.said(key),
             mine=self._decisions.mine(key),

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from s2sw.pipeline.results.checking import sound
+from s2sw.pipeline.results.checking import bounded, sound
 from s2sw.pipeline.review.filters import ORDERS, Condition, FilterError, Filters
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.schemas.tables import Row
@@ -21,7 +21,8 @@ COLUMNS = (
     's.rank_score, s.rarity_score, s."group", s.map_max, s.area_fraction, s.threshold, s.modality, '
     "s.body_part, s.fingerprint, s.run_id, s.flag_threshold"
 )
-WITH_FAMILIES = f"{COLUMNS}, s.family_scores"
+IN_FULL = f"{COLUMNS}, s.family_scores, {bounded('s', 'similar_pictures')}"
+"""Columns of a slice that is looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,8 @@ def _ranks(ranked: Ranked) -> Row:
         "group": ranked.group,
         "rarity_score": ranked.rarity,
         "rank_score": ranked.rank,
+        "similar_pictures": [{"object_id": owner, "slice_index": index} for owner, index in ranked.similar]
+        or None,
         "maps": ranked.tokens.numpy().reshape(1, side, side),
     }
 

@@ -20,7 +20,7 @@ from s2sw.pipeline.imaging.tiles import in_colour, shrunk
 from s2sw.pipeline.privacy.ids import existing_key, object_ids
 from s2sw.pipeline.profile.banks import read_bank
 from s2sw.pipeline.profile.folder import ProfileFolder
-from s2sw.pipeline.profile.ranking import combination_from
+from s2sw.pipeline.profile.ranking import SHOWN, combination_from
 from s2sw.pipeline.results.reading import full_map
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.storage import StorageSettings
@@ -118,6 +118,12 @@ def test_ranks_are_those_of_a_loop(run: Run, lake: Path, tiny: Path) -> None:
         expected = combine(combination_from(group), found.score[0], found.token_map[0].flatten(), rare)
         assert row["rank_score"] == pytest.approx(expected.rank, abs=1e-5)
         assert row["rarity_score"] == pytest.approx(expected.rarity, abs=1e-4)
+        alike = sorted(
+            allowed.nonzero()[:, 0].tolist(), key=lambda at: -own.description @ kept.bank.descriptions[at]
+        )
+        assert row["similar_pictures"] == [
+            {"object_id": kept.owners[at], "slice_index": kept.slices[at]} for at in alike[:SHOWN]
+        ]
         tokens = np.frombuffer(row["token_map"], np.float16)
         np.testing.assert_allclose(tokens, expected.tokens, atol=1e-3)  # as they are stored
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
 from s2sw.jobs.configuration import ConfigurationError, build_config
 from s2sw.jobs.screen import _write_worklist
-from s2sw.pipeline.evidence.reviewed import Reviewed
+from s2sw.pipeline.evidence.reviewed import Band, Reviewed, advice
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.flagging.thresholds import clopper_pearson
 from s2sw.schemas.decisions import DecisionKind
@@ -214,7 +215,10 @@ def test_decisions_tell_what_the_lists_were_worth(results: Path) -> None:
     assert line.split()[2:6] == ["40", "40", "20", "0.5000"]
     assert f"({low:.4f} to {high:.4f})" in line
     assert line.rstrip().endswith("as claimed")
-    assert "Use --budget: no share of false alarms is shown to hold yet" in done.stdout
+    assert "No share of false alarms is shown to hold yet." in done.stdout
+    assert "Use --budget 40: too little is known of its end." in done.stdout  # of ten objects
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ranks 21 to 30")]
+    assert line.split()[4:8] == ["10", "10", "0", "0.0000"]
     assert Reviewed(40, 39, 38, 2, 0.2).shows(0.2)
     assert not Reviewed(40, 39, 33, 2, 0.2).shows(0.2)  # 33 of 39 may be 70 %
     assert not Reviewed(400, 39, 39, 2, 0.2).shows(0.2)  # most are not decided
@@ -224,6 +228,26 @@ def test_decisions_tell_what_the_lists_were_worth(results: Path) -> None:
     assert "9 objects of worklists are decided; 20 or more are needed" in few.output
     both = CliRunner().invoke(app, ["threshold", str(results), "--budget", "9", "--target-rate", "0.1"])
     assert both.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("anomalies", "says"),
+    [
+        ((90, 60, 1, 0), "Use --budget 20: at ranks 21 to 30 at most 3.7% are anomalies."),
+        ((90, 60, 40, 30), "Use --budget 40 or more: at its end, ranks 31 to 40, 20.0% are anomalies."),
+        ((0, 0, 0, 0), "Use --budget 10: at ranks 11 to 20 at most 2.4% are anomalies."),
+        ((90, 60, 0, 9), "Use --budget 40: too little is known of its end."),
+    ],
+)
+def test_a_budget_is_recommended_by_what_its_quarters_held(anomalies: tuple[int, ...], says: str) -> None:
+    """Of 15 nights: 150 decisions on each quarter."""
+    quarters = [
+        Band(10 * n + 1, 10 * n + 10, Reviewed(150, 150, count, 15, None))
+        for n, count in enumerate(anomalies)
+    ]
+    assert advice(quarters) == says
+    unread = [replace(one, found=replace(one.found, decided=20, anomalies=0)) for one in quarters]
+    assert advice(unread) == "Use --budget 40: too little is known of its end."
 
 
 def test_where_too_few_are_alike_there_is_no_p_value(tmp_path: Path) -> None:

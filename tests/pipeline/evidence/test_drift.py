@@ -1,6 +1,7 @@
 """Drift: real changes of pictures are found within 500 slices, and nights without one are quiet."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from typer.testing import CliRunner
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.jobs.cli import app
-from s2sw.pipeline.evidence.drift import ALPHA, Change, compare, corrected, drift, share_change
+from s2sw.jobs.screen import _export_drift
+from s2sw.pipeline.evidence.drift import ALPHA, Change, compare, corrected, drift, share_changes
 from s2sw.pipeline.evidence.nights import histograms
 from s2sw.pipeline.imaging.appearance import brightness, sharpness
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.run.metrics import metrics_text
+from s2sw.schemas.run_record import parse_record
 from tests.support.archives import texture
 from tests.support.finished_runs import summarise, write_parts, write_run
 from tests.support.rows import quarantined, screened
@@ -77,9 +80,29 @@ def test_small_changes_and_small_groups_are_not_told() -> None:
     assert tiny.p_value < 1e-9
     assert not tiny.moved
     assert compare("a", "score", rng.random(1000), rng.random(10)) is None
-    (share,) = share_change({True: (20, 200), False: (10, 1000)})
-    assert (share.now, share.before, share.moved) == (0.1, 0.01, True)
-    assert not share_change({True: (2, 200), False: (10, 1000)})[0].moved
+    counts = {"all": (20, 200, 10, 1000), "png": (2, 200, 10, 1000), "dicom": (9, 29, 0, 1000)}
+    share, same = share_changes(counts)
+    assert (share.group, share.now, share.before, share.moved) == ("all", 0.1, 0.01, True)
+    assert (same.group, same.moved) == ("png", False)
+
+
+def test_a_format_or_site_that_breaks_is_named_though_it_is_a_small_share(tmp_path: Path) -> None:
+    """15 of 60 DICOM files, of 1,060 in all; and a site whose every file was fine."""
+    output = LocalOutput(tmp_path)
+    for day in (1, 2, 10):
+        run_id = f"202607{day:02}T010000-{day:06}"
+        pictures = [replace(screened(n, 0.3), decoder="png") for n in range(1000)]
+        scans = [screened(1000 + n, 0.3) for n in range(60)]
+        if day == 10:
+            scans[:15] = [replace(quarantined(1000 + n), decoder="dicom") for n in range(15)]
+        write_parts(output, [*pictures, *scans], run_id, rows=5000, site="north" if day != 2 else "south")
+        write_run(output, summarise([*pictures, *scans], run_id))
+    found = {one.group: one for one in drift(Results(output), run_id) if one.measure == "quarantined"}
+    assert set(found) == {"all", "dicom files", "png files", "site north"}  # of the south this night has none
+    assert [name for name, one in found.items() if one.moved] == ["dicom files"]
+    scans_now = found["dicom files"]
+    assert (scans_now.now, scans_now.objects, scans_now.reference) == (0.25, 60, 120)
+    assert found["site north"].reference == 1060
 
 
 def night(folder: Path, day: int, shift: float, broken: int = 0) -> None:
@@ -110,6 +133,12 @@ def test_the_command_says_what_moved_and_since_when(tmp_path: Path) -> None:
     assert "CT/frame score" in found["says"]
     shown = CliRunner().invoke(app, ["drift", str(tmp_path)])
     assert "since 2026-07-09" in shown.stdout
+    figures = tmp_path / "s2sw.prom"  # as a run writes them at its end; its exit code stays
+    summary = parse_record((tmp_path / "runs" / "20260710T010000-000010.json").read_bytes()).summary
+    _export_drift(LocalOutput(tmp_path), str(figures), summary)
+    assert 's2sw_drifted_groups{measure="score"} 1.0' in figures.read_text()
+    assert 's2sw_drifted_groups{measure="quarantined"} 1.0' in figures.read_text()
+    assert f"s2sw_run_exit_code {summary.exit_code:.1f}" in figures.read_text()
     assert "Drift: " in CliRunner().invoke(app, ["report", str(tmp_path)]).stdout
 
 

@@ -13,9 +13,11 @@ from PIL import Image
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.pipeline.flagging.decisions import decisions
 from s2sw.pipeline.review.media import Switches
+from tests.pipeline.review.profiled import name_similar
 from tests.pipeline.review.serving import Client, served
 from tests.support.screened import HOSTILE, VOLUME_SLICES, Screened
 from tests.support.series import SLICES as SERIES_SLICES
+from tests.support.series import series_name
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, expect
@@ -101,6 +103,8 @@ def test_a_review_from_the_list_to_a_decision_that_stays(
 
 def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: Screened) -> None:
     """By keyboard: open a case, walk its volume, decide, and be led to the next."""
+    usual = [series.ids[series_name(place)] for place in (0, 11, 1, 10)]
+    name_similar(series, [(one, 0) for one in usual])
     write_cases(series)
     with served(series.output, series.private) as page, watched(browser, page, viewport=WIDE) as watch:
         watch.page.emulate_media(color_scheme="dark")
@@ -114,6 +118,10 @@ def test_a_morning_from_the_list_of_cases_to_the_last(browser: Browser, series: 
         watch.follow("**/slice/**case=*")
         expect(watch.page.locator(".case-facts")).to_contain_text("Why it is here")
         expect(watch.page.locator("#slice-index")).to_have_attribute("max", str(SERIES_SLICES))
+        beside = watch.page.locator(".similar img")
+        expect(beside).to_have_count(len(usual))
+        for place in range(len(usual)):
+            beside.nth(place).evaluate("image => { image.loading = 'eager'; return image.decode(); }")
         picture(watch, "case")
         at = watch.page.locator("#slice-index").input_value()
         watch.press(",")
