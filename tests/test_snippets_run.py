@@ -15,10 +15,14 @@ from tests.support.snippet_world import World
 from tests.support.snippets import ROOT, Snippet, snippets
 
 ELSEWHERE = {
-    "s2sw screen /archive": "tests/integration/test_profile.py",  # builds profiles, which takes its time
-    "s2sw review": "tests/jobs/test_review.py",  # serves until it is stopped
+    "s2sw screen /archive": (  # builds profiles, which takes its time
+        "tests/integration/test_profile.py",
+        "tests/integration/test_profile_update.py",
+        "tests/pipeline/profile/test_anonymous.py",
+    ),
+    "s2sw review": ("tests/jobs/test_review.py",),  # serves until it is stopped
 }
-"""Snippets whose commands another test runs, by how they start."""
+"""Snippets whose commands other tests run, by how they start."""
 
 WRITING = ("--to", "--html", "--json", "--markdown", "--profile")
 
@@ -34,9 +38,13 @@ def _lacking(snippet: Snippet) -> list[str]:
 
 
 def test_what_is_run_elsewhere_is_there() -> None:
-    found = [start for one in snippets("sh") if not one.needs for start in _lacking(one)]
-    assert sorted(found) == sorted(ELSEWHERE)
-    assert all((ROOT / test).exists() for test in ELSEWHERE.values())
+    found = [(start, one) for one in snippets("sh") if not one.needs for start in _lacking(one)]
+    assert sorted(start for start, _ in found) == sorted(ELSEWHERE)
+    for start, snippet in found:
+        tests = "".join((ROOT / test).read_text() for test in ELSEWHERE[start])
+        for _, name, *words in snippet.commands:
+            called = words[0] if name == "profile" else name
+            assert f'"{called}"' in tests or f"{called}(" in tests, called
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_parts_in_folders_are_pointed_out_until_they_are_rewritten(
 ) -> None:
     output = LocalOutput(tmp_path)
     fill(output)
-    told = r"1 parts lie in folders of an earlier version.*`s2sw compact` puts all into one layout"
+    told = r"4 parts lie in folders of an earlier version.*`s2sw compact` puts all into one layout"
     assert re.search(told, CliRunner().invoke(app, ["verify", str(tmp_path)]).output)
     merging.warn_of_old_parts(output)  # as a run does
     assert re.search(told, caplog.text)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from s2sw.jobs.cli import app
 from s2sw.model.bundles.record import read_record
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.profile.anonymous import copy_anonymous
@@ -20,6 +22,7 @@ from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.profile.test_building import PATCHES, sampled
 from tests.pipeline.profile.test_grouping import picture
+from tests.support.bundles import bundle as small_bundle
 
 KEY = bytes(32)
 FOLDER = Grouping(GroupSettings(), "/archive", KEY).groups("/archive/ward/0.png", picture())[0]
@@ -30,7 +33,7 @@ def folder_of(path: Path) -> ProfileFolder:
     return ProfileFolder(str(path), StorageSettings())
 
 
-def original(path: Path, *names: str) -> ProfileRecord:
+def original(path: Path, *names: str, bundle: str = "b") -> ProfileRecord:
     """Write a profile with a group for each name, sealed with nothing; ids are of a key."""
     groups = []
     for name in names:
@@ -39,9 +42,11 @@ def original(path: Path, *names: str) -> ProfileRecord:
         judged = judge(kept, [])
         assert judged is not None
         groups.append(group_record(draft, write_bank(folder_of(path), kept), judged, "Ward 7", "now"))
-    facts = {"detector": "dino", "bundle": "b", "precision": "fp32", "decode": "0" * 64, "created": "now"}
+    facts = {"detector": "dino", "bundle": bundle, "precision": "fp32", "decode": "0" * 64}
     settings = GroupSettings(pattern="(?P<group>ward7)")
-    record = ProfileRecord(**facts, key_id="0123", listed=40, settings=settings).with_groups(groups)
+    record = ProfileRecord(**facts, key_id="0123", created="now", listed=40, settings=settings).with_groups(
+        groups
+    )
     folder_of(path).write(record)
     return record
 
@@ -66,6 +71,15 @@ def test_a_copy_names_nobody_and_ranks_pictures_of_others_the_same(tmp_path: Pat
     assert found[1] is not None
     assert found[0].rank == found[1].rank
     assert torch.equal(found[0].tokens, found[1].tokens)
+
+
+def test_the_command_makes_the_copy(tmp_path: Path) -> None:
+    detector = small_bundle(tmp_path / "bundle")
+    original(tmp_path / "own", CODES, FOLDER, bundle=read_record(detector).fingerprint)
+    command = ["profile", "copy", str(tmp_path / "own"), str(tmp_path / "given"), "--anonymous"]
+    done = CliRunner().invoke(app, [*command, "--bundle", str(detector)])
+    assert done.exit_code == 0, done.output
+    assert [group.name for group in folder_of(tmp_path / "given").read().groups] == [CODES]
 
 
 def test_what_no_other_site_could_use_is_not_copied(tmp_path: Path) -> None:
