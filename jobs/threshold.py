@@ -216,7 +216,7 @@ def _table(answers: list["Answer"], word: str) -> Table:
 
 
 def _write(flag: "FlagSettings", to: Path | None) -> None:
-    values = flag.model_dump(mode="json", exclude_none=True)
+    values = flag.model_dump(mode="json", exclude_none=True, exclude={"cases"})
     text = yaml.safe_dump({"flag": values}, sort_keys=False)
     if to is None:
         typer.echo(text, nl=False)

@@ -34,7 +34,10 @@ SinceOption = Annotated[
     str | None,
     typer.Option(help="Include all runs since this day (2026-07-01).  [default: the newest run]"),
 ]
-ByOption = Annotated[Literal["object", "case"], typer.Option(help="List objects, or cases.")]
+ByOption = Annotated[
+    Literal["object", "case", "study", "patient", "series"],
+    typer.Option(help="List objects, or cases: what `flag.cases` says, or a study, patient or series."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the list as one JSON document.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the list as CSV.")]
 
@@ -102,6 +105,7 @@ def _make(
 ) -> tuple["Worklist", str]:
     """Make and write a worklist; return it and its file's name."""
     from s2sw.pipeline.evidence import worklist as lists
+    from s2sw.pipeline.evidence.cases import CASES_BY
     from s2sw.pipeline.evidence.making import KINDS
     from s2sw.pipeline.evidence.slices import slice_p_values, write_p_values
     from s2sw.pipeline.flagging.rule import flag_settings
@@ -109,10 +113,10 @@ def _make(
 
     protect(folder)
     found = chosen_results(folder, asked)
-    if size is None:
-        configured = flag_settings(folder)
-        size = configured if configured.lists else lists.DEFAULT
-    make, place = KINDS[by]
+    configured = flag_settings(folder)
+    size = size or (configured if configured.lists else lists.DEFAULT)
+    size = size.model_copy(update={"cases": by if by in CASES_BY else configured.cases})
+    make, place = KINDS[_kind(by)]
     worklist = make(found, lists.newest_run(found), size, start)
     try:
         write_p_values(folder, slice_p_values(found, worklist.run_id, start), worklist.run_id)
@@ -121,12 +125,16 @@ def _make(
         fail(f"cannot write the worklist to {folder.root}: {error.strerror}", EXIT_FAILED)
 
 
+def _kind(by: str) -> str:
+    return "object" if by == "object" else "case"
+
+
 def _document(worklist: "Worklist", by: str) -> dict[str, Any]:
     value = worklist.value
     return {
         "run_id": worklist.run_id,
         "by": by,
-        "says": value.sentence(f"{by}s"),
+        "says": value.sentence(f"{_kind(by)}s"),
         **asdict(value),
         "fdr": value.fdr,
         "rows": worklist.listed().to_pylist(),
@@ -145,10 +153,10 @@ def _print(worklist: "Worklist", by: str, name: str) -> None:
     console.width = max(console.width, WIDTH)
     rows = worklist.listed()
     if len(rows):
-        console.print(_table(rows.slice(0, SHOWN), by))
+        console.print(_table(rows.slice(0, SHOWN), _kind(by)))
     if len(rows) > SHOWN:
         console.print(f"... and {len(rows) - SHOWN:,} more")
-    console.print(worklist.value.sentence(f"{by}s"))
+    console.print(worklist.value.sentence(f"{_kind(by)}s"))
     console.print(f"All of run {worklist.run_id}: {name}")
 
 

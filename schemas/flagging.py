@@ -1,5 +1,7 @@
 """Which slices are flagged for review, and how long the list of a night is."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from s2sw.schemas.marks import ShownText
@@ -34,6 +36,11 @@ class FlagSettings(Strict):
     )
     budget: Count | None = Field(
         None, description="write a worklist of this many objects after the run; give fdr or budget, not both"
+    )
+
+    cases: Literal["study", "patient", "series"] = Field(
+        "study",
+        description="what a case is; of objects without it what groups.case finds, else each object is one",
     )
 
     @model_validator(mode="after")

@@ -1,5 +1,7 @@
 """From slices to cases: what a reader opens at once, its findings, and what was said of it before."""
 
+from collections.abc import Iterable
+
 import duckdb
 import pyarrow as pa
 
@@ -22,12 +24,32 @@ _JOINED = (
     "(SELECT s.*, study_id, case_id, series_id FROM {slices} s "
     "JOIN {objects} o USING (object_id, fingerprint, run_id))"
 )
-CASE = UnitKind("case", CASE_ID, _JOINED)
-"""A study; of other objects what ``groups.case`` finds in the address; else the object."""
+_SERIES_ID = "coalesce(series_id, study_id, case_id, object_id)"
+CASES_BY = {
+    "study": UnitKind("case", CASE_ID, _JOINED),
+    "patient": UnitKind("patient", PERSON_ID, _JOINED),
+    "series": UnitKind("series", _SERIES_ID, _JOINED),
+}
+"""What a case is, by ``flag.cases``; of objects without it the next that they have, at last the object."""
+_STUDY = "WHEN max(study_id) IS NOT NULL THEN 'study'"
+_LEVELS = {
+    "study": _STUDY,
+    "patient": f"WHEN max(case_id) IS NOT NULL AND max(study_id) IS NOT NULL THEN 'patient' {_STUDY}",
+    "series": f"WHEN max(series_id) IS NOT NULL THEN 'series' {_STUDY}",
+}
 
-_ROWS = f"""
+
+def kind_of(levels: Iterable[str]) -> UnitKind:
+    """Return what a list calls a case, by what its rows say that they are (``level``)."""
+    found = set(levels)
+    return CASES_BY[next((name for name in ("patient", "series") if name in found), "study")]
+
+
+def _rows(unit: str) -> str:
+    """Return SQL of the rows of slices as findings and details read them. unit: SQL of the id of a case."""
+    return f"""
 CREATE OR REPLACE TEMP VIEW case_rows AS
-SELECT {CASE_ID} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id, object_id, run_id, plane,
+SELECT {unit} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id, object_id, run_id, plane,
     slice_index, rows, cols, instance_number, {RANK} AS score, area_fraction,
     CAST(area_fraction AS DOUBLE) * rows * cols AS pixels,
     pixel_spacing[1] * pixel_spacing[2] AS pixel_area, image_orientation AS o,
@@ -37,12 +59,13 @@ SELECT {CASE_ID} AS unit_id, {PERSON_ID} AS person, study_id, case_id, series_id
     CASE WHEN isfinite(said_height) THEN said_height END AS height
 FROM {_JOINED.format(slices="slices", objects="objects")} WHERE {SOUND}
 """  # noqa: S608
+
+
 _DETAILS = """
 WITH own AS (FROM case_rows WHERE {own}),
 found AS ({found}), whole AS (
     SELECT unit_id, min(person) AS person, max(score) AS highest, count(DISTINCT object_id) AS n_objects,
-        CASE WHEN max(study_id) IS NOT NULL THEN 'study' WHEN max(case_id) IS NOT NULL THEN 'case'
-            ELSE 'object' END AS level
+        CASE {level} WHEN max(case_id) IS NOT NULL THEN 'case' ELSE 'object' END AS level
     FROM own GROUP BY unit_id
 ), best AS (
     FROM own
@@ -64,16 +87,18 @@ FROM whole JOIN highest USING (unit_id) LEFT JOIN found USING (unit_id) LEFT JOI
 
 def case_worklist(results: Results, run_id: str, size: FlagSettings, since: str = "") -> Worklist:
     """Return the worklist of a run's cases, or of all from a day on (the digits of a date)."""
-    connection, night = connected(results), Night(since or run_id)
-    units = judged_units(connection, CASE, night, results).rename_columns({"unit_id": "case_id"})
-    return listed(_with_details(connection, units, night), run_id, results.fingerprint, size, CASES)
+    connection, night, by = connected(results), Night(since or run_id), size.cases
+    units = judged_units(connection, CASES_BY[by], night, results).rename_columns({"unit_id": "case_id"})
+    return listed(_with_details(connection, units, night, by), run_id, results.fingerprint, size, CASES)
 
 
-def _with_details(connection: duckdb.DuckDBPyConnection, units: pa.Table, night: Night) -> pa.Table:
-    """Return the units, in their order, with what a reader is told of each."""
-    connection.execute(_ROWS)
+def _with_details(connection: duckdb.DuckDBPyConnection, units: pa.Table, night: Night, by: str) -> pa.Table:
+    """Return the units, in their order, with what a reader is told of each. by: of CASES_BY."""
+    connection.execute(_rows(CASES_BY[by].unit))
     mark(connection, night.own)
-    details = _DETAILS.format(own=night.own, earlier=night.earlier, worst=WORST, found=FOUND)
+    details = _DETAILS.format(
+        own=night.own, earlier=night.earlier, worst=WORST, found=FOUND, level=_LEVELS[by]
+    )
     numbered = units.append_column("place", pa.array(range(len(units)), pa.int64()))
     connection.register("units", numbered)
     return connection.sql(f"FROM units JOIN ({details}) USING (case_id) ORDER BY place").to_arrow_table()

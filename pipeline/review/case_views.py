@@ -90,20 +90,26 @@ class CaseViews:
 
     def _cases(self, filters: Filters) -> tuple[Cases | None, dict[str, list[str]]]:
         """Return the list, and what reviewers said of each case."""
-        table, said = self._said(filters.settings)
-        if filters.decision == "open":
-            table = table.filter([one == self._log.reviewer for one in table["reviewer"].to_pylist()])
-        return self._list.of(filters.settings, table), said
+        said: dict[str, list[str]] = {}
 
-    def _said(self, fingerprint: str) -> tuple[pa.Table, dict[str, list[str]]]:
+        def decided(unit: str) -> pa.Table:
+            table, kinds = self._said(filters.settings, unit)
+            said.update(kinds)
+            if filters.decision == "open":
+                table = table.filter([one == self._log.reviewer for one in table["reviewer"].to_pylist()])
+            return table
+
+        return self._list.of(filters.settings, decided), said
+
+    def _said(self, fingerprint: str, unit: str) -> tuple[pa.Table, dict[str, list[str]]]:
         """Return what ``CaseList.decided`` does, and the kinds of decisions by case.
 
         They are found again where a run or a reviewer has added something.
         """
         self._log.refresh()
-        key = (fingerprint, self._log.version, self._archive.version)
+        key = (fingerprint, self._log.version, self._archive.version, unit)
         if self._known is None or self._known[0] != key:
-            table = self._list.decided(fingerprint, self._log.table(fingerprint))
+            table = self._list.decided(fingerprint, self._log.table(fingerprint), unit)
             said: dict[str, list[str]] = {}
             for one in table.to_pylist():
                 known = said.setdefault(one["case_id"], [])

@@ -1,23 +1,21 @@
 """The cases of the newest night, a page at a time: the list that was written, or one made here."""
 
-import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from s2sw.connectors.outputs.folder import OutputFolder
-from s2sw.pipeline.evidence.cases import CASE_ID, PERSON_ID, case_worklist
+from s2sw.pipeline.evidence.cases import CASES_BY, PERSON_ID, case_worklist, kind_of
 from s2sw.pipeline.evidence.worklist import DEFAULT, newest_run, write
 from s2sw.pipeline.flagging.rule import flag_settings
 from s2sw.pipeline.results.checking import problem_of
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.review.archive import MEMORY, THREADS, Archive
+from s2sw.pipeline.review.case_rows import is_share, is_sound
 from s2sw.pipeline.review.queries import rows_of
-from s2sw.schemas.forms import is_object_id
 from s2sw.schemas.layout import CASES_FOLDER, worklist_name
 from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.tables import OBJECT_RANK, Row
@@ -33,17 +31,16 @@ _COLUMNS = (
     'earlier_score, change, score, "group", n_past, first_night, p_value, q_value, q_group, '
     "fingerprint, run_id"
 )
-_LEVELS = ("study", "case", "object")
-_PRIOR = f"""
+_PRIOR = """
 WITH own AS (
-    SELECT min({PERSON_ID}) AS person FROM objects WHERE fingerprint = $settings AND {CASE_ID} = $case
+    SELECT min({person}) AS person FROM objects WHERE fingerprint = $settings AND {unit} = $case
 )
 SELECT object_id, run_id, fingerprint, coalesce(max_rank_slice, max_slice) AS slice_index, n_slices,
-    {OBJECT_RANK} AS score
-FROM objects WHERE fingerprint = $settings AND run_id = $run AND {PERSON_ID} = (SELECT person FROM own)
+    {score} AS score
+FROM objects WHERE fingerprint = $settings AND run_id = $run AND {person} = (SELECT person FROM own)
     AND max_score IS NOT NULL
 ORDER BY score DESC, object_id LIMIT 1
-"""  # noqa: S608
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +83,15 @@ class CaseList:
         self._output = output
         self._archive = archive
         self._lock = threading.Lock()
-        self._found: dict[str, str] = {}
+        self._found: dict[tuple[str, int], tuple[str, str]] = {}
         self._made: dict[str, pa.Table] = {}
         self._opened: tuple[tuple[str, int], duckdb.DuckDBPyConnection] | None = None
         self._ranks: dict[str, int] = {}
 
-    def of(self, fingerprint: str, decided: pa.Table) -> "Cases | None":
+    def of(self, fingerprint: str, decided: Callable[[str], pa.Table]) -> "Cases | None":
         """Return the newest list of a fingerprint, made if it is missing and quick to make; None without one.
 
-        decided: the ids of cases that count as done, ``case_id``.
+        decided: gives the ids of cases that count as done, ``case_id``, by SQL of the id of an object's case.
         """
         with self._lock:
             sizes = self._output.sizes(CASES_FOLDER)
@@ -104,13 +101,14 @@ class CaseList:
                 name = self._make(fingerprint, newest) or name
             if name is None:
                 return None
-            cursor = self._open(name, sizes.get(name, 0), decided)
+            size = sizes.get(name, 0)
+            cursor = self._open(name, size, decided(self._facts(name, size)[1]))
             return Cases(cursor, name, newest, self._ranks)
 
-    def decided(self, fingerprint: str, said: pa.Table) -> pa.Table:
-        """Return case_id and decision of every decision that counts on a slice of a case."""
+    def decided(self, fingerprint: str, said: pa.Table, unit: str) -> pa.Table:
+        """Return case_id and decision of every decision that counts on a slice of a case. unit: its id."""
         query = (
-            f"SELECT {CASE_ID} AS case_id, said.decision, said.reviewer FROM objects "  # noqa: S608
+            f"SELECT {unit} AS case_id, said.decision, said.reviewer FROM objects "  # noqa: S608
             "JOIN said USING (object_id, fingerprint) WHERE fingerprint = ? "
             "AND object_id IN (SELECT object_id FROM said)"
         )
@@ -119,26 +117,32 @@ class CaseList:
     def prior(self, case: Row) -> Row | None:
         """Return what the earlier run, which the case tells of, found highest: a slice of an object."""
         values = {"settings": case["fingerprint"], "case": case["case_id"], "run": case["earlier_run"]}
-        found: list[Row] = self._archive.cursor().sql(_PRIOR, params=values).to_arrow_table().to_pylist()
+        query = _PRIOR.format(person=PERSON_ID, unit=kind_of([case["level"]]).unit, score=OBJECT_RANK)
+        found: list[Row] = self._archive.cursor().sql(query, params=values).to_arrow_table().to_pylist()
         return next((row for row in found if problem_of(row) is None), None)
 
-    def _newest(self, fingerprint: str, names: Iterable[str]) -> str | None:
+    def _newest(self, fingerprint: str, sizes: dict[str, int]) -> str | None:
         """Return the name of the newest list under a fingerprint."""
-        for name in sorted(names, reverse=True):
-            if name.endswith(".parquet") and self._fingerprint_of(name) == fingerprint:
+        for name in sorted(sizes, reverse=True):
+            if name.endswith(".parquet") and self._facts(name, sizes[name])[0] == fingerprint:
                 return name
         return None
 
-    def _fingerprint_of(self, name: str) -> str:
-        if name not in self._found:
-            query = f"SELECT fingerprint, findings[1].weight FROM {self._source(name)} LIMIT 1"  # noqa: S608
+    def _facts(self, name: str, size: int) -> tuple[str, str]:
+        """Return the fingerprint of a list, and SQL of the id of what it calls an object's case."""
+        if (name, size) not in self._found:
+            source = self._source(name)
+            first = f"SELECT fingerprint, findings[1].weight FROM {source} LIMIT 1"  # noqa: S608
+            levels = f"SELECT DISTINCT level FROM {source}"  # noqa: S608
             with self._connection() as connection:
                 try:
-                    rows = connection.execute(query).fetchall()
+                    rows = connection.execute(first).fetchall()
+                    known = connection.execute(levels).fetchall()
                 except duckdb.Error:  # a damaged file is no list, nor one of an earlier version
-                    rows = []
-            self._found[name] = str(rows[0][0]) if rows else ""
-        return self._found[name]
+                    rows, known = [], []
+            unit = kind_of(str(level) for (level,) in known).unit
+            self._found[name, size] = (str(rows[0][0]) if rows else "", unit)
+        return self._found[name, size]
 
     def _make(self, fingerprint: str, newest: str) -> str | None:
         """Make the list of the newest run where that is quick; return its name."""
@@ -146,13 +150,14 @@ class CaseList:
             return None
         results = Results(self._output, fingerprint)
         flag = flag_settings(self._output)
-        made = case_worklist(results, newest_run(results), flag if flag.lists else DEFAULT)
+        size = flag if flag.lists else DEFAULT.model_copy(update={"cases": flag.cases})
+        made = case_worklist(results, newest_run(results), size)
         name = worklist_name(CASES_FOLDER, made.run_id)
         try:
             write(self._output, made, CASES_FOLDER)
         except (OSError, ScreeningError):  # an output that may only be read
             self._made[name] = made.table
-        self._found[name] = fingerprint
+        self._found[name, 0] = (fingerprint, CASES_BY[flag.cases].unit)
         return name if name == worklist_name(CASES_FOLDER, newest) else None
 
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -234,7 +239,7 @@ class Cases:
             "count(*) FILTER (case_id IN (SELECT case_id FROM decided)), max(q_value) FROM cases WHERE listed"
         )
         ((cases, listed, decided, claimed),) = self._connection.execute(query).fetchall()
-        return Progress(cases, listed, decided, claimed if _share(claimed) else None)
+        return Progress(cases, listed, decided, claimed if is_share(claimed) else None)
 
     def _page(self, found: list[Row], has_previous: bool, has_next: bool) -> CasePage:
         kept = [row for row in found if is_sound(row)]
@@ -256,30 +261,3 @@ class Cases:
         if len(self._ranks) > SEEN:
             self._ranks.clear()
         self._ranks.update({row["case_id"]: row["rank"] for row in found})
-
-
-def is_sound(case: Row) -> bool:
-    """Tell whether a list of ours may hold this row: whoever may write to an output may write any."""
-    known = {name: case[name] for name in ("case_id", "score", "group", "fingerprint", "run_id")}
-    places = [
-        *((one["object_id"], one["slice_index"]) for one in case["worst"]),
-        *((one["object_id"], one["worst_slice"]) for one in case["findings"]),
-        *((one["first_object"], one["first_slice"]) for one in case["findings"]),
-        *((one["last_object"], one["last_slice"]) for one in case["findings"]),
-    ]
-    numbers = [one[name] for one in case["findings"] for name in ("score", "weight", "pixels", "slices")]
-    return (
-        problem_of(known) is None
-        and is_object_id(case["case_id"])
-        and case["level"] in _LEVELS
-        and bool(case["worst"])
-        and all(is_object_id(object_id) and type(index) is int and index >= 0 for object_id, index in places)
-        and all(type(one) in (int, float) and math.isfinite(one) for one in numbers)
-        and all(case[name] is None or _share(case[name]) for name in ("p_value", "q_value", "q_group"))
-        and (case["earlier_run"] is None) == (case["earlier_score"] is None)
-        and (case["earlier_run"] is None or problem_of({"run_id": case["earlier_run"]}) is None)
-    )
-
-
-def _share(value: Any) -> bool:
-    return isinstance(value, float) and 0 <= value <= 1

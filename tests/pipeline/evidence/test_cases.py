@@ -55,6 +55,41 @@ def test_the_objects_of_a_study_are_one_case(tmp_path: Path) -> None:
     assert study["n_past"] == 200  # those of like length
 
 
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("study", [("s", "study", 3), ("t", "study", 1)]),
+        ("patient", [("p", "patient", 4)]),
+        ("series", [("r", "series", 2), ("u", "series", 1), ("t", "study", 1)]),
+    ],
+)
+def test_cases_are_what_the_configuration_calls_one(
+    tmp_path: Path, by: str, expected: list[tuple[str, str, int]]
+) -> None:
+    """A patient with two studies, the first of two series; and objects that are in none of them."""
+    night(tmp_path, FIRST, usual(200))
+    objects = usual(8, 1)
+    for number, uids in enumerate(("sr", "sr", "su", "t")):
+        own = tuple((letter * 26).encode() for letter in uids)
+        objects[number] = replace(screened(number, 0.9 - number / 50, 0.1), uids=own, case=PATIENT)
+    objects[4] = replace(objects[4], case="l" * 26)
+    night(tmp_path, SECOND, objects)
+    before = [replace(screened(0, 0.3), uids=(b"e" * 26,), case=PATIENT)]
+    night(tmp_path, "20260701T020000-dddddd", before)
+    rows = cases(tmp_path, budget=3, cases=by)
+    known = [row for row in rows if row["earlier_run"]]
+    assert [(row["case_id"][0], row["level"], row["n_objects"]) for row in known] == expected
+    assert {row["earlier_score"] for row in known} == {np.float32(0.3)}
+    others = [(row["level"], row["n_objects"]) for row in rows if not row["earlier_run"]]
+    assert sorted(others) == [("case", 1), ("object", 1), ("object", 1), ("object", 1)]
+    done = CliRunner().invoke(app, ["worklist", str(tmp_path), "--by", by, "--budget", "3"])
+    assert done.exit_code == 0, done.output
+    assert f"3 of {len(rows)} cases are on the worklist" in done.stdout
+    assert pq.read_table(tmp_path / "cases" / f"{SECOND}.parquet")["case_id"].to_pylist() == [
+        row["case_id"] for row in rows
+    ]
+
+
 def test_neighbouring_slices_with_a_mask_are_one_finding(tmp_path: Path) -> None:
     night(tmp_path, FIRST, usual(100))
     volume = screened(0, 0.1, 0.5, 0.9, 0.4, 0.2, 0.6, 0.1, 0.3)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from s2sw.connectors.outputs.local import LocalOutput
+from s2sw.jobs.cli import app
 from s2sw.pipeline.evidence.cases import case_worklist
 from s2sw.pipeline.evidence.worklist import write
 from s2sw.pipeline.results.reading import Results
@@ -18,8 +20,8 @@ from s2sw.schemas.flagging import FlagSettings
 from s2sw.schemas.layout import CASES_FOLDER
 from s2sw.schemas.tables import Row
 from tests.pipeline.review.serving import Client, served
-from tests.support.finished_runs import FIRST, SECOND, SETTINGS
-from tests.support.nights import PATIENT, STUDY, in_series, night, usual, with_masks
+from tests.support.finished_runs import FIRST, SECOND, SETTINGS, config, summarise, write_run
+from tests.support.nights import PATIENT, SERIES, STUDY, in_series, night, usual, with_masks
 from tests.support.rows import made_id, screened
 
 BUDGET = 3
@@ -122,6 +124,26 @@ def test_the_way_goes_from_case_to_case(results: Path) -> None:
         assert "1</strong> of <strong>3</strong> cases on the list are decided" in text
         assert text.count("✓ anomaly") == 1
         assert len(listed(page.get("/?decision=open").text)) == 2
+
+
+def test_cases_that_are_patients_or_series_are_decided_as_such(results: Path) -> None:
+    """The list says what its cases are, whether a command made it or the page, as the configuration says."""
+    output = LocalOutput(results)
+    with over(results) as page:
+        page.decide(made_id(SECOND, 1), "accept", query=f"?settings={SETTINGS}")
+        for by, own in (("patient", PATIENT), ("series", SERIES), ("study", STUDY)):
+            done = CliRunner().invoke(app, ["worklist", str(results), "--by", by, "--budget", str(BUDGET)])
+            assert done.exit_code == 0, done.output
+            text = page.get("/").text
+            assert "1</strong> of <strong>3</strong> cases on the list are decided" in text
+            assert f"case={own}" in listed(text)[0]
+            assert f"/slice/{made_id(FIRST, 0)}/0" in page.get(listed(text)[0]).text  # what was before
+    (results / "cases" / f"{SECOND}.parquet").unlink()
+    write_run(output, summarise([], SECOND), config(flag={"cases": "patient", "budget": BUDGET}))
+    with over(results) as page:
+        text = page.get("/").text
+        assert f"case={PATIENT}" in listed(text)[0]
+        assert "1</strong> of <strong>3</strong> cases on the list are decided" in text
 
 
 def test_what_another_reviewer_decided_is_still_open_to_me(results: Path) -> None:
