@@ -10,7 +10,7 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.committed import slices_of
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.run.progress import Tally
-from s2sw.schemas.layout import OBJECTS_FOLDER, partition_mark
+from s2sw.schemas.layout import OBJECTS_FOLDER, SLICES_FOLDER, partition_mark
 from s2sw.schemas.outcomes import Status
 
 _COLUMNS = ["object_id", "status", "reason", "n_slices"]
@@ -45,7 +45,15 @@ def committed_numbers(output: OutputFolder, run_id: str, partition: int, todo: T
     return marks
 
 
-def _parts(output: OutputFolder, run_id: str, partition: int) -> list[str]:
-    """Return the partition's parts of objects; each is there after its slices, and so committed."""
-    first = f"{OBJECTS_FOLDER}/{run_id}-{partition_mark(partition)}"
-    return [name for name in output.names(OBJECTS_FOLDER) if name.startswith(first)]
+def sweep_partition(output: OutputFolder, run_id: str, partition: int) -> None:
+    """Remove the parts of slices that a lost writer did not commit. For the one that holds the partition."""
+    committed = set(map(slices_of, _parts(output, run_id, partition)))
+    for name in _parts(output, run_id, partition, SLICES_FOLDER):
+        if name not in committed:
+            output.delete(name)
+
+
+def _parts(output: OutputFolder, run_id: str, partition: int, folder: str = OBJECTS_FOLDER) -> list[str]:
+    """Return the partition's parts of a table; those of objects are there after their slices: committed."""
+    first = f"{folder}/{run_id}-{partition_mark(partition)}"
+    return [name for name in output.names(folder) if name.startswith(first)]

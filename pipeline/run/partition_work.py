@@ -23,7 +23,7 @@ from s2sw.pipeline.privacy.environment import enter_worker
 from s2sw.pipeline.privacy.ids import uid_ids
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.run.executor import LostGroup, RunFailedError
-from s2sw.pipeline.run.partition_rows import committed_numbers, committed_tally
+from s2sw.pipeline.run.partition_rows import committed_numbers, committed_tally, sweep_partition
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.progress import Tally
 from s2sw.pipeline.run.sink import WritingSink
@@ -134,6 +134,7 @@ class PartitionWork:
                 writer_mark(task.number, task.term),
             )  # fmt: skip
             if task.term > 1:
+                sweep_partition(task.output, task.run_id, task.number)
                 self._tally = committed_tally(task.output, task.run_id, task.number)
         except Exception as error:  # noqa: BLE001 - it crosses to another process as words
             self._failure, self._ended = self._failed(error), True
@@ -198,7 +199,7 @@ class PartitionWork:
             self._failure = self._failed(error)
         try:
             self._writer.commit()
-        except Exception as error:  # noqa: BLE001 - the run is told
+        except BaseException as error:  # noqa: BLE001 - the run is told
             self._failure = self._failure or self._failed(error)
         with self._changed:
             self._ended = True
