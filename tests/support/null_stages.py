@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
+from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.stages.wire import END, decoded_table
 
@@ -40,11 +41,12 @@ class NullDecode:
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         for group in groups.column("id").to_pylist():
-            rows = (row for number, _ in self.todo.objects_of(group) for row in self._rows(number))
+            objects = self.todo.objects_of(group)
+            rows = (row for number, stored in objects for row in self._rows(number, stored))
             while block := list(itertools.islice(rows, BLOCK_ROWS)):
                 yield decoded_table(block)
 
-    def _rows(self, number: int) -> Iterator[dict[str, Any]]:
+    def _rows(self, number: int, stored: StoredObject) -> Iterator[dict[str, Any]]:
         place = {
             "plane": "image",
             "rows": SIDE,
