@@ -85,7 +85,7 @@ class Doomed(RayWriter):
 def screen(
     output: Path, partitions: int, seconds: float, deaths: tuple[tuple[str, int], ...] = ()
 ) -> tuple[RunSummary, list[Row]]:
-    """Screen null objects; return the summary and all rows. deaths: of writers, in the order of their start."""
+    """Screen null objects; return the summary and all rows. deaths: of writers, as they are started."""
     config = ScreenConfig(
         source=str(output.parent), output=str(output), private_dir=str(output.parent.parent / "private"),
         mode="open", profile="none", cluster=CLUSTER, partitions=partitions,
