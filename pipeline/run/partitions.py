@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from s2sw.pipeline.ledger.lease import LeaseLostError
+from s2sw.pipeline.ledger.lease import LeaseLostError, WriterLease
 from s2sw.pipeline.listing.partitions import JointTodo
 from s2sw.pipeline.run.executor import RunFailedError
-from s2sw.pipeline.run.partition_rows import committed_tally
+from s2sw.pipeline.run.partition_rows import committed_tally, sweep_partition
 from s2sw.pipeline.run.partition_work import PartitionState, PartitionTask
 from s2sw.pipeline.run.passes import NothingLivesError, Results
 from s2sw.pipeline.run.progress import Tally
@@ -116,14 +116,15 @@ class Partitions:
         """Let all commit what is whole, and end them. Raises as ``run`` if that fails."""
         for one in self._partitions:
             one.handle.push("stop")
+        lost = []
         for one in self._partitions:
             try:
                 one.handle.settle()
             except WriterLostError:
-                task = one.task
-                found = committed_tally(task.output, task.run_id, task.number)
-                one.last = PartitionState(found, ended=True)
+                lost.append(one)
             one.handle.discard()
+        for one in lost:
+            one.last = _left_by(one.task)
         self._add_up()
         for one in self._partitions:
             self._check(one)
@@ -236,6 +237,13 @@ class Partitions:
         if failure is not None:
             kind = LeaseLostError if failure.lease else RunFailedError
             raise kind(failure.words)
+
+
+def _left_by(task: PartitionTask) -> PartitionState:
+    """Return what a lost writer that has no successor did, and remove what it did not commit."""
+    with WriterLease(task.output, task.run_id, task.number, task.run_lease):  # it is dead for sure
+        sweep_partition(task.output, task.run_id, task.number)
+        return PartitionState(committed_tally(task.output, task.run_id, task.number), ended=True)
 
 
 def _by_list(

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from s2sw.schemas.tables import Row
 Scores = dict[tuple[str, int], float]
 
 
-def rows(output: str, folder: str, only: Collection[str] | None = None) -> list[Row]:
-    """Return all rows of all files of a folder, or of some. Fails on a file that cannot be read."""
-    names = [name for name in parts(output, folder) if only is None or name in only]
-    return [row for name in names for row in _table(output, f"{folder}/{name}").to_pylist()]
+def rows(output: str, folder: str) -> list[Row]:
+    """Return all rows of all files of a folder. Fails on a file that cannot be read."""
+    return [row for name in parts(output, folder) for row in _table(output, f"{folder}/{name}").to_pylist()]
 
 
 def parts(output: str, folder: str) -> list[str]:
