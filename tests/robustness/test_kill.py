@@ -22,7 +22,7 @@ DRIVER, YOUNG_DRIVER = "driver", "driver just started"
 START_SECONDS = 8.0
 BEGINNING = (DECODER, ACTOR)
 TURN = (DRIVER, YOUNG_DRIVER, DECODER, ACTOR, DRIVER, DECODER, ACTOR)
-WRITERS_TURN = (WRITER, DRIVER, WRITER, DECODER)
+WRITERS_TURN = (WRITER, WRITER, DRIVER, DECODER)
 """Where there are several writers."""
 PARTITIONS = ("3", "2")
 """Of one run and the next."""
