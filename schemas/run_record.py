@@ -57,7 +57,7 @@ class RunSummary:
     timeline: list[tuple[float, int, int]] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
-    partitions: list[dict[str, int]] = field(default_factory=list)
+    partitions: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

@@ -44,5 +44,5 @@ def _unsound(summary: RunSummary, left: pa.Table) -> int:
     places = partitions_of(left["object_id"].to_pylist(), count)
     of_each = np.bincount(places, minlength=count)
     for one in summary.partitions:
-        one["left"] = int(of_each[one["number"]])
-    return sum(abs(one["objects"] - one["finished"] - one["left"]) for one in summary.partitions)
+        one["left"] = int(of_each[int(one["number"])])
+    return sum(int(abs(one["objects"] - one["finished"] - one["left"])) for one in summary.partitions)

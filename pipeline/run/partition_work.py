@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
+from time import process_time, time
 
 import pyarrow as pa
 
@@ -87,12 +87,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class PartitionState:
-    """How far a partition is. uncommitted, oldest: as of ``Writer.uncommitted``; parts: that it committed."""
+    """How far a partition is. uncommitted, oldest: as of ``Writer.uncommitted``; parts: that it committed.
+
+    seconds: processor time of its process since it asked for its first pass.
+    """
 
     tally: Tally = field(default_factory=Tally)
     uncommitted: int = 0
     oldest: float = 0.0
     parts: int = 0
+    seconds: float = 0.0
     wanted: WantedPass | None = None
     ended: bool = False
     failure: Failure | None = None
@@ -115,6 +119,7 @@ class PartitionWork:
         self._state = PartitionState()
         self._wanted: WantedPass | None = None
         self._serial = 0
+        self._began = 0.0
         self._takes = self._stopping = self._ended = False
         self._over: list[str] | None = None  # with what was lost, once a pass is over
         self._decoded = self._scored = False  # anywhere in the run
@@ -142,6 +147,7 @@ class PartitionWork:
         sink = WritingSink(self._writer, self._tally, self._look_by_itself)
         self._passes = Passes(self._results, sink, self._folder, self._too_late, task.give_up_after)
         self._tally.stage_seconds = self._passes.stage_seconds
+        self._began = process_time()
         self._thread = threading.Thread(target=self._run, name="passes", daemon=True)
         self._thread.start()
         with self._changed:
@@ -258,7 +264,16 @@ class PartitionWork:
         if self._thread:
             (count, oldest), parts = self._writer.uncommitted, self._writer.parts
         tally = copy.deepcopy(self._tally)
-        self._state = PartitionState(tally, count, oldest, parts, self._wanted, self._ended, self._failure)
+        self._state = PartitionState(
+            tally,
+            count,
+            oldest,
+            parts,
+            process_time() - self._began,
+            self._wanted,
+            self._ended,
+            self._failure,
+        )
         return self._state
 
     def _failed(self, error: BaseException) -> Failure:

@@ -58,8 +58,8 @@ StartWriter = Callable[[PartitionTask], WriterHandle]
 class Partition:
     """A partition as its run sees it.
 
-    serial: of the pass that it is in, 0 if in none; base: that is the first over its list. writers: that it
-    had. losses: in a row. last: how far it was when its last writer was lost at the end of the run.
+    serial: of the pass that it is in, 0 if in none; base: that is the first over its list. losses: in a row.
+    parts, seconds: of the writers that were lost. last: how far it was when its last one was lost at the end.
     """
 
     task: PartitionTask
@@ -68,6 +68,7 @@ class Partition:
     base: bool = False
     losses: int = 0
     parts: int = 0
+    seconds: float = 0.0
     last: PartitionState | None = None
 
     @property
@@ -135,7 +136,7 @@ class Partitions:
         states = [one.state for one in self._partitions]
         return sum(s.uncommitted for s in states), max((s.oldest for s in states), default=0.0)
 
-    def facts(self) -> list[dict[str, int]]:
+    def facts(self) -> list[dict[str, float]]:
         """Return for the record what each partition did."""
         return [
             {
@@ -145,6 +146,7 @@ class Partitions:
                 "slices": one.state.tally.slices,
                 "parts": one.parts + one.state.parts,
                 "writers": one.task.term,
+                "processor_seconds": round(one.seconds + one.state.seconds, 3),
             }
             for one in self._partitions
         ]
@@ -214,6 +216,7 @@ class Partitions:
         joins = one.serial > 0 and one.base
         with self.held():
             one.parts += one.state.parts
+            one.seconds += one.state.seconds
             one.handle.discard()
             one.task = replace(one.task, term=one.task.term + 1, joins=joins)
             one.serial = 1 if joins else 0

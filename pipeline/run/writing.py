@@ -41,7 +41,7 @@ class Writing(Protocol):
     def uncommitted(self) -> tuple[int, float]:
         """As of ``Writer.uncommitted``."""
 
-    def facts(self) -> list[dict[str, int]]:
+    def facts(self) -> list[dict[str, float]]:
         """Return for the record what each partition did; [] where there are none."""
 
 
@@ -125,7 +125,7 @@ class _OneWriter:
     def uncommitted(self) -> tuple[int, float]:
         return self._writer.uncommitted
 
-    def facts(self) -> list[dict[str, int]]:
+    def facts(self) -> list[dict[str, float]]:
         return []
 
 
