@@ -41,7 +41,7 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.decoding import DecodeSettings
-from tests.support.null_stages import NullDetector
+from tests.support.null_detector import NullDetector
 
 BATCH = 32
 DIFFERENT = 100

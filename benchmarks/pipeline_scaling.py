@@ -25,7 +25,7 @@ from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.run_record import RunSummary
-from tests.support.null_stages import MemoryWatch, NullDecode, NullDetector
+from tests.support.null_stages import MemoryWatch, NullDecode, load_null
 
 
 def listed(count: int) -> Iterator[StoredObject]:
@@ -41,7 +41,7 @@ class NullStages(RayExecutor):
     def run_pass(
         self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
     ) -> Iterator[pa.Table]:
-        null = DetectSettings(load=NullDetector, threshold=0.5, batch_size=64)
+        null = DetectSettings(load=load_null, threshold=0.5, batch_size=64)
         return super().run_pass(NullDecode(decode.todo, self.slices), null, number, lost)
 
 

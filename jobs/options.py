@@ -33,6 +33,12 @@ UntilOption = Annotated[
 ForceOption = Annotated[
     bool | None, typer.Option("--force", help="Screen again what earlier runs did under the same settings.")
 ]
+PartitionsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that write results on Ray (docs/scaling.md).  [default: by number of objects]"
+    ),
+]
 WorkersOption = Annotated[int | None, typer.Option(help="CPU cores to use.  [default: all]")]
 MapThresholdOption = Annotated[
     float | None, typer.Option(help="Map value (0..1) from which a pixel is in the mask.  [default: 0.5]")

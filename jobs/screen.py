@@ -34,6 +34,7 @@ def command(
     until: options.UntilOption = None,
     force: options.ForceOption = None,
     workers: options.WorkersOption = None,
+    partitions: options.PartitionsOption = None,
     threshold: options.MapThresholdOption = None,
     precision: options.PrecisionOption = None,
     class_name: options.ClassNameOption = None,
@@ -62,13 +63,12 @@ def command(
 
     `s2sw screen nightly.yaml`
     """
-    given = {name: value for name, value in locals().items() if name in KEYS}
-    raise typer.Exit(run(_configuration(source, given, flag), quiet, verbose, log_format))
+    raise typer.Exit(run(_configuration(source, locals(), flag), quiet, verbose, log_format))
 
 
 KEYS = {
     "output": "output", "manifest": "manifest", "bundle": "bundle",
-    "limit": "limit", "until": "until", "force": "force",
+    "limit": "limit", "until": "until", "force": "force", "partitions": "partitions",
     "threshold": "threshold", "precision": "precision", "profile": "profile", "private_dir": "private_dir",
     "key_per_output": "key_per_output",
     "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
@@ -80,7 +80,7 @@ KEYS = {
 def _configuration(source: str | None, given: dict[str, Any], flag: Path | None) -> ScreenConfig:
     """Return the configuration: the job file, if the source is one, and the options over it."""
     from_file = source is not None and is_configuration(source)
-    values = {KEYS[name]: value for name, value in given.items()}
+    values = {KEYS[name]: value for name, value in given.items() if name in KEYS}
     if values["mode"] is not None:
         values["mode"] = "open" if values["mode"] else "private"
     values["source"] = None if from_file else source

@@ -20,6 +20,7 @@ EMBEDDED = "embedded"
 
 AUTO, NO_PROFILE = "auto", "none"
 """Words in place of a profile's address: keep one for this archive, or use none."""
+MOST_PARTITIONS = 256
 
 
 class TileSettings(Strict):
@@ -186,6 +187,11 @@ class ScreenConfig(ResultsConfig):
         False, description="local sources: also screen files outside of the source that links lead to"
     )
     force: bool = Field(False, description="screen again what earlier runs did under the same settings")
+    partitions: int | None = Field(
+        None, ge=1, le=MOST_PARTITIONS,
+        description="processes that write results, each for its share of the objects; default: 1, "
+        "from 4 million objects on one for each 4 million, 8 at most",
+    )  # fmt: skip
     max_quarantined: float = Field(
         1.0, ge=0, le=1, description="largest share of quarantined objects with which a run succeeds"
     )

@@ -1,8 +1,9 @@
 """The files of an output, what their names mean, and which parts are committed.
 
-``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``. A part of slices is
-committed when the part of objects of the same name exists. Parts that ``s2sw compact`` merged are named after
-their newest run, ``RUN-m0123456789.parquet``. Earlier versions used folders ``date=`` and ``site=``.
+``slices/`` and ``objects/`` hold parts of the same names, ``RUN-00000.parquet``, and
+``RUN-p003w001n00000.parquet`` where a run has several writers. A part of slices is committed when the part of
+objects of the same name exists. Parts that ``s2sw compact`` merged are named after their newest run,
+``RUN-m0123456789.parquet``. Earlier versions used folders ``date=`` and ``site=``.
 """
 
 import datetime
@@ -43,6 +44,8 @@ MERGE_PREFIX = f"{OBJECTS_FOLDER}/_merge-"
 """Of files that say which parts a merged part replaces; readers of Parquet folders skip such names."""
 DEFERRED_FILE = f"{RUNS_FOLDER}/deferred.parquet"
 LEASE_PREFIX = f"{RUNS_FOLDER}/lease-"
+WRITER_LEASES = f"{RUNS_FOLDER}/lease."
+"""Of the writers of partitions, beside that of their run."""
 
 _PARQUET = ".parquet"
 _RECORD = ".json"
@@ -75,14 +78,29 @@ def is_ours(name: str) -> bool:
     path = PurePosixPath(name)
     if name == MARKER:
         return True
-    ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", TEMPORARY))
+    ours = path.suffix in _SUFFIXES or path.name.startswith(("lease-", "lease.", TEMPORARY))
     profile = name == PROFILE_FILE or (path.parts[0] == GROUPS_FOLDER and path.suffix == BANK)
     return profile or (path.parts[0] in (*FOLDERS, SET_ASIDE_FOLDER) and ours)
 
 
-def part_name(run_id: str, number: int) -> str:
-    """Return the name of a run's part below the folder of its table."""
-    return f"{run_id}-{number:05}{_PARQUET}"
+def part_name(run_id: str, number: int, writer: str = "") -> str:
+    """Return the name of a run's part below the folder of its table. writer: its mark, if there are many."""
+    return f"{run_id}-{writer}{number:05}{_PARQUET}"
+
+
+def partition_mark(partition: int) -> str:
+    """Return what the names of a partition's parts begin with, behind the run."""
+    return f"p{partition:03}"
+
+
+def writer_mark(partition: int, term: int) -> str:
+    """Return the mark of a partition's writer. term: 1 for the first, and so on for those that take over."""
+    return f"{partition_mark(partition)}w{term:03}n"
+
+
+def writer_leases(partition: int) -> str:
+    """Return what the leases of a partition's writers begin with."""
+    return f"{WRITER_LEASES}{partition_mark(partition)}-"
 
 
 def merged_name(run_id: str, replaced: Iterable[str]) -> str:

@@ -28,7 +28,8 @@ class RunSummary:
     summed over processes. views are slices and tiles scored. timeline holds (seconds since screening began,
     objects, slices) at growing intervals. max_quarantined is the configured share of listed objects. key_id
     names the key of the ids in private mode and reveals nothing of it. left_out counts files of ours in the
-    source, which are not listed. profile: fingerprint and number of groups of the profile.
+    source, which are not listed. profile: fingerprint and number of groups of the profile. partitions: of a
+    run with several writers, objects to do, finished by the run and left of each, and how it was written.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class RunSummary:
     timeline: list[tuple[float, int, int]] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
+    partitions: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

@@ -2,6 +2,10 @@
 
 The lease is the file ``runs/lease-N``. Only one process can create the next N, on a file system as on S3; the
 highest N counts. Its holder renews it; who finds it expired, or its process dead, creates N + 1.
+
+Writers of partitions hold leases ``runs/lease.pPPP-N`` under that of their run. Who takes the output waits
+for them: a writer may outlive its run for a moment. A writer looks for its run's lease after it has its own,
+a run for writers after it has its own, so that one of two that start at once sees the other.
 """
 
 import contextlib
@@ -12,15 +16,20 @@ import time
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import override
+
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.schemas.errors import FailedError
-from s2sw.schemas.layout import LEASE_PREFIX, RUNS_FOLDER
+from s2sw.schemas.layout import LEASE_PREFIX, RUNS_FOLDER, WRITER_LEASES, writer_leases
 
 log = logging.getLogger(__name__)
 
 SECONDS = 120.0
 RENEW_SECONDS = 30.0
+PATIENCE = 15.0
+"""Seconds that the processes of a killed run get to end, where its lease is free already."""
+LOOK_SECONDS = 0.1
 
 
 class LeaseHeldError(FailedError):
@@ -34,10 +43,12 @@ class LeaseLostError(FailedError):
 class Lease:
     """A context manager that holds the output. ``check`` before every commit."""
 
+    _prefix = LEASE_PREFIX
+
     def __init__(self, output: OutputFolder, run_id: str) -> None:
         self._output = output
         self._run_id = run_id
-        self._name = ""
+        self.name = ""
         self._valid_until = 0.0
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -47,13 +58,17 @@ class Lease:
         held = self._leases()
         if held:
             self._refuse_if_alive(held[-1])
-        number = int(held[-1].removeprefix(LEASE_PREFIX)) + 1 if held else 0
-        self._name = f"{LEASE_PREFIX}{number:06}"
-        if not self._output.create(self._name, self._document(SECONDS)):
+        number = int(held[-1].removeprefix(self._prefix)) + 1 if held else 0
+        self.name = f"{self._prefix}{number:06}"
+        if not self._output.create(self.name, self._document(SECONDS)):
             raise LeaseHeldError("another run has just started on this output")
-        if self._leases()[-1] != self._name:  # the listing above was older than another run's start
-            self._output.delete(self._name)
-            raise LeaseHeldError("another run has just started on this output")
+        try:
+            if self._leases()[-1:] != [self.name]:  # the listing above was older than another run's start
+                raise LeaseHeldError("another run has just started on this output")
+            self._look_around()
+        except BaseException:
+            self._output.delete(self.name)
+            raise
         self._valid_until = time.monotonic() + SECONDS
         for name in held:
             self._output.delete(name)
@@ -65,15 +80,35 @@ class Lease:
     ) -> None:
         self._released.set()
         self._renewer.join()
-        self._output.delete(self._name)
+        self._output.delete(self.name)
 
     def check(self) -> None:
         """Raise LeaseLostError unless this run certainly still holds the output."""
         if time.monotonic() >= self._valid_until:
             raise LeaseLostError("the storage did not answer for so long that another run may have started")
 
+    def _look_around(self) -> None:
+        """Wait until no writer of an earlier run can commit any more. Raises LeaseHeldError."""
+        for name in self._names(WRITER_LEASES):
+            self._await_end(name)
+            self._output.delete(name)
+
+    def _await_end(self, name: str) -> None:
+        """Wait for the end of a process that was killed just now. Raises LeaseHeldError if it goes on."""
+        patience = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._refuse_if_alive(name)
+            except LeaseHeldError:
+                if time.monotonic() >= patience:
+                    raise
+            time.sleep(LOOK_SECONDS)
+
     def _leases(self) -> list[str]:
-        return [name for name in self._output.names(RUNS_FOLDER) if name.startswith(LEASE_PREFIX)]
+        return self._names(self._prefix)
+
+    def _names(self, prefix: str) -> list[str]:
+        return [name for name in self._output.names(RUNS_FOLDER) if name.startswith(prefix)]
 
     def _refuse_if_alive(self, name: str) -> None:
         try:
@@ -101,8 +136,30 @@ class Lease:
             asked = time.monotonic()
             # everything: a lease that cannot be renewed runs out by itself, and check() says so
             with contextlib.suppress(Exception):
-                if self._leases()[-1:] != [self._name]:
+                if self._leases()[-1:] != [self.name]:
                     self._valid_until = 0.0
                     return
-                self._output.write(self._name, self._document(SECONDS))
+                self._output.write(self.name, self._document(SECONDS))
                 self._valid_until = asked + SECONDS
+
+
+class WriterLease(Lease):
+    """The lease of the one process that writes the parts of a partition, under the lease of its run."""
+
+    def __init__(self, output: OutputFolder, run_id: str, partition: int, run_lease: str) -> None:
+        """run_lease: the name of the run's."""
+        super().__init__(output, run_id)
+        self._prefix = writer_leases(partition)
+        self._run_lease = run_lease
+
+    @override
+    def __enter__(self) -> "WriterLease":
+        for name in self._leases()[-1:]:  # of a writer that was lost just now
+            self._await_end(name)
+        super().__enter__()
+        return self
+
+    @override
+    def _look_around(self) -> None:
+        if self._names(LEASE_PREFIX)[-1:] != [self._run_lease]:
+            raise LeaseLostError("the run that this writer was started for does not hold the output any more")

@@ -24,7 +24,8 @@ class Writer:
     constants: columns that are the same in every row of the run (bundle, fingerprint, run_id, threshold);
     ``date`` and ``site`` are added.
     keep_uri: open mode; private mode writes no uri. before_commit raises if this run may write no more.
-    uid_ids: makes the columns ``study_id`` ... of digests of UIDs; by default there are none.
+    uid_ids: makes the columns ``study_id`` ... of digests of UIDs; by default there are none. mark: in the
+    names of its parts, where a run has several writers.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Writer:
         keep_uri: bool,
         before_commit: Callable[[], None] = lambda: None,
         uid_ids: Callable[[Sequence[bytes]], dict[str, str]] = lambda _: {},
+        mark: str = "",
     ) -> None:
         self.parts = 0
         self._output = output
@@ -45,6 +47,7 @@ class Writer:
             "site": settings.site or None,
         }
         self._uid_ids = uid_ids
+        self._mark = mark
         self._keep_uri = keep_uri
         self._before_commit = before_commit
         self._slices: list[Row] = []
@@ -81,7 +84,7 @@ class Writer:
         if not self._objects:
             return
         self._before_commit()
-        name = layout.part_name(self._constants["run_id"], self.parts)
+        name = layout.part_name(self._constants["run_id"], self.parts, self._mark)
         if self._slices:
             self._output.write(f"{SLICES_FOLDER}/{name}", parquet_bytes(self._slices, SLICES))
         for row in self._objects:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from s2sw.connectors.manifests.files import ManifestError
 from s2sw.schemas.tables import DEFERRED, MANIFEST
 
-MEMORY = "300MB"  # for DuckDB's own pages; what is larger goes to files in the work folder
+MEMORY = "128MB"  # for DuckDB's own pages; what is larger goes to files in the work folder
 STREAM_ROWS = 10_000
 DEFERRED_SHARE = 5  # one object in five comes from those deferred before, so that neither kind starves
 

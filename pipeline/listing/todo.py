@@ -1,8 +1,9 @@
 """The part of the listing that is still to do, in groups that decode tasks read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -21,37 +22,35 @@ GROUPS_PER_FILE = 500  # row groups of a to-do file: a reader parses the footer 
 
 
 class Todo:
-    """The objects of one pass in groups: one row group each, read alone by the task that decodes it."""
+    """The objects of one pass in groups: one row group each, read alone by the task that decodes it.
 
-    def __init__(self, folder: Path, groups: int, objects: int, group_size: int) -> None:
+    prefix: what the names of its files begin with, in a folder that holds several lists.
+    """
+
+    def __init__(self, folder: Path, groups: int, objects: int, group_size: int, prefix: str = "") -> None:
         self.folder = folder
         self.groups = groups
         self.objects = objects
         self.group_size = group_size
+        self.prefix = prefix
 
     @classmethod
     def write(cls, folder: Path, batches: Iterable[pa.RecordBatch], group_size: int) -> "Todo":
         """Write the rows (schema MANIFEST) in the order given."""
         folder.mkdir(parents=True, mode=0o700)
-        rows_per_file = GROUPS_PER_FILE * group_size
-        count = files = 0
-        pending: list[pa.RecordBatch] = []
+        with TodoFiles(folder, group_size) as files:
+            for batch in batches:
+                files.add(batch)
+        return files.todo
 
-        def write_file(table: pa.Table) -> None:
-            nonlocal files, count
-            path = folder / f"{files:06}.parquet"
-            pq.write_table(table, path, row_group_size=group_size, compression="zstd")
-            files, count = files + 1, count + len(table)
+    @property
+    def paths(self) -> list[Path]:
+        """Its files, in order."""
+        return sorted(self.folder.glob(f"{self.prefix}[0-9]*.parquet"))
 
-        for batch in batches:
-            pending.append(batch)
-            while sum(map(len, pending)) >= rows_per_file:
-                table = pa.Table.from_batches(pending, MANIFEST)
-                write_file(table.slice(0, rows_per_file))
-                pending = table.slice(rows_per_file).to_batches()
-        if rest := pa.Table.from_batches(pending, MANIFEST):
-            write_file(rest)
-        return cls(folder, -(-count // group_size), count, group_size)
+    def mapped(self, change: "Callable[[Todo], Todo]") -> "Todo":
+        """Return the list changed; of one that joins several, each of these."""
+        return change(self)
 
     def narrowed(self, numbers: list[int], folder: Path, size: int) -> "Todo":
         """Write a to-do list of some of these objects, ``size`` a group."""
@@ -65,7 +64,7 @@ class Todo:
             return file.read_row_group(group % GROUPS_PER_FILE)
 
     def _file(self, number: int) -> pq.ParquetFile:
-        return pq.ParquetFile(self.folder / f"{number:06}.parquet")
+        return pq.ParquetFile(self.folder / f"{self.prefix}{number:06}.parquet")
 
     def objects_of(self, group: int) -> list[tuple[int, StoredObject]]:
         """Return row number and object of one group, without the ids."""
@@ -75,6 +74,60 @@ class Todo:
     def ids_of(self, group: int) -> list[str]:
         """Return the ids of the objects of one group."""
         return [str(name) for name in self.read(group).column("object_id").to_pylist()]
+
+
+class TodoFiles:
+    """A context manager that writes a to-do list group by group; ``todo`` is the list once it is left."""
+
+    def __init__(self, folder: Path, group_size: int, prefix: str = "") -> None:
+        self._folder, self._size, self._prefix = folder, group_size, prefix
+        self._per_file = GROUPS_PER_FILE * group_size
+        self._pending: list[pa.RecordBatch] = []
+        self._file: pq.ParquetWriter | None = None
+        self._objects = 0
+
+    def __enter__(self) -> "TodoFiles":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._write(sum(map(len, self._pending)))
+        self._close()
+
+    @property
+    def todo(self) -> Todo:
+        """The list of all that was added."""
+        groups = -(-self._objects // self._size)
+        return Todo(self._folder, groups, self._objects, self._size, self._prefix)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows (schema MANIFEST); all but those of a group that is not whole yet are written."""
+        self._pending.append(batch)
+        rows = sum(map(len, self._pending))
+        self._write(rows - rows % self._size)
+
+    def _write(self, rows: int) -> None:
+        if not rows:
+            return
+        table = pa.Table.from_batches(self._pending, MANIFEST)
+        self._pending = table.slice(rows).to_batches()
+        start = 0
+        while start < rows:
+            part = table.slice(start, min(rows - start, self._per_file - self._objects % self._per_file))
+            if self._file is None:
+                path = self._folder / f"{self._prefix}{self._objects // self._per_file:06}.parquet"
+                self._file = pq.ParquetWriter(path, MANIFEST, compression="zstd")
+            self._file.write_table(part, row_group_size=self._size)
+            start, self._objects = start + len(part), self._objects + len(part)
+            if self._objects % self._per_file == 0:
+                self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def group_size(objects: int, size: int, cores: int) -> int:

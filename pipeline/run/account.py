@@ -1,8 +1,12 @@
 """The account of a run: every listed object has one end, by the ids in the committed files themselves."""
 
+import numpy as np
+import pyarrow as pa
+
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.parquet import table_bytes
 from s2sw.pipeline.listing.id_sets import IdSets
+from s2sw.pipeline.listing.partitions import partitions_of
 from s2sw.pipeline.run.progress import Tally
 from s2sw.schemas.layout import DEFERRED_FILE
 from s2sw.schemas.outcomes import Status
@@ -20,6 +24,8 @@ def account(summary: RunSummary, output: OutputFolder, sets: IdSets, tally: Tall
     # a worker's clock may be ahead of this one: what it deferred shows that the window is over
     stopped = too_late or summary.interrupted or bool(tally.statuses[Status.DEFERRED])
     summary.missing = len(left) - (unfinished if stopped else 0)
+    if summary.partitions:
+        summary.missing = max(summary.missing, _unsound(summary, left))
     summary.duplicates = sets.duplicates()
     summary.by_status = {status.value: 0 for status in Status} | sets.statuses()
     summary.by_status[Status.DEFERRED] = len(left) - summary.missing
@@ -27,3 +33,16 @@ def account(summary: RunSummary, output: OutputFolder, sets: IdSets, tally: Tall
     summary.new[Status.DEFERRED] = unfinished
     summary.reasons = dict(tally.reasons)
     summary.slices, summary.views = tally.slices, tally.views
+
+
+def _unsound(summary: RunSummary, left: pa.Table) -> int:
+    """Note how many objects of each partition are left; return how many it did not say so of.
+
+    What one partition lacks, another one that has as much too many must not hide.
+    """
+    count = summary.resources["partitions"]
+    places = partitions_of(left["object_id"].to_pylist(), count)
+    of_each = np.bincount(places, minlength=count)
+    for one in summary.partitions:
+        one["left"] = int(of_each[int(one["number"])])
+    return sum(int(abs(one["objects"] - one["finished"] - one["left"])) for one in summary.partitions)

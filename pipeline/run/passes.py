@@ -5,13 +5,16 @@ alone. What dies then is at fault itself, if others live: where nothing lives it
 installation, and the run fails instead of giving every object a verdict.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
 from s2sw.connectors.storage.local import local_object
@@ -44,7 +47,7 @@ class Sink(Protocol):
         """Tell what is being done."""
 
 
-class _NothingLivesError(Exception):
+class NothingLivesError(Exception):
     """So many groups were lost, and none came back, that going on would be in vain."""
 
 
@@ -79,7 +82,7 @@ class Passes:
         """Run all passes. Raises RunFailedError where nothing lives; what has no outcome then stays open."""
         try:
             missing = self._pass(todo, 0)
-        except _NothingLivesError:
+        except NothingLivesError:
             missing = list(range(todo.objects))
         self._in_main = False
         if missing and not self._decoded and self._give_up_after and not self._too_late():
@@ -88,6 +91,25 @@ class Passes:
         if self._failed and self._give_up_after and len(self._failed) > ALONE:
             raise self._detector_fails()
         self._release()
+
+    def resume(self, todo: Todo, done: NDArray[np.bool_], joins: bool) -> None:
+        """Run all passes for a writer that was lost: what it held is tried again as if for the first time.
+
+        done: by number, what it had committed. joins: a first pass over the list is under way.
+        """
+        missing = [int(number) for number in np.flatnonzero(~done)]
+        if joins:
+            with contextlib.suppress(NothingLivesError):
+                missing = self._pass(todo, 0, done=done)
+        if missing and not self._too_late():
+            self.run(self._narrowed(todo, missing, todo.group_size))
+
+    def seen(self, decoded: bool, scored: bool) -> None:
+        """Note that elsewhere in the run something was decoded, or scored: then neither fails always."""
+        self._decoded = self._decoded or decoded
+        if scored and not self._scored:
+            self._scored = True
+            self._release()
 
     def _sweep(self, todo: Todo, missing: list[int]) -> None:
         sizes = sweep_sizes(len(missing), todo.group_size)
@@ -125,9 +147,11 @@ class Passes:
     def _narrowed(self, todo: Todo, numbers: list[int], size: int) -> Todo:
         return todo.narrowed(numbers, self._next_folder(), size)
 
-    def _pass(self, todo: Todo, number: int, last: bool = False) -> list[int]:
-        """Screen a to-do list; return the numbers of objects without an outcome."""
-        collector = Collector(todo.objects, self.stage_seconds)
+    def _pass(
+        self, todo: Todo, number: int, last: bool = False, done: NDArray[np.bool_] | None = None
+    ) -> list[int]:
+        """Screen a to-do list; return the numbers of objects without an outcome. done: those with one."""
+        collector = Collector(todo.objects, self.stage_seconds, done)
         reader = TodoReader(todo)
         idle = 0
         for table in self._results(todo, number, self._on_lost):
@@ -154,7 +178,7 @@ class Passes:
         """Count a lost group; end the main pass, which takes longest, where going on would be in vain."""
         self._lost[words] += 1
         if self._in_main and not self._decoded and 0 < self._give_up_after <= self._lost.total():
-            raise _NothingLivesError
+            raise NothingLivesError
 
     def _take(self, finished: FinishedObject, reader: TodoReader) -> None:
         """Pass an outcome on; hold back failures of a detector that has not scored anything yet."""

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -33,6 +34,19 @@ class Tally:
     def objects(self) -> int:
         """Objects with a terminal status."""
         return self.statuses.total()
+
+    def become_sum(self, tallies: Sequence["Tally"]) -> None:
+        """Take the counts of several together, apart from the total."""
+        self.slices = sum(one.slices for one in tallies)
+        self.views = sum(one.views for one in tallies)
+        self.statuses, self.reasons = Counter(), Counter()
+        seconds = no_seconds()
+        for one in tallies:
+            self.statuses.update(one.statuses)
+            self.reasons.update(one.reasons)
+            for stage, value in one.stage_seconds.items():
+                seconds[stage] += value
+        self.stage_seconds = seconds
 
     def add(self, finished: FinishedObject) -> None:
         """Count one object."""

@@ -63,7 +63,7 @@ class RayExecutor(Executor):
     ) -> Iterator[pa.Table]:
         retries = MAIN_TASK_RETRIES if number == 0 else 0
         if self._cluster.address:
-            decode, detect = decode.over(SharedTodo(decode.todo)), self._with_shared_profile(detect)
+            decode, detect = decode.over(decode.todo.mapped(SharedTodo)), self._with_shared_profile(detect)
         try:
             yield from run_pass(decode, detect, self._resources, self._cluster, retries, lost)
         except ray.exceptions.RayError as error:

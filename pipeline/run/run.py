@@ -18,11 +18,12 @@ from s2sw.pipeline.ledger.lease import Lease
 from s2sw.pipeline.ledger.merging import warn_of_old_parts
 from s2sw.pipeline.ledger.output_key import configured_key
 from s2sw.pipeline.ledger.summary import describe_bundle
-from s2sw.pipeline.ledger.writer import Writer, sweep_orphans
+from s2sw.pipeline.ledger.writer import sweep_orphans
 from s2sw.pipeline.listing.id_sets import IdSets
 from s2sw.pipeline.listing.manifest import freeze
-from s2sw.pipeline.listing.todo import Todo, TodoReader, group_size
-from s2sw.pipeline.privacy.ids import key_id, object_ids, uid_ids
+from s2sw.pipeline.listing.partitions import write_partitions
+from s2sw.pipeline.listing.todo import Todo, group_size
+from s2sw.pipeline.privacy.ids import key_id, object_ids
 from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.account import account
@@ -30,22 +31,26 @@ from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.interruption import Interruption
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.metrics import Live, MetricsFile
-from s2sw.pipeline.run.passes import Passes
+from s2sw.pipeline.run.partitions import StartWriter
 from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
 from s2sw.pipeline.run.recording import now, recorded
 from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
 from s2sw.pipeline.run.session_folder import wipe_abandoned
-from s2sw.pipeline.run.stage_settings import decode_stage, detect_settings, executor_for, precision_of
+from s2sw.pipeline.run.stage_settings import (
+    decode_stage,
+    detect_settings,
+    does_without_ray,
+    executor_for,
+    is_little,
+    precision_of,
+)
 from s2sw.pipeline.run.window import in_window
-from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.pipeline.run.writing import RunParts, Writing, planned_partitions
 from s2sw.schemas.config import run_fingerprint
-from s2sw.schemas.outcomes import Status
 from s2sw.schemas.run_record import RunSummary
 
 log = logging.getLogger(__name__)
-
-SMALL_BYTES = 512 << 20  # stored bytes of what is left to do, up to which a run needs no Ray
 
 
 def screen(job: Job, live: bool = False) -> RunSummary:
@@ -77,16 +82,19 @@ class ScreeningRun:
         live: bool = False,
         make_executor: Callable[[Todo], Executor] | None = None,
         fitted: Fitted | None = None,
+        start_writer: StartWriter | None = None,
     ) -> None:
         """live: as of ``screen``. fitted: the settings of the cluster that this machine can carry.
 
         make_executor: gives what runs the passes, instead of Ray or processes as fits the to-do list.
+        start_writer: starts a partition's writer, instead of as an actor of Ray.
         """
-        self._job, self._make_executor = job, make_executor
+        self._job, self._make_executor, self._start_writer = job, make_executor, start_writer
         self._fitted = fitted or Fitted(job.config.cluster)
         self._config = job.config
         self._resources = resources
         self._tally = Tally()
+        self._writing: Writing | None = None
         self._open_bytes = 0
         self._timeline = Timeline()
         self._display = ProgressDisplay(self._tally, live)
@@ -106,9 +114,7 @@ class ScreeningRun:
             resources=asdict(resources) | {"precision": precision},
             max_quarantined=job.config.max_quarantined,
         )
-        self._metrics = MetricsFile(
-            job.config.metrics_file, self.summary, lambda: Live(self._tally, *self._writer.uncommitted)
-        )
+        self._metrics = MetricsFile(job.config.metrics_file, self.summary, self._live)
         self._lease = Lease(job.output, self._state.run_id)
         self._adopt(job.profile)
 
@@ -125,19 +131,12 @@ class ScreeningRun:
             precision_of(job.config, self._resources),
             record.fingerprint if record else None,
         )
-        self._writer = Writer(
-            job.output,
-            job.config.parts,
-            {
-                "bundle": job.record.fingerprint,
-                "fingerprint": self.summary.fingerprint,
-                "run_id": self._state.run_id,
-                "threshold": job.config.threshold,
-            },
-            keep_uri=not job.config.private,
-            before_commit=self._lease.check,
-            uid_ids=uid_ids(self._key),
-        )
+        self._constants = {
+            "bundle": job.record.fingerprint,
+            "fingerprint": self.summary.fingerprint,
+            "run_id": self._state.run_id,
+            "threshold": job.config.threshold,
+        }
 
     def execute(self) -> RunSummary:
         """Make all steps. Raises LeaseHeldError if another run works on the output."""
@@ -179,10 +178,17 @@ class ScreeningRun:
             self._sets.load("deferred", deferred_objects(self._job.output))
             count, self._open_bytes = self._sets.measure_open()
             self.summary.already_done = self.summary.listed - count
-            each = group_size(count, self._open_bytes, self._resources.cores)
-            todo = Todo.write(self._state.crosswalk(0), self._sets.open_objects(), each)
+            todo = self._write_todo(count)
             self._state.keep()
             return todo
+
+    def _write_todo(self, count: int) -> Todo:
+        each = group_size(count, self._open_bytes, self._resources.cores)
+        little = is_little(self._fitted, count, self._open_bytes)
+        on_ray = self._make_executor is not None or not does_without_ray(self._fitted, little)
+        many = planned_partitions(self._config.partitions, count, on_ray, self._fitted.cluster)
+        self.summary.resources |= {"partitions": many} if many > 1 else {}
+        return write_partitions(self._state.crosswalk(0), self._sets.open_objects(), each, many)
 
     def _build_profile(self) -> None:
         from s2sw.pipeline.run.profile_command import builder_of  # here: it imports torch
@@ -227,21 +233,24 @@ class ScreeningRun:
     def _pass_all(self, executor: Executor, todo: Todo) -> None:
         self._display.start_clock()
         self._timeline.start()
-        results, give_up = functools.partial(self._results, executor), self._config.cluster.give_up_after
-        passes = Passes(results, self, self._state.crosswalk, self.too_late, give_up)
-        self._tally.stage_seconds = passes.stage_seconds
+        parts = RunParts(
+            self._job, self._state, self._key, self._lease, self._tally, self._constants, self.too_late,
+            self._ticked, self.say, self._interruption.held, self._start_writer,
+        )  # fmt: skip
+        self._writing = writing = parts.writing(todo, functools.partial(self._results, executor))
         try:
-            passes.run(todo)
+            writing.run()
         finally:
             with self._interruption.held():
-                self._writer.commit()
-            self._add_seconds(passes.stage_seconds)
+                writing.close()
+            self.summary.partitions = writing.facts()
+            self._add_seconds(self._tally.stage_seconds)
 
     def _executor(self, todo: Todo, small: bool = False) -> Executor:
         if self._make_executor is not None:
             return self._make_executor(todo)
-        few = todo.objects < self._fitted.cluster.ray_from and self._open_bytes <= SMALL_BYTES
-        return executor_for(self._job, self._fitted, self._resources, todo, small or few)
+        few = small or is_little(self._fitted, todo.objects, self._open_bytes)
+        return executor_for(self._job, self._fitted, self._resources, todo, few)
 
     def _results(self, executor: Executor, todo: Todo, number: int, lost: LostGroup) -> Iterator[pa.Table]:
         groups = self._profile.record.settings if self._profile else None
@@ -249,18 +258,11 @@ class ScreeningRun:
         detect = detect_settings(self._job, self._resources, self._profile)
         return executor.run_pass(decode, detect, number, lost)
 
-    def finish(self, finished: FinishedObject, reader: TodoReader) -> None:
-        """Count an object, and write it unless it is deferred."""
-        with self._interruption.held():
-            self._tally.add(finished)
-            if finished.status is not Status.DEFERRED:
-                object_id, stored = reader.row(finished.number)
-                self._writer.add(finished, object_id, stored)
+    def _live(self) -> Live:
+        return Live(self._tally, *(self._writing.uncommitted if self._writing else (0, 0.0)))
 
-    def tick(self) -> None:
-        """Commit what is due, and show where the run stands."""
-        with self._interruption.held():
-            self._writer.commit_if_due()
+    def _ticked(self) -> None:
+        """Show where the run stands."""
         self._display.update()
         self._metrics.update()
         self._timeline.add(self._tally.objects, self._tally.slices)

@@ -22,8 +22,8 @@ class SharedTodo(Todo):
     """
 
     def __init__(self, todo: Todo) -> None:
-        super().__init__(todo.folder, todo.groups, todo.objects, todo.group_size)
-        self._files = [_put(path.read_bytes()) for path in sorted(todo.folder.iterdir())]
+        super().__init__(todo.folder, todo.groups, todo.objects, todo.group_size, todo.prefix)
+        self._files = [_put(path.read_bytes()) for path in todo.paths]
 
     @override
     def _file(self, number: int) -> pq.ParquetFile:

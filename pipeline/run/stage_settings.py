@@ -20,6 +20,9 @@ from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig
 if TYPE_CHECKING:
     from s2sw.model.precision import Precision
 
+SMALL_BYTES = 512 << 20
+"""Stored bytes of what is left to do, up to which a run needs no Ray."""
+
 
 def precision_of(config: ScreenConfig, resources: Resources) -> "Precision":
     """Return the precision that a job computes in."""
@@ -69,13 +72,23 @@ def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, sma
     small: whether the work is little enough.
     """
     cluster = fitted.cluster
-    if cluster.address is None and (small or fitted.small_only):
+    if does_without_ray(fitted, small):
         from s2sw.pipeline.run.process_executor import ProcessExecutor
 
         return ProcessExecutor(cluster, resources)
     from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
 
     return RayExecutor(cluster, resources, _read_by_nodes(job))
+
+
+def is_little(fitted: Fitted, objects: int, size: int) -> bool:
+    """Tell whether so many objects to do, of so many stored bytes together, need no Ray."""
+    return objects < fitted.cluster.ray_from and size <= SMALL_BYTES
+
+
+def does_without_ray(fitted: Fitted, small: bool) -> bool:
+    """Tell whether a few processes do the work. small: whether it is little enough."""
+    return fitted.cluster.address is None and (small or fitted.small_only)
 
 
 def _read_by_nodes(job: Job) -> list[Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.outcomes import Reason, Status, status_of
@@ -47,11 +48,17 @@ def no_seconds() -> dict[str, float]:
 class Collector:
     """Groups rows by object. A row that comes twice (a task that Ray ran again) counts once.
 
-    stage_seconds: what both stages took is added there; by default to what begins with nothing.
+    stage_seconds: what both stages took is added there; by default to what begins with nothing. done: by
+    number, objects that are finished already.
     """
 
-    def __init__(self, objects: int, stage_seconds: dict[str, float] | None = None) -> None:
-        self.finished = np.zeros(objects, np.bool_)
+    def __init__(
+        self,
+        objects: int,
+        stage_seconds: dict[str, float] | None = None,
+        done: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self.finished = np.zeros(objects, np.bool_) if done is None else done.copy()
         self.stage_seconds = no_seconds() if stage_seconds is None else stage_seconds
         self._open: dict[int, _Open] = {}
 

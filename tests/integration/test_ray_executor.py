@@ -20,7 +20,8 @@ from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import END
 from s2sw.schemas.config import ClusterSettings
 from tests.support.meeting_detector import AT_ONCE, MeetingDetector
-from tests.support.null_stages import LOW, NullDecode
+from tests.support.null_detector import LOW
+from tests.support.null_stages import NullDecode
 
 pytestmark = pytest.mark.integration
 

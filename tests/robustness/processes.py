@@ -14,6 +14,7 @@ import yaml
 from tests.support.commands import COMMAND
 
 ACTOR = "ray::MapWorker"
+WRITER = "ray::PartitionWork"
 DECODER = "ray::MapBatches"
 
 

@@ -82,6 +82,7 @@ def _run(folder: Path, bundle: Path) -> Watched:
         "bundle": str(bundle),
         "batch_size": 4,
         "parts": {"seconds": 0.5},
+        "partitions": 2,
         "cluster": RAY | {"workers": 2, "temp_dir": str(folder / "temp")},
     }
     job = folder / "job.yaml"
@@ -119,7 +120,9 @@ def test_every_path_was_taken(watched: Watched) -> None:
     assert run["missing"] == run["duplicates"] == 0
     assert set(run["reasons"]) >= REASONS
     assert run["by_status"]["screened"] >= 10
-    assert "ray::MapWorker" in {title.partition("(")[0] for title in watched.watcher.titles}
+    titles = {title.partition("(")[0].partition(".")[0] for title in watched.watcher.titles}
+    assert {"ray::MapWorker", "ray::PartitionWork"} <= titles
+    assert [part["writers"] for part in run["partitions"]] == [1, 1]
 
 
 def test_nothing_was_found_while_it_ran(watched: Watched) -> None:

@@ -1,7 +1,8 @@
 """listed = screened + no_pixels + quarantined + deferred, by ids, over random schedules of faults.
 
 The run's own code lists, subtracts, collects, writes, sweeps and accounts; only what Ray would do is played
-by a schedule: rows come in any order, twice, or not at all, and the driver dies at any of its writes.
+by a schedule: rows come in any order, twice, or not at all, and the driver, or a partition's writer, dies at
+any of its writes.
 """
 
 import random
@@ -19,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.model.bundles.record import BundleRecord, read_record
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.run.executor import DecodeStep, Executor, LostGroup
@@ -33,40 +33,11 @@ from s2sw.schemas.outcomes import STORAGE_REASONS, Reason, Status, status_of
 from s2sw.schemas.run_record import RunSummary
 from s2sw.schemas.tables import Row
 from tests.robustness import accounts
+from tests.support.mortal import Killed, MortalOutput, MortalWriters
 from tests.support.rows import end_row, slice_row
 
 RESOURCES = plan_resources(ClusterSettings(workers=1), "cpu")
 REASONS = st.sampled_from([reason for reason in Reason if reason is not Reason.TIME_WINDOW])
-
-
-class Killed(BaseException):
-    """The driver is dead: nothing that it does afterwards reaches the disk."""
-
-
-class MortalOutput(LocalOutput):
-    """A folder whose writer dies at its n-th write, before or after the file is there."""
-
-    def __init__(self, root: Path, writes: int | None, after: bool) -> None:
-        super().__init__(root)
-        self._left, self._after = writes, after
-
-    @override
-    def write(self, name: str, data: bytes) -> None:
-        if self._left == 0:
-            raise Killed
-        if self._left is not None:
-            self._left -= 1
-            if self._left == 0:
-                if self._after:
-                    super().write(name, data)
-                raise Killed
-        super().write(name, data)
-
-    @override
-    def delete(self, name: str) -> None:
-        if self._left == 0:
-            raise Killed
-        super().delete(name)
 
 
 @dataclass(frozen=True)
@@ -79,7 +50,7 @@ class Planned:
     deaths: int
 
     def rows(self, number: int, attempt: int) -> list[Row]:
-        """Return what a stage gives for it in the n-th pass; nothing while it kills its task."""
+        """Return what a stage gives for it at the n-th try; nothing while it kills its task."""
         if attempt < self.deaths:
             return [slice_row(number, 0)] if self.slices else []
         if attempt < self.passing:
@@ -95,6 +66,11 @@ class Planned:
             return Status.QUARANTINED, Reason.WORKER_CRASHED
         if self.passing >= 3:
             return Status.QUARANTINED, Reason.TIMEOUT
+        return self.at_last
+
+    @property
+    def at_last(self) -> tuple[Status, Reason | None]:
+        """How it ends if it is tried often enough."""
         return (Status.SCREENED, None) if self.reason is None else (status_of(self.reason), self.reason)
 
 
@@ -109,17 +85,23 @@ objects = st.builds(
 
 @dataclass(frozen=True)
 class Incarnation:
-    """One run: dies at a write, is stopped by the window or by a signal after some tables, or finishes."""
+    """One run: dies at a write, is stopped by the window or by a signal after some tables, or finishes.
+
+    partitions: that it has. deaths: the writes at which its writers die, in the order of their start.
+    """
 
     dies_at: int | None = None
     after: bool = False
+    partitions: int = 1
+    deaths: tuple[int | None, ...] = ()
     stops_at: int | None = None
     window: bool = False
 
 
 incarnations = st.lists(
     st.builds(Incarnation, dies_at=st.none() | st.integers(1, 8), after=st.booleans(),
-              stops_at=st.none() | st.integers(0, 5), window=st.booleans()),
+              stops_at=st.none() | st.integers(0, 5), window=st.booleans(), partitions=st.integers(1, 3),
+              deaths=st.lists(st.none() | st.integers(1, 4), max_size=6).map(tuple)),
     max_size=4,
 )  # fmt: skip
 
@@ -132,6 +114,7 @@ class Schedule(Executor):
     def __init__(self, plan: dict[str, Planned], schedule: random.Random, incarnation: Incarnation) -> None:
         self.plan, self.schedule, self.incarnation = plan, schedule, incarnation
         self.run: Any = None
+        self.tries = Counter[str]()  # of each object; more than three where a writer of its partition died
 
     @override
     def __enter__(self) -> "Schedule":
@@ -148,7 +131,9 @@ class Schedule(Executor):
         rows: list[Row] = []
         for group in range(decode.todo.groups):
             for place, stored in decode.todo.objects_of(group):
-                rows += self.plan[Path(stored.uri).name].rows(place, number)
+                name = Path(stored.uri).name
+                rows += self.plan[name].rows(place, self.tries[name])
+                self.tries[name] += 1
         rows += self.schedule.choices(rows, k=min(3, len(rows)))
         self.schedule.shuffle(rows)
         tables = 0
@@ -177,35 +162,41 @@ def run(
         profile="none",
         source=str(root / "archive"), output=str(root / "out"), mode="open",
         parts={"rows": schedule.randint(1, 8), "seconds": 3600},
+        partitions=life.partitions,
         cluster={"give_up_after": 0},  # archives in which everything crashes are among the plans
     )  # fmt: skip
     output = MortalOutput(root / "out", life.dies_at, life.after)
     job = Job(config, root, record, output, Inside(root / "private"), None)
     executor = Schedule(plan, schedule, life)
-    executor.run = ScreeningRun(job, RESOURCES, make_executor=lambda _: executor)
+    writers = MortalWriters(output, life.deaths, life.after)
+    executor.run = ScreeningRun(job, RESOURCES, make_executor=lambda _: executor, start_writer=writers.start)
     try:
         return executor.run.execute()
     finally:  # the process of a killed driver would be dead; that of the tests is not
-        for lease in root.glob("out/runs/lease-*"):
+        for lease in root.glob("out/runs/lease*"):
             lease.unlink()
 
 
-def check_files(output: str, plan: dict[str, Planned], run_id: str) -> Counter[str]:
-    """Compare the committed files with the plan; return by status the objects that are done for this run."""
+def check_files(output: str, plan: dict[str, Planned], run_id: str, retried: bool) -> Counter[str]:
+    """Compare the committed files with the plan; return by status the objects that are done for this run.
+
+    retried: some may have been tried again because a writer died.
+    """
     found = accounts.rows(output, "objects")
     assert max(Counter((row["object_id"], row["run_id"]) for row in found).values(), default=1) == 1
     newest = {row["object_id"]: row for row in sorted(found, key=lambda row: row["run_id"])}
     for row in found:  # only what storage kept from a run is there again
         assert row is newest[row["object_id"]] or row["reason"] in STORAGE_REASONS
-    slices = Counter((row["object_id"], row["slice_index"]) for row in accounts.rows(output, "slices"))
     committed = {row["part"] for row in found}
     assert set(accounts.parts(output, "slices")) <= committed, "no slices without their objects"
+    slices = Counter((row["object_id"], row["slice_index"]) for row in accounts.rows(output, "slices"))
     expected = {(row["object_id"], i): 1 for row in found for i in range(row["n_slices"])}
     assert slices == expected
     for row in found:
-        status, reason = plan[accounts.file_name(row)].end
-        assert (row["status"], row["reason"]) == (status, reason)
-        assert row["n_slices"] == (plan[accounts.file_name(row)].slices if status is Status.SCREENED else 0)
+        planned = plan[accounts.file_name(row)]
+        ends = {planned.end, planned.at_last} if retried else {planned.end}
+        assert (row["status"], row["reason"]) in ends
+        assert row["n_slices"] == (planned.slices if row["status"] == Status.SCREENED else 0)
     return Counter(
         row["status"]
         for row in newest.values()
@@ -236,7 +227,7 @@ def test_every_listed_object_is_accounted_for(
             except Killed:
                 accounts.assert_readable(output)
                 continue
-            statuses = check_files(output, plan, summary.run_id)
+            statuses = check_files(output, plan, summary.run_id, any(life.deaths for life in lives))
             assert summary.listed == len(plan) == sum(summary.by_status.values())
             assert (summary.missing, summary.duplicates) == (0, 0)
             deferred = summary.by_status[Status.DEFERRED]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
-from tests.robustness.processes import ACTOR, DECODER, Screening, job_file, kill, screening, until
+from tests.robustness.processes import ACTOR, DECODER, WRITER, Screening, job_file, kill, screening, until
 from tests.support.s3server import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
@@ -22,6 +22,10 @@ DRIVER, YOUNG_DRIVER = "driver", "driver just started"
 START_SECONDS = 8.0
 BEGINNING = (DECODER, ACTOR)
 TURN = (DRIVER, YOUNG_DRIVER, DECODER, ACTOR, DRIVER, DECODER, ACTOR)
+WRITERS_TURN = (WRITER, WRITER, DRIVER, DECODER)
+"""Where there are several writers."""
+PARTITIONS = ("3", "2")
+"""Of one run and the next."""
 
 
 def victims(kills: int) -> list[str]:
@@ -37,13 +41,13 @@ class Killer:
     second later.
     """
 
-    def __init__(self, objects: int, kills: int, output: str) -> None:
+    def __init__(self, objects: int, dying: list[str], output: str) -> None:
         self.random = random.Random(SEED)
         self.output = output
         self.log: list[str] = []
-        share = 0.85 * objects / kills
-        moments = [int(share * (i + self.random.random())) for i in range(kills)]
-        self.plan = list(zip(victims(kills), moments, strict=True))
+        share = 0.85 * objects / len(dying)
+        moments = [int(share * (i + self.random.random())) for i in range(len(dying))]
+        self.plan = list(zip(dying, moments, strict=True))
 
     def attend(self, run: Screening) -> None:
         """Kill parts of a run until its driver is dead, it ends by itself, or nothing is left to kill."""
@@ -55,7 +59,7 @@ class Killer:
                 del self.plan[0]
 
     def _await(self, run: Screening, victim: str, objects: int) -> None:
-        if victim in (DRIVER, ACTOR):
+        if victim in (DRIVER, ACTOR, WRITER):
             until(lambda: not run.alive or accounts.committed(self.output) >= objects, f"{objects} objects")
         elif victim == DECODER:
             until(lambda: not run.alive or run.find(DECODER), "a decode worker")
@@ -71,10 +75,10 @@ class Killer:
         return run.alive
 
 
-def finish(job: Path, killer: Killer) -> int:
-    """Start the command until it is done; return how often that was."""
+def finish(job: Path, killer: Killer, partitions: tuple[str, ...]) -> int:
+    """Start the command until it is done; return how often that was. partitions: of each run in turn."""
     for number in range(1, len(killer.plan) + 3):
-        with screening(job) as run:
+        with screening(job, "--partitions", partitions[number % len(partitions)]) as run:
             killer.attend(run)
             code = run.wait()
         accounts.assert_readable(killer.output)
@@ -84,9 +88,15 @@ def finish(job: Path, killer: Killer) -> int:
     raise AssertionError("not done")
 
 
-def undergo(job: Path, killer: Killer, archive: Archive, undisturbed: Undisturbed) -> None:
+def undergo(
+    job: Path,
+    killer: Killer,
+    archive: Archive,
+    undisturbed: Undisturbed,
+    partitions: tuple[str, ...] = ("1",),
+) -> None:
     """Run to the end under fire, and compare with the run that nobody disturbed."""
-    runs = finish(job, killer)
+    runs = finish(job, killer, partitions)
     found = accounts.scores(killer.output)
     worst = max(abs(found[key] - undisturbed.scores[key]) for key in found)
     sys.stderr.write(f"\nseed {SEED}: {runs} runs, killed {'; '.join(killer.log)}; scores within {worst:g}\n")
@@ -97,7 +107,7 @@ def undergo(job: Path, killer: Killer, archive: Archive, undisturbed: Undisturbe
 
 
 def test_killed_on_local_disk(job: Path, archive: Archive, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    killer = Killer(len(archive.slices), KILLS, str(tmp_path / "results"))
+    killer = Killer(len(archive.slices), victims(KILLS), str(tmp_path / "results"))
     undergo(job, killer, archive, undisturbed)
     assert not list(tmp_path.glob("private/*/work-*"))
 
@@ -110,7 +120,10 @@ def s3_job(archive: Archive, job: Path, s3: S3Server, tmp_path: Path) -> tuple[P
     return job_file(tmp_path, job, source=source, output=output), output
 
 
-def test_killed_on_s3(s3_job: tuple[Path, str], archive: Archive, undisturbed: Undisturbed) -> None:
+def test_killed_on_s3_with_several_writers(
+    s3_job: tuple[Path, str], archive: Archive, undisturbed: Undisturbed
+) -> None:
     job, output = s3_job
-    killer = Killer(len(archive.slices), max(3, KILLS // 2), output)
-    undergo(job, killer, archive, undisturbed)
+    kills = max(3, KILLS // 2)
+    dying = [*WRITERS_TURN * (kills // len(WRITERS_TURN) + 1)][:kills]
+    undergo(job, Killer(len(archive.slices), dying, output), archive, undisturbed, PARTITIONS)

@@ -25,6 +25,8 @@ def fingerprint(**values: Any) -> str:
         ("mode", "public"),
         ("precision", "fp64"),
         ("limit", 0),
+        ("partitions", 0),
+        ("partitions", 257),
         ("max_quarantined", -0.1),
         ("tiles", {"size": 100, "overlap": 100}),
         ("cluster", {"workers": 0}),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.model.detectors.contract import Detection
-from tests.support.null_stages import NullDetector
+from tests.support.null_detector import NullDetector
 
 AT_ONCE = 2
 PATIENCE = 60.0

@@ -2,42 +2,31 @@
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 import pyarrow as pa
-import torch
-from numpy.typing import NDArray
 
-from s2sw.model.detectors.contract import Detection
-from s2sw.model.maps import MapLayer
+from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.stages.wire import END, decoded_table
 
-SIDE, GRID, FAMILIES = 16, 4, 4
+if TYPE_CHECKING:
+    from tests.support.null_detector import NullDetector
+
+SIDE = 16
 BLOCK_ROWS = 512
-LOW = 0.25
-"""Below the threshold, as nearly every picture of an archive: its mask is empty."""
 
 
-class NullDetector:
-    """Scores every picture LOW."""
+def load_null() -> "NullDetector":
+    """Load it in the process that runs it: a driver, whose memory is measured, imports no torch."""
+    from tests.support.null_detector import NullDetector
 
-    class_names: tuple[str, ...] = ()
-
-    def __init__(self, side: int = SIDE, grid: int = GRID) -> None:
-        self.image_size, self.grid = side, grid
-        self.map_layers = (MapLayer(grid, side),)
-
-    def detect(self, images: NDArray[np.uint8], class_names: Sequence[str] | None = None) -> Detection:
-        count = len(images)
-        score = torch.full((count,), LOW)
-        maps = score[:, None, None].expand(-1, self.grid, self.grid)
-        return Detection(score, score[:, None].expand(-1, FAMILIES), maps)
+    return NullDetector()
 
 
 @dataclass(frozen=True)
@@ -52,11 +41,12 @@ class NullDecode:
 
     def __call__(self, groups: pa.Table) -> Iterator[pa.Table]:
         for group in groups.column("id").to_pylist():
-            rows = (row for number, _ in self.todo.objects_of(group) for row in self._rows(number))
+            objects = self.todo.objects_of(group)
+            rows = (row for number, stored in objects for row in self._rows(number, stored))
             while block := list(itertools.islice(rows, BLOCK_ROWS)):
                 yield decoded_table(block)
 
-    def _rows(self, number: int) -> Iterator[dict[str, Any]]:
+    def _rows(self, number: int, stored: StoredObject) -> Iterator[dict[str, Any]]:
         place = {
             "plane": "image",
             "rows": SIDE,

@@ -10,7 +10,7 @@ import pytest
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.pipeline.ledger.lease import Lease, LeaseHeldError
+from s2sw.pipeline.ledger.lease import Lease, LeaseHeldError, LeaseLostError, WriterLease
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.schemas.storage import StorageSettings
 
@@ -72,3 +72,55 @@ def test_living_and_dead_processes_are_told_apart() -> None:
     assert is_dead({**process_mark(), "boot": "an earlier boot"})
     assert is_dead({**process_mark(), "start": "1"}), "the number was given to another process since"
     assert not is_dead({**dead_process(), "host": "another-host"}), "nobody can know"
+
+
+def hold_partition(output: OutputFolder, mark: dict[str, str | int], seconds: float = 3600) -> None:
+    content = {"run_id": "another", "process": mark, "expires": time.time() + seconds}
+    output.write("runs/lease.p003-000004", json.dumps(content).encode())
+
+
+def test_a_run_waits_for_the_writers_of_one_that_was_killed(
+    output: OutputFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2sw.pipeline.ledger.lease.PATIENCE", 0.0)
+    hold_partition(output, process_mark())
+    with pytest.raises(LeaseHeldError, match=r"run another on host .* is working on this output"):
+        Lease(output, "next").__enter__()
+    assert output.names("runs") == ["runs/lease.p003-000004"]
+    hold_partition(output, dead_process())
+    with Lease(output, "next"):
+        assert output.names("runs") == ["runs/lease-000000"]
+
+
+def test_a_writer_is_the_only_one_of_its_partition(
+    output: OutputFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2sw.pipeline.ledger.lease.PATIENCE", 0.0)
+    with Lease(output, "run") as run:
+        with WriterLease(output, "run", 3, run.name) as writer, WriterLease(output, "run", 4, run.name):
+            assert output.names("runs") == [run.name, "runs/lease.p003-000000", "runs/lease.p004-000000"]
+            with pytest.raises(LeaseHeldError):
+                WriterLease(output, "run", 3, run.name).__enter__()
+            writer.check()
+        assert output.names("runs") == [run.name]
+        hold_partition(output, dead_process())
+        with WriterLease(output, "run", 3, run.name):
+            assert output.names("runs") == [run.name, "runs/lease.p003-000005"]
+
+
+def test_a_writer_of_a_run_that_was_taken_over_does_not_start(output: OutputFolder) -> None:
+    with Lease(output, "next"), pytest.raises(LeaseLostError):
+        WriterLease(output, "earlier", 3, "runs/lease-000007").__enter__()
+    assert output.names("runs") == []
+
+
+def test_a_writer_whose_lease_was_taken_writes_no_more(
+    output: OutputFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was suspended for as long as its lease lasts, and finds that another one has it."""
+    monkeypatch.setattr("s2sw.pipeline.ledger.lease.SECONDS", 0.0)
+    with (
+        Lease(output, "run") as run, WriterLease(output, "run", 3, run.name) as first,
+        WriterLease(output, "run", 3, run.name), pytest.raises(LeaseLostError),
+    ):  # fmt: skip
+        first.check()

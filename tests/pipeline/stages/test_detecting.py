@@ -25,7 +25,8 @@ from s2sw.schemas.outcomes import Reason
 from s2sw.schemas.tables import Row
 from tests.support.archives import texture
 from tests.support.meeting_detector import AT_ONCE, MeetingDetector
-from tests.support.null_stages import SIDE, NullDetector
+from tests.support.null_detector import NullDetector
+from tests.support.null_stages import SIDE
 from tests.support.rows import end_row
 from tests.support.small_clip import state_dict
 
