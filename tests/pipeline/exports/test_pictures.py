@@ -122,6 +122,9 @@ def test_the_page_holds_every_picture_and_asks_for_nothing(open_archive: Screene
     found = Page(page)
     sources = [value for name, value in found.attributes if name == "src"]
     assert len(sources) == 2 * len(rows_of(open_archive))
+    sizes = {f"{row['rows']} x {row['cols']} pixels" for row in rows_of(open_archive).values()}
+    assert all(size in found.text for size in sizes)
+    assert len(sizes) > 4
     for source in sources[:6]:
         kind, _, data = source.partition(";base64,")
         with Image.open(BytesIO(base64.b64decode(data))) as picture:

@@ -37,6 +37,25 @@ SIZES = [{"width": 1400, "height": 900}, {"width": 390, "height": 844}]
 GRAVE = ("serious", "critical", "moderate")
 
 
+BROKEN_WORDS = r"""() => {
+  const found = [];
+  for (const cell of document.querySelectorAll("th, td")) {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      for (const word of walker.currentNode.data.matchAll(/[\p{L}\p{N}]+/gu)) {
+        const range = document.createRange();
+        range.setStart(walker.currentNode, word.index);
+        range.setEnd(walker.currentNode, word.index + word[0].length);
+        const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+        if (lines.size > 1) found.push(word[0]);
+      }
+    }
+  }
+  return found;
+}"""
+"""Words in the cells of tables that go on in the next line."""
+
+
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the source of axe-core."""
@@ -155,5 +174,6 @@ def test_pages_that_are_files(browser: Browser, files: list[Path], axe: str, siz
         found[path.name] = violations(page, axe)
         assert page.locator("h1").count() == 1, path
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        assert page.evaluate(BROKEN_WORDS) == [], path
         page.close()
     assert not any(found.values()), found

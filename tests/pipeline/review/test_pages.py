@@ -63,6 +63,9 @@ def test_a_slice_says_where_it_stands_and_leads_on(page: Client, private: Screen
     volume = page.get(f"/slice/{private.ids['ward/head.nii']}/7").text
     assert f"slice 8 of {VOLUME_SLICES}" in volume
     assert "Score along the stack" in volume
+    assert all(f"slice {number}</text>" in volume for number in (1, VOLUME_SLICES)), "the axis below it"
+    part = page.get(f"/slice/{private.ids['line-0/part-00.png']}/0").text
+    assert part.count("180 x 240 pixels") == 2
 
 
 def test_what_was_not_screened_is_listed_with_its_reason(page: Client, private: Screened) -> None:
