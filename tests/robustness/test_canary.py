@@ -82,7 +82,7 @@ def _run(folder: Path, bundle: Path) -> Watched:
         "bundle": str(bundle),
         "batch_size": 4,
         "parts": {"seconds": 0.5},
-        "cluster": RAY | {"workers": 2, "temp_dir": str(folder / "temp")},
+        "cluster": RAY | {"workers": 2, "actors": 1, "temp_dir": str(folder / "temp")},
     }
     job = folder / "job.yaml"
     job.write_text(yaml.safe_dump(values))
