@@ -1,10 +1,7 @@
 """What tests share: a home of their own, a real S3 server, and a detector bundle."""
 
-import logging
 import os
 import sys
-import threading
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # some systems forbid Python to keep what it compiles: each of hundreds of processes would compile the project
 os.environ["PYTHONDONTWRITEBYTECODE"] = ""
 
-from s2sw.pipeline.privacy.environment import NO_METADATA, OFFLINE
+from tests.support.process import restored
 from tests.support.s3server import S3Server
 
 sys.dont_write_bytecode = False
@@ -32,9 +29,6 @@ ISOLATED = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "AWS_REGION",
 )  # fmt: skip
 
-
-UMASK = 0o022
-"""What each test starts under, whoever starts the tests and whatever ran before in the same process."""
 
 COSTLY = ("undisturbed", "private_run")
 """Fixtures that screen an archive: tests that share one stay in one process."""
@@ -107,17 +101,6 @@ def bundle(home: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def process_settings() -> Iterator[None]:
-    """Undo what a run does to its process: switches, and in private mode umask, log records and hooks."""
-    os.umask(UMASK)  # fixtures of a module, which are set up before this one, may have run a private command
-    switches = {name: os.environ.get(name) for name in (*OFFLINE, NO_METADATA)}
-    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, logging.getLogRecordFactory()
-    with warnings.catch_warnings():
+    """Undo what a run does to its process; fixtures of a module are set up before this one."""
+    with restored():
         yield
-    os.umask(UMASK)
-    for name, value in switches.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks[:3]
-    logging.setLogRecordFactory(hooks[3])
-    logging.raiseExceptions = True

@@ -36,7 +36,7 @@ def private_run(archive: Archive, embedded: Path, tmp_path_factory: pytest.TempP
     """Screen the mixed archive in private mode, once. Its output must not be changed by a test."""
     folder = tmp_path_factory.mktemp("private-run")
     results = folder / "results"
-    return screen(folder, archive.folder, str(results), metrics_file=str(folder / METRICS))
+    return screen(folder, archive.folder, str(results), here=False, metrics_file=str(folder / METRICS))
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,9 @@ def test_ray_gives_the_same_rows(private_run: Run, archive: Archive, tmp_path: P
     assert rows_of(run) == rows_of(private_run)
 
 
-@pytest.mark.parametrize("executor", [RAY, {}], ids=["ray", "processes"])
+@pytest.mark.parametrize(
+    "executor", [RAY | {"give_up_after": 1}, {"give_up_after": 2}], ids=["ray", "processes"]
+)
 def test_where_every_process_dies_the_run_fails_and_all_stays_open(
     bundle: Path, tmp_path: Path, executor: dict[str, int]
 ) -> None:
@@ -47,7 +49,7 @@ def test_where_every_process_dies_the_run_fails_and_all_stays_open(
     run = screen(
         tmp_path, source, str(tmp_path / "results"), bundle=str(bundle),
         decode={"limits": {"seconds": 1e-6}},  # each slice takes longer, which ends its process
-        cluster=executor | {"workers": 1, "give_up_after": 2},
+        cluster=executor | {"workers": 1},
     )  # fmt: skip
     assert run.code == 1
     last = run.stderr.splitlines()[-1]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.robustness import accounts
 from tests.support.archives import encoded, texture
-from tests.support.commands import Run, s2sw, screen
+from tests.support.commands import Run, s2sw_here, screen
 
 pytestmark = pytest.mark.integration
 
@@ -39,10 +39,10 @@ def test_an_output_with_a_key_of_its_own(source: Path, bundle: Path, tmp_path: P
     assert len(ids(again)) == PICTURES
     assert accounts.last_run(again.output)["already_done"] == PICTURES
 
-    verified = s2sw("audit", "verify", moved, "--private-dir", again.private, cwd=tmp_path)
+    verified = s2sw_here("audit", "verify", moved, "--private-dir", again.private, cwd=tmp_path)
     assert verified.returncode == 0, verified.stderr
     assert "4 seals fit" in verified.stdout
-    named = s2sw(
+    named = s2sw_here(
         "export", moved, "--private-dir", again.private, "--to", tmp_path / "named", "--format", "csv",
         "--reveal", "names", cwd=tmp_path,
     )  # fmt: skip

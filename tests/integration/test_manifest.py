@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archives import encoded, texture
-from tests.support.commands import s2sw, screen
+from tests.support.commands import s2sw_here, screen
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +28,7 @@ def test_a_list_and_the_source_are_the_same_archive(bundle: Path, tmp_path: Path
 
     (tmp_path / "twice.csv").write_text(f"uri\n{lake}/2.png\n{lake}/0.png\n{lake}/2.png\n")
     options = ("--manifest", "twice.csv", "-o", output, "--private-dir", "private", "--bundle", bundle)
-    refused = s2sw("screen", lake, *options, cwd=tmp_path)
+    refused = s2sw_here("screen", lake, *options, cwd=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1] == (
         "s2sw: manifest: twice.csv: addresses that occur more than once: 1; keep one row of each"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.robustness import accounts
 from tests.support.archives import encoded, texture
-from tests.support.commands import s2sw, screen
+from tests.support.commands import s2sw_here, screen
 from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
@@ -38,7 +38,7 @@ def test_machines_follow_each_other_with_nothing_of_their_own(
     assert record["left_out"]["private folder"] > 0
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "third"))
-    shown = s2sw(
+    shown = s2sw_here(
         "export", output, "--format", "csv", "--to", tmp_path / "table", "--reveal", "names",
         "--private-dir", private, cwd=tmp_path,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def test_machines_follow_each_other_with_nothing_of_their_own(
     table = "".join(path.read_text() for path in (tmp_path / "table").iterdir())
     assert all(f"{lake}/{number}.png" in table for number in range(PICTURES))
     assert json.dumps(private) not in json.dumps(accounts.last_run(output))
-    verified = s2sw("audit", "verify", output, "--private-dir", private, cwd=tmp_path)
+    verified = s2sw_here("audit", "verify", output, "--private-dir", private, cwd=tmp_path)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 

@@ -29,7 +29,7 @@ from tests.robustness import accounts
 from tests.robustness.canaries import STEM, search
 from tests.robustness.processes import until
 from tests.support.archives import encoded, texture
-from tests.support.commands import COMMAND, RAY, Run, s2sw, s2sw_here, screen
+from tests.support.commands import COMMAND, RAY, Run, s2sw_here, screen
 from tests.support.s3server import S3Server
 from tests.support.tiny_dinov2 import tiny_dinov2
 
@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_with_its_profile(run: Run, lake: Path, tiny: Path,
     process.wait()
     built = next((private / "profiles").glob("*/profile.json"))
     before = built.read_bytes(), built.stat().st_mtime_ns
-    done = s2sw("screen", job, cwd=tmp_path)
+    done = s2sw_here("screen", job, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (built.read_bytes(), built.stat().st_mtime_ns) == before
     assert rows_of(Run(0, "", "", str(output), private)) == rows_of(run)
@@ -177,7 +177,7 @@ def test_a_profile_is_private_and_names_nobody(run: Run) -> None:
 def test_results_without_a_profile_go_on_without(lake: Path, tiny: Path, tmp_path: Path) -> None:
     first = screen(tmp_path, lake, str(tmp_path / "results"), bundle=str(tiny))
     assert {row["group"] for row in first.slices()} == {None}
-    again = screen(tmp_path, lake, str(tmp_path / "results"), profile="auto", bundle=str(tiny), here=True)
+    again = screen(tmp_path, lake, str(tmp_path / "results"), profile="auto", bundle=str(tiny))
     assert again.code == 0, again.stderr
     assert accounts.last_run(again.output)["already_done"] == PICTURES + FEW
     assert not (tmp_path / "private" / "profiles").exists()
@@ -189,7 +189,7 @@ def test_a_named_profile_is_built_shown_compared_and_refused(
     monkeypatch.setenv("COLUMNS", "160")  # tables are not wrapped
     place = tmp_path / "profile"
     private = ("--private-dir", tmp_path / "private", "--workers", "1")
-    built = s2sw("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
+    built = s2sw_here("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
     assert built.returncode == 0, built.stderr
     shown = s2sw_here("profile", "show", place, cwd=tmp_path)
     assert "weight of rarity" in shown.stdout
@@ -199,12 +199,12 @@ def test_a_named_profile_is_built_shown_compared_and_refused(
     used = screen(tmp_path, lake, str(tmp_path / "results"), profile=str(place), bundle=str(tiny))
     assert used.code == 0, used.stderr
     assert None not in {row["group"] for row in used.slices()}
-    foreign = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place), here=True)
+    foreign = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place))
     document = place / "profile.json"
     whole = json.loads(document.read_text())
     whole["profile"]["groups"][0]["weight"] = 0.123
     document.write_text(json.dumps(whole))
-    changed = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place), bundle=str(tiny), here=True)
+    changed = screen(tmp_path, lake, str(tmp_path / "other"), profile=str(place), bundle=str(tiny))
     for refused, words in ((foreign, "another detector"), (changed, "was changed since it was built")):
         assert refused.code == 2
         (line,) = refused.stderr.splitlines()
@@ -232,7 +232,7 @@ def test_a_building_that_was_killed_goes_on_and_gives_the_same_bytes(
     before = kept_files(private, "sampled")
     assert len(before) == PICTURES + FEW
     assert search(b"".join(path.read_bytes() for path in before)) == []
-    done = s2sw(*command[1:], "--workers", "2", cwd=tmp_path)
+    done = s2sw_here(*command[1:], "--workers", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{PICTURES + FEW} of them by an earlier try" in done.stderr
     assert list(private.glob("*/building-*")) == []
@@ -259,7 +259,7 @@ def test_a_profile_on_s3_is_built_shown_and_used(
     shutil.copy(run.private / "id.key", tmp_path / "private")
     place = f"s3://{s3.bucket()}/profiles/lake"
     private = ("--private-dir", tmp_path / "private", "--workers", "1")
-    built = s2sw("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
+    built = s2sw_here("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
     assert built.returncode == 0, built.stderr
     shown = s2sw_here("profile", "show", place, cwd=tmp_path)
     assert folder_of(run).read().fingerprint in shown.stdout
@@ -268,7 +268,7 @@ def test_a_profile_on_s3_is_built_shown_and_used(
     assert rows_of(used) == rows_of(run)
     (bank,) = s3.client().find(f"{place.removeprefix('s3://')}/groups")[:1]
     s3.client().pipe_file(bank, b"changed")
-    refused = screen(tmp_path, lake, str(tmp_path / "other"), profile=place, bundle=str(tiny), here=True)
+    refused = screen(tmp_path, lake, str(tmp_path / "other"), profile=place, bundle=str(tiny))
     assert refused.code == 2
     (line,) = refused.stderr.splitlines()
     assert "was changed since it was built" in line

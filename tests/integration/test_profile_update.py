@@ -19,7 +19,7 @@ from s2sw.schemas.decisions import DecisionKind
 from s2sw.schemas.storage import StorageSettings
 from tests.robustness.processes import until
 from tests.support.archives import encoded, texture
-from tests.support.commands import COMMAND, s2sw, screen
+from tests.support.commands import COMMAND, s2sw_here, screen
 from tests.support.tiny_dinov2 import tiny_dinov2
 
 pytestmark = pytest.mark.integration
@@ -45,7 +45,7 @@ def built(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nights")
     (folder / "archive").mkdir()
     pictures(folder / "archive", range(FIRST))
-    done = s2sw(*command("build", folder, folder, tiny), cwd=folder)
+    done = s2sw_here(*command("build", folder, folder, tiny), cwd=folder)
     assert done.returncode == 0, done.stderr
     pictures(folder / "archive", range(FIRST, FIRST + LATER))
     return folder
@@ -86,10 +86,10 @@ def test_a_killed_update_leaves_the_old_profile_whole_and_goes_on_to_the_same_by
     assert process.wait() == -signal.SIGKILL
     assert (copy / "profile" / "profile.json").read_bytes() == document
     assert files_of(copy) == before
-    done = s2sw(*command("update", built, copy, tiny, "--workers", "2"), cwd=copy)
+    done = s2sw_here(*command("update", built, copy, tiny, "--workers", "2"), cwd=copy)
     assert done.returncode == 0, done.stderr
     assert f"{FIRST + LATER} of them by an earlier try" in done.stderr
-    undisturbed = s2sw(*command("update", built, built, tiny), cwd=copy)
+    undisturbed = s2sw_here(*command("update", built, built, tiny), cwd=copy)
     assert "Groups changed" in undisturbed.stdout, undisturbed.stderr
     assert files_of(copy) == files_of(built) != before
     records = [ProfileFolder(str(place / "profile"), StorageSettings()).read() for place in (copy, built)]
@@ -102,7 +102,7 @@ def test_rows_already_written_stay_and_findings_stay_out(built: Path, tiny: Path
     few = tmp_path / "archive"
     few.mkdir()
     pictures(few, range(FIRST))
-    done = s2sw(*command("build", tmp_path, tmp_path, tiny), cwd=tmp_path)
+    done = s2sw_here(*command("build", tmp_path, tmp_path, tiny), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     first = screen(tmp_path, few, str(tmp_path / "results"), **place)
     assert first.code == 0, first.stderr
@@ -113,7 +113,7 @@ def test_rows_already_written_stay_and_findings_stay_out(built: Path, tiny: Path
     append(LocalOutput(Path(first.output)), [said])
     pictures(few, range(FIRST, FIRST + LATER))
     update = command("update", tmp_path, tmp_path, tiny, "--workers", "1", "--results", first.output)
-    done = s2sw(*update, cwd=tmp_path)
+    done = s2sw_here(*update, cwd=tmp_path)
     assert "Groups changed" in done.stdout, done.stderr
     folder = ProfileFolder(str(tmp_path / "profile"), StorageSettings())
     (group,) = folder.read().groups

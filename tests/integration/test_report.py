@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.conftest import METRICS, Archive
 from tests.pipeline.run.test_metrics import parse, value
-from tests.support.commands import Run, s2sw
+from tests.support.commands import Run, s2sw_here
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +34,7 @@ def test_the_report_agrees_and_names_nothing(
     private_run: Run, metrics: Path, archive: Archive, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
-    done = s2sw("report", private_run.output, "--html", page, cwd=tmp_path)
+    done = s2sw_here("report", private_run.output, "--html", page, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     highest = max(row["image_score"] for row in private_run.slices())
     text = page.read_text()

@@ -34,7 +34,7 @@ def parts(output: str) -> dict[str, bytes]:
 
 def test_a_rerun_adds_no_rows_and_starts_no_ray(private_run: Run, archive: Archive) -> None:
     before = parts(private_run.output)
-    again = screen(private_run.private.parent, archive.folder, private_run.output, cluster=RAY)
+    again = screen(private_run.private.parent, archive.folder, private_run.output, cluster=RAY, here=True)
     assert again.code == 0, again.stderr
     assert parts(again.output) == before
     run = last_run(again.output)

@@ -7,7 +7,7 @@ import pytest
 
 from s2sw.pipeline.results.reading import full_map
 from tests.integration.conftest import Archive
-from tests.support.commands import Run, s2sw, screen
+from tests.support.commands import Run, s2sw_here, screen
 from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
@@ -50,7 +50,7 @@ def test_wrong_keys_are_refused_with_one_line(
     s3.client().pipe_file(f"{bucket}/lake/a.png", b"data")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     private = tmp_path / "private"
-    done = s2sw(
+    done = s2sw_here(
         "screen", f"s3://{bucket}/lake", "-o", tmp_path / "results", "--private-dir", private, cwd=tmp_path
     )
     assert done.returncode == 2

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import nibabel
@@ -228,10 +229,14 @@ def _archives(made: Canaries) -> dict[str, bytes]:
     }
 
 
-def spellings(text: str) -> Iterator[bytes]:
-    """Yield a text in every encoding that is searched: UTF-8, UTF-16, hexadecimal, base64 at any offset."""
+@cache
+def spellings(text: str) -> tuple[bytes, ...]:
+    """Return a text in every encoding that is searched: UTF-8, UTF-16, hexadecimal, base64 at any offset."""
+    return tuple(dict.fromkeys(_spelt(text)))
+
+
+def _spelt(text: str) -> Iterator[bytes]:
     data = text.encode()
-    yield data
     for plain in (data, text.encode("utf-16-le"), text.encode("utf-16-be")):
         yield plain
         yield plain.hex().encode()

@@ -16,6 +16,8 @@ from tests.support.commands import COMMAND
 ACTOR = "ray::MapWorker"
 WRITER = "ray::PartitionWork"
 DECODER = "ray::MapBatches"
+PAUSE = 0.1
+"""Seconds between two polls: a look at all processes, or into an output, takes a tenth of that."""
 
 
 def until(look: Callable[[], object], what: str, seconds: float = 600) -> None:
@@ -24,7 +26,7 @@ def until(look: Callable[[], object], what: str, seconds: float = 600) -> None:
     while not look():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s in vain for: {what}")
-        time.sleep(0.02)  # between two polls
+        time.sleep(PAUSE)
 
 
 class Screening:

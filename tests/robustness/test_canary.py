@@ -83,7 +83,7 @@ def _run(folder: Path, bundle: Path) -> Watched:
         "batch_size": 4,
         "parts": {"seconds": 0.5},
         "partitions": 2,
-        "cluster": RAY | {"workers": 2, "temp_dir": str(folder / "temp")},
+        "cluster": RAY | {"workers": 2, "actors": 1, "temp_dir": str(folder / "temp")},
     }
     job = folder / "job.yaml"
     job.write_text(yaml.safe_dump(values))

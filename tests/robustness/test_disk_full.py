@@ -9,6 +9,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import job_file, screening
+from tests.support.commands import s2sw_here
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +47,7 @@ def test_a_full_disk_ends_the_run_and_more_space_lets_it_go_on(
     accounts.assert_readable(output)
 
     assert mount(small_disk, f"remount,size={LARGE}")
-    with screening(job) as run:
-        assert run.wait() == 0, run.stderr
+    done = s2sw_here("screen", job_file(tmp_path, job, cluster={"workers": 1}), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     accounts.assert_each_once(output, archive.slices)
     assert accounts.scores(output) == pytest.approx(undisturbed.scores, abs=1e-6)

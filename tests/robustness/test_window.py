@@ -9,7 +9,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import ACTOR, Screening, frozen, job_file, screening, until
-from tests.support.commands import RAY, s2sw
+from tests.support.commands import RAY, s2sw_here
 
 pytestmark = pytest.mark.integration
 
@@ -75,8 +75,8 @@ def test_a_window_an_interrupt_and_the_rest(
     assert accounts.last_run(output)["by_status"]["deferred"] == len(names) - len(second)
     accounts.assert_each_once(output, {name: archive.slices[name] for name in second})
 
-    with screening(job) as run:
-        assert run.wait() == 0, run.stderr
+    rest = s2sw_here("screen", job_file(tmp_path, job, cluster={"workers": 1}), cwd=tmp_path)
+    assert rest.returncode == 0, rest.stderr
     accounts.assert_each_once(output, archive.slices)
     assert accounts.scores(output) == pytest.approx(undisturbed.scores, abs=1e-6)
 
@@ -85,7 +85,7 @@ def check_that_a_second_run_is_refused(run: Screening, job: Path, output: str) -
     """Stop a run as soon as it has its lease, so that it lives while another one starts."""
     until(lambda: any(name.startswith("lease") for name in accounts.parts(output, "runs")), "the lease")
     run.process.send_signal(signal.SIGSTOP)
-    refused = s2sw("screen", job, cwd=job.parent)
+    refused = s2sw_here("screen", job, cwd=job.parent)
     run.process.send_signal(signal.SIGCONT)
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from s2sw.jobs.cli import app
 from s2sw.pipeline.results.reading import Results, open_results
 from s2sw.schemas.tables import Row
+from tests.support.process import restored
 
 COMMAND = Path(sys.executable).with_name("s2sw")
 SECONDS = 600  # a guard against a hang, not a goal
@@ -57,7 +58,7 @@ def s2sw(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def s2sw_here(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the application within this process, which has its libraries already."""
-    with contextlib.chdir(cwd):
+    with contextlib.chdir(cwd), restored():
         done = CliRunner().invoke(app, [*map(str, arguments)])
     return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
@@ -68,13 +69,13 @@ def screen(
     output: str,
     *options: str,
     cwd: Path | None = None,
-    here: bool = False,
+    here: bool | None = None,
     **job: Any,
 ) -> Run:
     """Screen on one core, which is quick while others are busy.
 
     Keys of a job file come by name; the private folder lies in ``folder``. cwd: default: ``folder``. here:
-    within this process: for runs that detect nothing.
+    within this process, which has PyTorch already; default: unless it starts a Ray.
     """
     private = folder / "private"
     values = {
@@ -86,6 +87,9 @@ def screen(
         "cluster": {"workers": 1},
     }
     path = folder / "job.yaml"
-    path.write_text(yaml.safe_dump(values | job))
+    values |= job
+    path.write_text(yaml.safe_dump(values))
+    if here is None:
+        here = "ray_from" not in values["cluster"]
     done = (s2sw_here if here else s2sw)("screen", path, *options, cwd=cwd or folder)
     return Run(done.returncode, done.stdout, done.stderr, output, private)
