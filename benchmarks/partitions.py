@@ -1,35 +1,52 @@
 """What several writers cost: processor time an object of driver and writers, and the driver's memory.
 
-    .venv/bin/python -m benchmarks.partitions --objects 20000 220000 --partitions 1 8
+    .venv/bin/python -m benchmarks.partitions --objects 200000 --partitions 1 8
 
-Stages are null, as in ``benchmarks.pipeline_scaling``. Each run is a process of its own. The cost per object
-is the slope between two sizes, so that the start of the run does not count. Processes of writers count from
-when they ask for rows; each takes about two seconds of processor to start.
+Stages are null, as in ``benchmarks.pipeline_scaling``. Each run is a process of its own. Its start does not
+count: the driver's time is that of listing and subtracting, and from the first rows to the end; that of a
+writer begins when it asks for rows. What processes take to start is told beside it.
 """
 
 import argparse
-import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 
 from benchmarks.figures import note
 from benchmarks.pipeline_scaling import NullStages, listed
+from s2sw.pipeline.listing.todo import Todo
+from s2sw.pipeline.run.executor import DecodeStep, LostGroup
 from s2sw.pipeline.run.job import prepare
 from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
+from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 
 GOAL = 1.15
 MEMORY_GOAL = 500
 SECONDS = 0.2
+
+
+class Marked(NullStages):
+    """Null stages that note when the first rows come."""
+
+    first = 0.0
+
+    def run_pass(
+        self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
+    ) -> Iterator[pa.Table]:
+        for table in super().run_pass(decode, detect, number, lost):
+            self.first = self.first or time.process_time()
+            yield table
 
 
 class Watch(threading.Thread):
@@ -60,15 +77,22 @@ def measure(objects: int, partitions: int, folder: Path) -> dict[str, float]:
     resources = plan_resources(config.cluster, "cpu")
     watch = Watch()
     watch.start()
-    run = ScreeningRun(job, resources, make_executor=lambda _: NullStages(config.cluster, resources, []))
-    summary = run.execute()
+    executor, marks = Marked(config.cluster, resources, []), [time.process_time()]
+
+    def listed_all(_: Todo) -> Marked:
+        marks.append(time.process_time())
+        return executor
+
+    summary = ScreeningRun(job, resources, make_executor=listed_all).execute()
+    begun, ready, end = *marks, time.process_time()
     watch.over.set()
     assert summary.by_status["screened"] == objects, (summary.by_status, summary.reasons)
     assert summary.missing == summary.duplicates == 0
     assert len(summary.partitions) == (partitions if partitions > 1 else 0)
     wall = summary.seconds
     return {
-        "driver": time.process_time(),
+        "driver": (ready - begun) + (end - executor.first),
+        "start": executor.first - ready,
         "writers": sum(one["processor_seconds"] for one in summary.partitions),
         "memory": watch.memory / 2**20,
         "screen": wall["screen"], "total": wall["total"],
@@ -84,7 +108,8 @@ def measured(objects: int, partitions: int) -> dict[str, float]:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"{objects:>9} objects, {partitions} partitions: driver {found['driver']:.1f} s of processor, "
+        f"{objects:>9} objects, {partitions} partitions: driver {found['driver']:.1f} s of processor "
+        f"({found['start']:.1f} s to start), "
         f"writers {found['writers']:.1f} s; driver {found['memory']:.0f} MiB; screened in "
         f"{found['screen']:.1f} s of {found['total']:.1f} s; {found['parts']:.0f} parts",
         flush=True,
@@ -92,39 +117,28 @@ def measured(objects: int, partitions: int) -> dict[str, float]:
     return found
 
 
-def cpu(found: dict[str, float]) -> float:
-    """Return the processor seconds of driver and writers, without the start of writers."""
-    return found["driver"] + found["writers"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--objects", type=int, nargs="+", default=[20_000, 220_000])
+    parser.add_argument("--objects", type=int, default=200_000)
     parser.add_argument("--partitions", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    objects = arguments.objects
     if arguments.folder:
-        (objects,), (partitions,) = arguments.objects, arguments.partitions
-        print(json.dumps(measure(objects, partitions, arguments.folder)))
+        print(json.dumps(measure(objects, arguments.partitions[0], arguments.folder)))
         return
-    started = time.monotonic()
-    costs = {}
+    costs = []
     for partitions in arguments.partitions:
-        runs = [(objects, measured(objects, partitions)) for objects in arguments.objects]
-        for (few, short), (many, long) in itertools.pairwise(runs):
-            costs[partitions] = 1e3 * (cpu(long) - cpu(short)) / (many - few)
-            start = cpu(short) - 1e-3 * costs[partitions] * few
-            print(
-                f"{few} to {many} objects, {partitions} partitions: {costs[partitions]:.4f} ms of processor "
-                f"an object, {start:.1f} s to start"
-            )
-            note(f"driver and {partitions} writers: processor time of an object", costs[partitions], "ms")
-        note(f"driver with {partitions} writers: memory", runs[-1][1]["memory"], "MiB", at_most=MEMORY_GOAL)
+        found = measured(objects, partitions)
+        costs.append(1e3 * (found["driver"] + found["writers"]) / objects)
+        print(f"{partitions} partitions: {costs[-1]:.4f} ms of processor an object", flush=True)
+        note(f"driver and {partitions} writers: processor time of an object", costs[-1], "ms")
+        note(f"driver with {partitions} writers: memory", found["memory"], "MiB", at_most=MEMORY_GOAL)
+    first, last = arguments.partitions[0], arguments.partitions[-1]
     if len(costs) > 1:
-        first, last = arguments.partitions[0], arguments.partitions[-1]
-        ratio = costs[last] / costs[first]
-        print(f"{last} partitions cost {ratio:.3f} of {first}; {time.monotonic() - started:.0f} s in all")
-        note(f"processor time an object with {last} writers, of that with {first}", ratio, at_most=GOAL)
+        print(f"{last} partitions cost {costs[-1] / costs[0]:.3f} of {first}")
+        claim = f"processor time an object with {last} writers, of that with {first}"
+        note(claim, costs[-1] / costs[0], at_most=GOAL)
 
 
 if __name__ == "__main__":

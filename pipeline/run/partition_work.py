@@ -154,8 +154,12 @@ class PartitionWork:
             self._changed.wait_for(lambda: self._serial or self._ended)
             return self._look()
 
-    def take(self, table: pa.Table, serial: int, scored: bool) -> PartitionState:
-        """Take rows (schema DETECTED) of a pass; waits while it is behind. scored: as of ``Passes.seen``."""
+    def take(self, rows: pa.Table | bytes, serial: int, scored: bool) -> PartitionState:
+        """Take rows (schema DETECTED, a table or an Arrow stream) of a pass; waits while it is behind.
+
+        scored: as of ``Passes.seen``.
+        """
+        table = pa.ipc.open_stream(rows).read_all() if isinstance(rows, bytes) else rows
         with self._changed:
             self._scored = scored
             self._changed.wait_for(lambda: len(self._tables) < TABLES_AHEAD or not self._is_in(serial))
