@@ -9,7 +9,8 @@ from pathlib import Path
 
 from s2sw.connectors.storage.local import list_local, local_object, local_path, read_local
 from s2sw.connectors.storage.retries import with_retries
-from s2sw.connectors.storage.s3 import is_s3, list_s3, read_s3, s3_filesystem, split_s3
+from s2sw.connectors.storage.s3 import is_s3, read_s3, s3_filesystem, split_s3
+from s2sw.connectors.storage.s3_listing import list_s3
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings

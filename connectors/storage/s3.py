@@ -5,7 +5,7 @@ import errno
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fsspec.asyn import sync
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5  # between two looks whether a read has to end
 GRACE_SECONDS = 60.0  # of an object, however slow
-EMPTY_PAGES = 20  # of a listing, one after the other, that promise more
-S3_PAGE = 1000  # keys a listing request returns at most (S3 API, ListObjectsV2)
 
 
 def is_s3(uri: str) -> bool:
@@ -91,40 +89,6 @@ def split_s3(uri: str) -> tuple[str, str]:
     """Split ``s3://bucket/key`` into bucket and key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
-
-
-def list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
-    """Yield every object below a prefix; as ``list_objects``."""
-    bucket, prefix = split_s3(source)
-    client = s3_filesystem(settings)
-    token: dict[str, str] = {}
-    highest, empty = "", 0
-    while True:
-        request = functools.partial(
-            client.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=S3_PAGE, **token
-        )
-        page = with_retries(request, settings.tries)
-        entries = page.get("Contents", ())
-        last = max((entry["Key"] for entry in entries), default="")
-        empty = 0 if entries else empty + 1
-        if (entries and last <= highest) or empty > EMPTY_PAGES or not _are_below(entries, prefix):
-            raise ScreeningError(Reason.IO_ERROR, "the listing of the S3 server comes to no end")
-        highest = max(highest, last)
-        for entry in entries:
-            if entry["Size"] or not entry["Key"].endswith("/"):  # folder markers of consoles hold no bytes
-                yield StoredObject(
-                    f"s3://{bucket}/{entry['Key']}",
-                    entry["Size"],
-                    entry["ETag"].strip('"'),
-                    entry["LastModified"].timestamp(),
-                )
-        if not page.get("IsTruncated"):
-            return
-        token = {"ContinuationToken": page["NextContinuationToken"]}
-
-
-def _are_below(entries: Sequence[dict[str, Any]], prefix: str) -> bool:
-    return all(entry["Key"].startswith(prefix) for entry in entries)
 
 
 def read_s3(stored: StoredObject, settings: StorageSettings, too_late: Callable[[], bool]) -> bytes:

@@ -135,7 +135,7 @@ class _InFolder:
 
 
 class _InBucket:
-    """The same for a bucket, whose objects come sorted: a marker comes before all that lies in its output."""
+    """The same for a bucket, whose listing gives a marker before all that lies in its output."""
 
     def __init__(self, markers: set[str]) -> None:
         """markers: addresses of those that may come later."""

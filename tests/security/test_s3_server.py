@@ -15,6 +15,7 @@ from s2sw.connectors.outputs.s3 import S3Output
 from s2sw.connectors.storage import bounded_session, s3
 from s2sw.connectors.storage.objects import list_objects, read_object
 from s2sw.connectors.storage.s3 import s3_filesystem
+from s2sw.connectors.storage.s3_listing import EMPTY_PAGES
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.run import window
 from s2sw.pipeline.run.executor import RunFailedError
@@ -170,7 +171,7 @@ def test_a_listing_ends(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(bounded_session, "ANSWER_BYTES", 1 << 20)
     with serving(answer, monkeypatch) as (settings, handler):
         assert reason(lambda: list(list_objects("s3://archive/a/", settings))) is Reason.IO_ERROR
-        assert handler.asked <= s3.EMPTY_PAGES + 2
+        assert handler.asked <= EMPTY_PAGES + 2
 
 
 def test_a_refusal_of_an_object_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """An S3 double that takes keys to the letter and answers a few refusals; real servers tidy some keys up.
 
-Of the protocol (Amazon S3 API) it knows listing with ``encoding-type=url`` in pages, HEAD and GET.
+Of the protocol (Amazon S3 API) it knows listing with ``encoding-type=url`` in pages, by folders too, HEAD and
+GET.
 """
 
 import hashlib
@@ -38,11 +39,15 @@ UNDER_A_KEY = Refusal(
 
 
 class PlainS3:
-    """Runs while the context is open. objects: bytes or a refusal by key; asked: how often each key was."""
+    """Runs while the context is open. objects: bytes or a refusal by key; asked: how often
+    each key was; listed: pages by prefix;
+    refused: prefixes that may not be listed."""
 
     def __init__(self, objects: dict[str, bytes | Refusal], page: int = 1000) -> None:
         self.objects, self.page = objects, page
         self.asked: Counter[str] = Counter()
+        self.listed: Counter[str] = Counter()
+        self.refused: set[str] = set()
 
     def __enter__(self) -> "PlainS3":
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -60,12 +65,21 @@ class PlainS3:
         """Return one page of keys that start with a prefix, encoded as asked for."""
         assert query.get("encoding-type") == ["url"], "control characters have no place in XML"
         start = bytes.fromhex(query.get("continuation-token", [""])[0]).decode()
+        prefix, delimiter = (query.get(name, [""])[0] for name in ("prefix", "delimiter"))
+        self.listed[prefix] += 1
         keys = sorted(
-            key for key in self.objects if key.startswith(query.get("prefix", [""])[0]) and key > start
+            {
+                _rolled(key, prefix, delimiter)
+                for key in self.objects
+                if key.startswith(prefix) and key > start
+            }
         )
         shown, rest = keys[: self.page], keys[self.page :]
         entries = ""
         for key in shown:
+            if key not in self.objects or (delimiter and key.endswith(delimiter)):
+                entries += f"<CommonPrefixes><Prefix>{quote(key)}</Prefix></CommonPrefixes>"
+                continue
             found = self.objects[key]
             body = found if isinstance(found, bytes) else b"hidden"
             kind = "GLACIER" if found is ARCHIVED else "STANDARD"
@@ -75,6 +89,12 @@ class PlainS3:
             "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult><EncodingType>url</EncodingType>"
             f"<IsTruncated>{str(bool(rest)).lower()}</IsTruncated>{more}{entries}</ListBucketResult>"
         )
+
+
+def _rolled(key: str, prefix: str, delimiter: str) -> str:
+    """Return a key, or its part up to the first delimiter behind the prefix."""
+    end = key.find(delimiter, len(prefix)) if delimiter else -1
+    return key if end < 0 else key[: end + 1]
 
 
 def _etag(body: bytes) -> str:
@@ -90,7 +110,7 @@ def _handler(server: PlainS3) -> type[BaseHTTPRequestHandler]:
             bucket, _, key = unquote(path).removeprefix("/").partition("/")
             assert bucket == BUCKET
             if not key:
-                self._answer(200, server.listing(parse_qs(query, keep_blank_values=True)).encode())
+                self._list(parse_qs(query, keep_blank_values=True))
                 return
             server.asked[key] += 1
             found = server.objects.get(key, Refusal(404, "NoSuchKey", "The specified key does not exist."))
@@ -100,6 +120,12 @@ def _handler(server: PlainS3) -> type[BaseHTTPRequestHandler]:
                 self._answer(found.status, _ERROR.format(code=found.code, message=found.message).encode())
 
         do_HEAD = do_GET
+
+        def _list(self, query: dict[str, list[str]]) -> None:
+            if query.get("prefix", [""])[0] in server.refused:
+                self._answer(403, _ERROR.format(code="AccessDenied", message="not this one").encode())
+            else:
+                self._answer(200, server.listing(query).encode())
 
         def _answer(self, status: int, body: bytes, **headers: str) -> None:
             self.send_response(status)
