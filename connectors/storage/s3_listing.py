@@ -81,7 +81,8 @@ class _Lister:
     def divided(self, prefix: str) -> _Divided | None:
         """Divide a prefix by its folders into FEWEST prefixes or more; None where it cannot be divided."""
         objects: list[StoredObject] = []
-        whole, open_ = [], [prefix]
+        whole: list[str] = []
+        open_ = [prefix]
         for _ in range(DEPTH):
             if not open_ or len(whole) + len(open_) >= FEWEST:
                 break
