@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from s2sw.pipeline.imaging.components import Components
-from s2sw.pipeline.results.checking import BadRowError
+from s2sw.pipeline.results.checking import BadRowError, problem_of
 from s2sw.pipeline.results.reading import mask
 from s2sw.schemas.tables import Row
 
@@ -76,6 +76,7 @@ SELECT run, object_id, slice_index, said_pixels, s.rows, s.cols, mask, mask_enco
 FROM marked JOIN slices s USING (object_id, run_id, slice_index) WHERE run BETWEEN ? AND ?
 ORDER BY run, place
 """
+_MASK_COLUMNS = ("rows", "cols", "mask", "mask_encoding")
 _REGIONS = pa.schema(
     [
         pa.field("object_id", pa.string()),
@@ -144,7 +145,7 @@ def _regions(rows: list[Row]) -> pa.Table:
     for row in rows:
         inside = _mask(row)
         if inside is None:
-            components.add_unknown(row["said_pixels"])
+            components.add_unknown(row["said_pixels"] or 0)
         else:
             components.add(inside)
     places, component, pixels = components.parts()
@@ -155,7 +156,7 @@ def _regions(rows: list[Row]) -> pa.Table:
 
 def _mask(row: Row) -> NDArray[np.bool_] | None:
     """Return a slice's mask, bool (rows, cols), None for one that is too large or not what its row says."""
-    if row["rows"] * row["cols"] > LARGEST:
+    if problem_of({name: row[name] for name in _MASK_COLUMNS}) or row["rows"] * row["cols"] > LARGEST:
         return None
     try:
         found = mask(row)

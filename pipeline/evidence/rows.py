@@ -13,7 +13,7 @@ GROUP = """coalesce("group", concat_ws('/', nullif(modality, ''), nullif(body_pa
 SOUND = (
     f"{RANK} BETWEEN 0 AND 1 AND regexp_full_match(object_id, '{OBJECT_ID.pattern}') "
     f"AND regexp_full_match({GROUP}, '{WORDS.pattern}') AND {RUN_OF_A_DAY} "
-    f"AND slice_index BETWEEN 0 AND n_slices - 1 AND area_fraction BETWEEN 0 AND 1"
+    f"AND slice_index >= 0 AND slice_index < n_slices AND area_fraction BETWEEN 0 AND 1"
 )
 """SQL of rows that a run may have written."""
 _PARTS = """

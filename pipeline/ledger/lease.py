@@ -11,10 +11,12 @@ a run for writers after it has its own, so that one of two that start at once se
 import contextlib
 import json
 import logging
+import math
+import re
 import threading
 import time
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from typing_extensions import override
 
@@ -30,6 +32,11 @@ RENEW_SECONDS = 30.0
 PATIENCE = 15.0
 """Seconds that the processes of a killed run get to end, where its lease is free already."""
 LOOK_SECONDS = 0.1
+LONGEST_SECONDS = 86_400.0
+"""More than the clocks of two machines differ: whoever is to wait for longer is told which file to remove."""
+_NUMBER = re.compile(r"[0-9]{6,9}")
+"""Of a lease, behind its prefix."""
+_WRITER = re.compile(re.escape(WRITER_LEASES) + r"p[0-9]{3,6}-")
 
 
 class LeaseHeldError(FailedError):
@@ -38,6 +45,29 @@ class LeaseHeldError(FailedError):
 
 class LeaseLostError(FailedError):
     """This run was silent for so long that another took its place; it must not write any more."""
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """What a lease says, checked: whoever may write to an output may write one."""
+
+    run_id: str
+    host: str
+    pid: int
+    expires: float
+    process: dict[str, str | int]
+
+    @classmethod
+    def parse(cls, data: bytes) -> "_Holder":
+        """Raises ValueError, LookupError, TypeError or RecursionError for what no run writes."""
+        content = json.loads(data)
+        run_id, process, expires = content["run_id"], content["process"], content["expires"]
+        host, pid = process["host"], process["pid"]
+        texts = all(isinstance(one, str) and one.isprintable() and len(one) <= 255 for one in (run_id, host))
+        number = type(expires) in (int, float) and math.isfinite(expires)
+        if not (texts and number and isinstance(process, dict) and type(pid) is int):
+            raise ValueError
+        return cls(run_id, host, pid, float(expires), process)
 
 
 class Lease:
@@ -58,8 +88,10 @@ class Lease:
         held = self._leases()
         if held:
             self._refuse_if_alive(held[-1])
-        number = int(held[-1].removeprefix(self._prefix)) + 1 if held else 0
+        number = int(held[-1].rpartition("-")[2]) + 1 if held else 0
         self.name = f"{self._prefix}{number:06}"
+        if not _is_lease(self.name):
+            raise LeaseHeldError(f"{held[-1]} has the last number: remove it if no run works on this output")
         if not self._output.create(self.name, self._document(SECONDS)):
             raise LeaseHeldError("another run has just started on this output")
         try:
@@ -108,23 +140,25 @@ class Lease:
         return self._names(self._prefix)
 
     def _names(self, prefix: str) -> list[str]:
-        return [name for name in self._output.names(RUNS_FOLDER) if name.startswith(prefix)]
+        """Return the leases whose names begin so, by their numbers; other names are of no run."""
+        found = (name for name in self._output.names(RUNS_FOLDER) if name.startswith(prefix))
+        return sorted(filter(_is_lease, found), key=lambda name: (len(name), name))
 
     def _refuse_if_alive(self, name: str) -> None:
         try:
-            holder: dict[str, Any] = json.loads(self._output.read(name))
-            holder["expires"], holder["process"], holder["run_id"]
+            holder = _Holder.parse(self._output.read(name))
         except FileNotFoundError:  # released in between
             return
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             # it is written in one step: no run that is at work has one like this
             log.warning("%s", f"{name} is damaged: its run is taken as ended")
             return
-        if time.time() < holder["expires"] and not is_dead(holder["process"]):
-            process, left = holder["process"], holder["expires"] - time.time()
+        left = holder.expires - time.time()
+        if left > 0 and not is_dead(holder.process):
+            wait = f"wait {left:.0f} s" if left <= LONGEST_SECONDS else f"remove {name}"
             raise LeaseHeldError(
-                f"run {holder['run_id']} on host {process['host']} (pid {process['pid']}) is working on this "
-                f"output; if it is gone, wait {left:.0f} s"
+                f"run {holder.run_id} on host {holder.host} (pid {holder.pid}) is working on this output; "
+                f"if it is gone, {wait}"
             )
 
     def _document(self, seconds: float) -> bytes:
@@ -163,3 +197,10 @@ class WriterLease(Lease):
     def _look_around(self) -> None:
         if self._names(LEASE_PREFIX)[-1:] != [self._run_lease]:
             raise LeaseLostError("the run that this writer was started for does not hold the output any more")
+
+
+def _is_lease(name: str) -> bool:
+    """Tell whether a run may give a lease this name, which begins as one."""
+    first, dash, number = name.rpartition("-")
+    known = f"{first}{dash}" == LEASE_PREFIX or _WRITER.fullmatch(f"{first}{dash}")
+    return bool(known and _NUMBER.fullmatch(number) and f"{int(number):06}" == number)

@@ -201,7 +201,7 @@ def _places(value: object) -> bool:
     return (
         type(value) is list
         and len(value) <= forms.SIMILAR_PICTURES
-        and all(forms.is_object_id(one["object_id"]) and _INDEX(one["slice_index"]) for one in value)
+        and all(one and forms.is_object_id(one["object_id"]) and _INDEX(one["slice_index"]) for one in value)
     )
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.committed import committed_parts
 from s2sw.pipeline.ledger.looking import FILE_COLUMN
+from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.layout import OBJECTS_FOLDER, PARTITIONS, TABLE_FOLDERS, Part
 from s2sw.schemas.tables import OBJECTS, SLICES
 
@@ -86,8 +87,9 @@ def _create_views(connection: duckdb.DuckDBPyConnection, several_runs: bool, fin
 def settings_of(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Return the fingerprints of all results with their numbers of slices, the newest run's first."""
     rows = connection.execute(
-        "SELECT fingerprint, CAST(coalesce(sum(n_slices), 0) AS BIGINT) FROM all_objects "
-        "GROUP BY fingerprint ORDER BY max(run_id) DESC"
+        "SELECT fingerprint, CAST(coalesce(sum(n_slices), 0) AS BIGINT) FROM all_objects "  # noqa: S608
+        "WHERE fingerprint IS NOT NULL GROUP BY fingerprint "
+        f"ORDER BY max(run_id) FILTER (WHERE {RUN_OF_A_DAY}) DESC NULLS LAST"
     ).fetchall()
     return dict(rows)
 

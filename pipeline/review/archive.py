@@ -17,6 +17,7 @@ from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
 from s2sw.pipeline.review.queries import rows_of
 from s2sw.pipeline.review.ranking import COLUMNS
+from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.tables import RANK, SORTED, Row
 
 MEMORY = "200MB"
@@ -177,8 +178,8 @@ class Archive:
 def _settings(connection: duckdb.DuckDBPyConnection) -> list[Settings]:
     """Return the fingerprints in the results, the one of the newest run first."""
     query = (
-        "SELECT fingerprint, CAST(sum(n_slices) AS BIGINT) AS slices, max(run_id) AS latest FROM objects "
-        "GROUP BY fingerprint ORDER BY latest DESC"
+        "SELECT fingerprint, CAST(sum(n_slices) AS BIGINT) AS slices, max(run_id) AS latest FROM objects "  # noqa: S608
+        f"WHERE {RUN_OF_A_DAY} GROUP BY fingerprint ORDER BY latest DESC"
     )
     found, _ = sound(rows_of(connection, query))
     return [Settings(**row) for row in found]

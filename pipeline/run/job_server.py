@@ -5,12 +5,16 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+import requests
+import urllib3
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from typing_extensions import override
@@ -19,7 +23,7 @@ from s2sw.schemas.errors import FailedError, UserError
 
 ADDRESS_ENV = "RAY_API_SERVER_ADDRESS"
 PREFIX = "s2sw-"
-EXIT_FAILED, EXIT_DEFERRED = 1, 3
+EXIT_FAILED, EXIT_DEFERRED, LARGEST_EXIT = 1, 3, 255
 SETTLED = frozenset({2, 3, 4})
 """Exit codes of a screening that the same job would only get again, or that are no failure."""
 LARGEST_JOB = 64 << 10
@@ -28,6 +32,12 @@ STOP_SECONDS = 120  # a run that is stopped commits what is done; Ray itself wou
 REQUEST_SECONDS = 30.0
 LOST_SECONDS = 300.0  # a head that is silent for so long is given up
 POLL_SECONDS = 1.0
+ANSWER_BYTES = 64 << 20
+ANSWER_SECONDS = 120.0
+"""Of an answer, from its first byte to its last."""
+ATTEMPTS = 100
+"""Of one job in one night; a server that says more of them have failed is not asked on."""
+MESSAGE_CHARACTERS = 300
 
 _T = TypeVar("_T")
 
@@ -52,11 +62,16 @@ class SubmittedJob:
 
 
 class _Client(JobSubmissionClient):
-    """Ray's client, whose requests have no time limit of their own (Ray 2.60)."""
+    """Ray's client, whose requests have no limit of time and size, and follow redirects (Ray 2.60)."""
 
     @override
     def _do_request(self, method: str, endpoint: str, **more: Any) -> Any:
-        return super()._do_request(method, endpoint, timeout=REQUEST_SECONDS, **more)
+        limits: dict[str, Any] = {
+            "timeout": REQUEST_SECONDS,
+            "allow_redirects": False,
+            "hooks": {"response": _read_whole},
+        }
+        return super()._do_request(method, endpoint, **limits, **more)
 
 
 class JobServer:
@@ -79,14 +94,13 @@ class JobServer:
         configuration: YAML. again: start it again, too, if it has ended otherwise.
         """
         base = submission_id(configuration, night)
-        attempt = 0
-        while True:
-            attempt += 1
+        for attempt in range(1, ATTEMPTS + 1):
             job = base if attempt == 1 else f"{base}-{attempt}"
             if self._find(job) is None and self._created(job, configuration):
                 return Submission(job, new=True)
             if not _may_start_anew(self._details(job), again):
                 return Submission(job, new=False)
+        raise FailedError(f"{self.address}: {base} has failed {ATTEMPTS} times: start no more of it tonight")
 
     def follow(self, job: str, say: Callable[[str], None]) -> SubmittedJob:
         """Hand on the job's log, from its beginning, as it grows; return the job when it has ended."""
@@ -100,11 +114,11 @@ class JobServer:
                     shown += len(chunk)
                     heard = time.monotonic()
                 details = self._details(job)
-                heard = time.monotonic()
                 if details.status.is_terminal():
                     # the server may end the tail before the last lines are in it
-                    say(self._asked(lambda: self._client.get_job_logs(job))[shown:])
+                    say(self._log(job)[shown:])
                     return _told(details)
+                heard = time.monotonic()
             except (FailedError, aiohttp.ClientError, RuntimeError, OSError) as error:
                 if time.monotonic() - heard > LOST_SECONDS:
                     raise FailedError(
@@ -122,6 +136,12 @@ class JobServer:
         """Ask a job to end; return whether it was at work. What it has done is committed."""
         self._details(job)
         return self._asked(lambda: self._client.stop_job(job))
+
+    def _log(self, job: str) -> str:
+        found: Any = self._asked(lambda: self._client.get_job_logs(job))
+        if not isinstance(found, str):
+            raise FailedError(f"{self.address}: answers what no job server of Ray does")
+        return found
 
     def _created(self, job: str, configuration: str) -> bool:
         """Start a job; False if another submission of the same was faster."""
@@ -161,9 +181,31 @@ class JobServer:
             raise UserError(_token_problem(self.address, str(error))) from None
         except (OSError, RuntimeError, ValueError) as error:
             unreachable = isinstance(error, OSError)
-            why = "cannot be reached" if unreachable else " ".join(str(error).split())[:300]
+            why = "cannot be reached" if unreachable else " ".join(str(error).split())[:MESSAGE_CHARACTERS]
             hint = "; is it the head's dashboard (port 8265)?" if unreachable else ""
             raise FailedError(f"{self.address}: {why}{hint}") from None
+        except (TypeError, AttributeError, LookupError):
+            raise FailedError(f"{self.address}: answers what no job server of Ray does") from None
+
+
+def _read_whole(response: requests.Response, **_: Any) -> requests.Response:
+    """Read an answer's body within its bounds, before Ray's client does without."""
+    if response.is_redirect:
+        raise RuntimeError("the server redirects; give the address of the head's dashboard itself")
+    found, until = bytearray(), time.monotonic() + ANSWER_SECONDS
+    try:
+        while piece := response.raw.read1(1 << 16, decode_content=True):
+            found += piece
+            if len(found) > ANSWER_BYTES:
+                raise RuntimeError(f"its answer has more than {ANSWER_BYTES >> 20} MiB")
+            if time.monotonic() > until:
+                raise RuntimeError(f"its answer takes more than {ANSWER_SECONDS:.0f} s")
+    except urllib3.exceptions.HTTPError as error:
+        raise ConnectionError(str(error)) from error
+    finally:
+        response.close()
+    response.raw = urllib3.HTTPResponse(BytesIO(bytes(found)), preload_content=False)
+    return response
 
 
 class _Tail:
@@ -222,11 +264,13 @@ def _may_start_anew(details: JobDetails, again: bool) -> bool:
 
 
 def _told(details: JobDetails) -> SubmittedJob:
-    started = datetime.fromtimestamp(details.start_time / 1000, UTC) if details.start_time else None
+    started = None
+    if details.start_time:
+        with suppress(ValueError, OverflowError, OSError):  # no day of a calendar
+            started = datetime.fromtimestamp(details.start_time / 1000, UTC)
     code = _exit_code(details) if details.status.is_terminal() else None
-    return SubmittedJob(
-        str(details.submission_id), details.status.value.lower(), started, code, details.message or ""
-    )
+    message = (details.message or "")[:MESSAGE_CHARACTERS]
+    return SubmittedJob(str(details.submission_id), details.status.value.lower(), started, code, message)
 
 
 def _exit_code(details: JobDetails) -> int:
@@ -235,7 +279,8 @@ def _exit_code(details: JobDetails) -> int:
     if details.status is JobStatus.SUCCEEDED:
         return 0
     code = details.driver_exit_code
-    return code if code is not None and code > 0 else EXIT_FAILED
+    # a process that ended with 256 would have ended with 0
+    return code if code is not None and 0 < code <= LARGEST_EXIT else EXIT_FAILED
 
 
 def _is_own(details: JobDetails) -> bool:

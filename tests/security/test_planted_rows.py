@@ -1,6 +1,7 @@
 """Rows planted in an output leave worklists, cases and drift as they were; profiles of others are refused."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from s2sw.jobs.cli import app
+from tests.pipeline.review.serving import served
+from tests.security.forged import export
 from tests.support.archives import encoded, texture
 from tests.support.screened import Screened
 
@@ -26,6 +29,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "negative index": {"slice_index": -(1 << 31)},
     "huge area": {"area_fraction": 1e30},
     "no area": {"area_fraction": float("nan")},
+    "least count": {"n_slices": -(1 << 31)},
     "no score": {"image_score": float("nan")},
 }
 
@@ -55,6 +59,61 @@ def test_a_planted_row_is_left_out(ward: Screened, kind: str) -> None:
         assert after.exit_code == 0, (name, after.output)
         assert "a" * 26 not in after.stdout
         assert after.stdout == before[name].stdout, name
+
+
+CELLS: dict[str, tuple[str, str, Any]] = {
+    "no rows": ("slices", "rows", None),
+    "no columns": ("slices", "cols", None),
+    "no mask": ("slices", "mask", None),
+    "no encoding": ("slices", "mask_encoding", None),
+    "no picture": ("slices", "similar_pictures", [None]),
+    "picture elsewhere": ("slices", "similar_pictures", [{"object_id": "../../etc", "slice_index": 0}]),
+    "many pictures": ("slices", "similar_pictures", [{"object_id": "a" * 26, "slice_index": 0}] * 1000),
+    "no settings": ("objects", "fingerprint", None),
+    "no run at all": ("objects", "run_id", "x" * 100_000),
+    "a run behind all": ("objects", "run_id", "\x1b]0;owned\x07"),
+}
+
+
+def test_no_cell_ends_a_command_or_the_page(ward: Screened, tmp_path: Path) -> None:
+    """Columns that a run never leaves empty may be declared nullable by somebody else."""
+    kept = tmp_path / "kept"
+    shutil.copytree(ward.output, kept)
+    for number, (kind, (table, column, value)) in enumerate(CELLS.items()):
+        shutil.rmtree(ward.output)
+        shutil.copytree(kept, ward.output)
+        path = max((ward.output / table).rglob("*.parquet"))
+        whole = pq.ParquetFile(path).read()
+        schema = pa.schema([one.with_nullable(True) for one in whole.schema])
+        rows = [*whole.to_pylist(), *(row | {column: value} for row in whole.to_pylist())]
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+        done = [said(ward, command) for command in COMMANDS.values()]
+        done.append(export(ward, tmp_path / f"to-{number}", "-f", "csv"))
+        assert {one.exit_code for one in done} == {0}, (kind, [one.exception for one in done])
+        assert not any(set("\x1b\x07") & set(one.output) for one in done)
+        with served(ward.output, ward.private) as page:
+            assert {page.get(address).status for address in ("/", "/slices", "/objects")} == {200}, kind
+
+
+CASE_CELLS: dict[str, Any] = {
+    "worst": [None], "findings": [None], "rank": None, "n_slices": None, "n_objects": None,
+    "n_findings": None, "case_id": "../../etc", "level": "<script>", "listed": None, "fingerprint": None,
+    "group": "<b>", "score": float("nan"), "earlier_run": "../../etc",
+}  # fmt: skip
+
+
+def test_no_cell_of_a_list_of_cases_ends_the_page(ward: Screened) -> None:
+    assert said(ward, COMMANDS["cases"]).exit_code == 0
+    (path,) = (ward.output / "cases").iterdir()
+    whole = pq.ParquetFile(path).read()
+    schema = pa.schema([one.with_nullable(True) for one in whole.schema])
+    for column, value in [*CASE_CELLS.items(), ("worst", None), ("findings", None)]:
+        rows = [row | {column: value} for row in whole.to_pylist()]
+        pq.write_table(pa.Table.from_pylist([*rows, *whole.to_pylist()], schema=schema), path)
+        with served(ward.output, ward.private) as page:
+            answer = page.get("/?every=1")
+            assert answer.status == 200, (column, value)
+            assert "<script>" not in answer.text
 
 
 def test_a_worklist_of_private_results_is_its_users_alone(ward: Screened) -> None:
