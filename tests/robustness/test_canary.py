@@ -90,7 +90,12 @@ def _run(folder: Path, bundle: Path) -> Watched:
     environment = os.environ | {KEY_ENV: key, "HOME": str(folder / "home")}
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
-            [COMMAND, "screen", job], cwd=folder, env=environment, stdout=said, stderr=said, umask=0
+            [COMMAND, "screen", job, "--log-format", "json"],
+            cwd=folder,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            umask=0,
         )
     watched = [folder / name for name in ("results", "temp", "home")]
     with Watcher(process.pid, watched, (key,)) as watcher:
@@ -132,6 +137,8 @@ def test_nothing_was_found_while_it_ran(watched: Watched) -> None:
 
 def test_nothing_was_said(watched: Watched) -> None:
     assert search(watched.said.encode(), (watched.key,)) == []
+    logged = [json.loads(line) for line in watched.said.splitlines() if line.startswith("{")]
+    assert len(logged) >= 5
     assert "Traceback" not in watched.said
 
 
