@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -100,7 +101,8 @@ class PrivateBucket(Inside):
             return []
         check_private_folder(self.folder)
         sizes = _asked(self.address, lambda: self.remote.sizes(f"{CROSSWALK}/{run_id}"))
-        return [self._fetched(name, size) for name, size in sizes.items() if name.endswith(".parquet")]
+        files = re.compile(rf"{CROSSWALK}/{run_id}/\w+\.parquet")  # a server may list any name
+        return [self._fetched(name, size) for name, size in sizes.items() if files.fullmatch(name)]
 
     def _fetched(self, name: str, size: int) -> Path:
         """Return this machine's copy of a file, which never changes once it is there."""

@@ -95,6 +95,15 @@ def test_a_crosswalk_is_found_from_another_machine(
     assert opened(address).crosswalk_files("*") == []
 
 
+def test_names_that_lead_elsewhere_are_not_fetched(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run_id()
+    names = [f"crosswalk/{run}/{name}.parquet" for name in ("../../../x", "a/b", "", "a b", ".")]
+    monkeypatch.setattr(S3Output, "sizes", lambda *_: dict.fromkeys(names, 4))
+    bucket = opened(address)
+    assert bucket.crosswalk_files(run) == []
+    assert not (bucket.folder / "fetched").exists()
+
+
 def test_scopes_are_noted_in_the_bucket(address: str) -> None:
     scope = opened(address).scopes().make("s3://results/")
     assert opened(address).scopes().output_of(scope) == "s3://results"
