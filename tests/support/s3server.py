@@ -1,11 +1,14 @@
 """A real S3 server for tests: SeaweedFS in one process, with one pair of keys."""
 
 import contextlib
+import fcntl
 import json
+import os
 import random
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -52,13 +55,8 @@ class S3Server:
             known["policies"] = [{"name": "limited", "content": self._policy}]
         (self._folder / "s3.json").write_text(json.dumps(known))
         (self._folder / "data").mkdir()
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder)
-        try:
-            self._wait()
-        except BaseException:
-            self._stop()
-            raise
+        with _one_at_a_time():
+            self._start()
         return self
 
     def __exit__(
@@ -91,6 +89,15 @@ class S3Server:
         finally:
             s3_filesystem.cache_clear()
 
+    def _start(self) -> None:
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self._folder)
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
+
     def _command(self) -> list[str]:
         options = {
             "dir": "data", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "admin.ui": "false", "webdav": "false",
@@ -114,6 +121,14 @@ class S3Server:
     def _stop(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold other processes of tests back: two servers that start at once choose the same inner ports."""
+    with (Path(tempfile.gettempdir()) / f"s2sw-tests-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def free_port() -> int:
