@@ -16,14 +16,17 @@ from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 
 
-def list_objects(source: str, settings: StorageSettings, skip: str | None = None) -> Iterator[StoredObject]:
+def list_objects(
+    source: str, settings: StorageSettings, skip: str | None = None, few: bool = False
+) -> Iterator[StoredObject]:
     """Yield every object below a local folder, a local file, or an S3 prefix, one by one.
 
-    skip: a local folder to leave out (the run's own output). Raises ScreeningError if the source is
+    skip: a local folder to leave out (the run's own output). few: only some will be taken, so that no more of
+    a large bucket is asked for than these need. Raises ScreeningError if the source is
     missing, denied or cannot be reached.
     """
     if is_s3(source):
-        return list_s3(source, settings)
+        return list_s3(source, settings, few)
     return list_local(Path(source), Path(skip).resolve() if skip and not is_s3(skip) else None)
 
 

@@ -27,7 +27,7 @@ DEPTH = 16
 WAIT = 0.1  # seconds after which a thread that waits looks whether the listing was given up
 
 
-def list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
+def list_s3(source: str, settings: StorageSettings, few: bool = False) -> Iterator[StoredObject]:
     """Yield every object below a prefix; as ``list_objects``.
 
     Objects that lie directly in a folder come before those of its subfolders, or all of them in the server's
@@ -36,6 +36,9 @@ def list_s3(source: str, settings: StorageSettings) -> Iterator[StoredObject]:
     bucket, prefix = split_s3(source)
     lister = _Lister(bucket, settings)
     pages = lister.pages(prefix)
+    if few:
+        yield from itertools.chain.from_iterable(pages)
+        return
     first = list(itertools.islice(pages, PLAIN_PAGES))
     divided = lister.divided(prefix) if len(first) == PLAIN_PAGES else None
     if divided is None:

@@ -38,7 +38,7 @@ def first_object(config: ScreenConfig) -> StoredObject | None:
 
     A manifest is not searched for outputs of others, which takes as long as reading it.
     """
-    return next(_members(config, Counter(), set()), None)
+    return next(_members(config, Counter(), set(), few=True), None)
 
 
 def with_source(config: ScreenConfig) -> ScreenConfig:
@@ -48,15 +48,17 @@ def with_source(config: ScreenConfig) -> ScreenConfig:
     return config.model_copy(update={"source": source_of(config.manifest, config.storage)})
 
 
-def _members(config: ScreenConfig, counts: Counter[str], known: set[str]) -> Iterator[StoredObject]:
-    """Yield the objects that are screened, archives by their members.
+def _members(
+    config: ScreenConfig, counts: Counter[str], known: set[str], few: bool = False
+) -> Iterator[StoredObject]:
+    """Yield the objects that are screened, archives by their members. few: as of ``list_objects``.
 
     known: addresses of markers of outputs that a manifest, which has no order, lists anywhere.
     """
     belongs, leads_out = _belongs(config, known), _leads_out(config)
 
     def kept() -> Iterator[StoredObject]:
-        for stored in _listed(config, counts):
+        for stored in _listed(config, counts, few):
             kind = belongs(stored.uri) or (LINK_OUT if leads_out(stored.uri) else None)
             if kind is None:
                 yield stored
@@ -67,9 +69,9 @@ def _members(config: ScreenConfig, counts: Counter[str], known: set[str]) -> Ite
     return expand_archives(whole, config.storage, config.decode)
 
 
-def _listed(config: ScreenConfig, counts: Counter[str]) -> Iterator[StoredObject]:
+def _listed(config: ScreenConfig, counts: Counter[str], few: bool) -> Iterator[StoredObject]:
     if config.manifest is None:
-        return list_objects(config.source, config.storage)
+        return list_objects(config.source, config.storage, few=few)
     return list_manifest(config.manifest, config.source, config.storage, counts)
 
 

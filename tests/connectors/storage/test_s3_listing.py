@@ -53,6 +53,12 @@ def test_a_folder_of_very_many_is_listed_as_a_whole() -> None:
         assert set(server.listed) == {"lake/"}
 
 
+def test_one_object_takes_one_page() -> None:
+    with PlainS3(KEYS, PAGE) as server:
+        next(list_objects(f"s3://{BUCKET}/lake/", at(server), few=True))
+        assert server.listed == {"lake/": 1}
+
+
 def test_who_leaves_ends_the_threads() -> None:
     with PlainS3(KEYS, PAGE) as server:
         listing = list_objects(f"s3://{BUCKET}/lake/", at(server))
