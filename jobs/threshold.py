@@ -95,15 +95,14 @@ CLAIMS = (0.05, 0.1, 0.2, 0.5, None)
 
 def _say_reviewed(folder: "OutputFolder", asked: str | None, budget: int) -> None:
     """Print what decisions say of the worklists, and what to ask for. Ends the command where they are few."""
-    from s2sw.pipeline.evidence.reviewed import advice, bands, reviewed
+    from s2sw.pipeline.evidence.reviewed import advice, reviewed
     from s2sw.pipeline.flagging.thresholds import FEWEST_DECISIONS
     from s2sw.pipeline.results.opening import readable
     from s2sw.pipeline.results.reading import chosen_results
 
     with readable(folder):
         fingerprint = chosen_results(folder, asked).fingerprint
-        found = reviewed(folder, fingerprint, budget, CLAIMS)
-        quarters = bands(folder, fingerprint, budget)
+        found, quarters = reviewed(folder, fingerprint, budget, CLAIMS)
     whole = found[-1]
     if whole.decided < FEWEST_DECISIONS:
         problem = f"{whole.decided} objects of worklists are decided; {FEWEST_DECISIONS} or more are needed"

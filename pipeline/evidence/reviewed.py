@@ -62,27 +62,6 @@ class Reviewed:
         return "fewer false alarms than claimed" if low > 1 - self.claimed else "as claimed"
 
 
-def reviewed(
-    output: OutputFolder,
-    fingerprint: str,
-    budget: int,
-    fdr: tuple[float | None, ...] = (None,),
-    above: int = 0,
-) -> list[Reviewed]:
-    """Return what was decided of each night's objects up to a q-value; None: of its best so many.
-
-    above: without those that come first.
-    """
-    with duckdb.connect() as connection:
-        connection.register("lists", _lists(output))
-        connection.register("decisions", decisions(output))
-        found = []
-        for limit in fdr:
-            values = {"fingerprint": fingerprint, "budget": budget, "fdr": limit, "above": above}
-            found.append(Reviewed(*connection.execute(_DECIDED, values).fetchall()[0]))
-    return found
-
-
 @dataclass(frozen=True)
 class Band:
     """Objects of these ranks of each night's list, and what was decided of them."""
@@ -99,13 +78,24 @@ class Band:
         )
 
 
-def bands(output: OutputFolder, fingerprint: str, budget: int) -> list[Band]:
-    """Return what was decided in each quarter of a budget."""
+def reviewed(
+    output: OutputFolder, fingerprint: str, budget: int, fdr: tuple[float | None, ...] = (None,)
+) -> tuple[list[Reviewed], list[Band]]:
+    """Return what was decided of each night's objects up to a q-value; None: of its best so many.
+
+    Beside it what was decided in each quarter of the budget.
+    """
     edges = sorted({round(budget * quarter / 4) for quarter in range(5)})
-    return [
-        Band(above + 1, last, reviewed(output, fingerprint, last, above=above)[0])
-        for above, last in pairwise(edges)
-    ]
+    with duckdb.connect() as connection:
+        connection.register("lists", _lists(output))
+        connection.register("decisions", decisions(output))
+
+        def decided(last: int, limit: float | None = None, above: int = 0) -> Reviewed:
+            values = {"fingerprint": fingerprint, "budget": last, "fdr": limit, "above": above}
+            return Reviewed(*connection.execute(_DECIDED, values).fetchall()[0])
+
+        quarters = [Band(above + 1, last, decided(last, above=above)) for above, last in pairwise(edges)]
+        return [decided(budget, limit) for limit in fdr], quarters
 
 
 def advice(nightly: list[Band]) -> str:
