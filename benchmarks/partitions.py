@@ -12,13 +12,11 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 
 from benchmarks.figures import note
@@ -30,6 +28,7 @@ from s2sw.pipeline.run.resources import plan_resources
 from s2sw.pipeline.run.run import ScreeningRun
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
+from tests.support.null_stages import MemoryWatch
 
 GOAL = 1.15
 MEMORY_GOAL = 500
@@ -49,21 +48,6 @@ class Marked(NullStages):
             yield table
 
 
-class Watch(threading.Thread):
-    """Samples the driver's resident memory."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.memory = 0
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        me = psutil.Process()
-        while not self.over.wait(SECONDS):
-            info = me.memory_info()
-            self.memory = max(self.memory, info.rss - info.shared)
-
-
 def measure(objects: int, partitions: int, folder: Path) -> dict[str, float]:
     """Make one run in this process; return its figures."""
     source = folder / "source"
@@ -75,17 +59,16 @@ def measure(objects: int, partitions: int, folder: Path) -> dict[str, float]:
     )  # fmt: skip
     job = replace(prepare(config), objects=lambda *_: listed(objects))
     resources = plan_resources(config.cluster, "cpu")
-    watch = Watch()
-    watch.start()
     executor, marks = Marked(config.cluster, resources, []), [time.process_time()]
 
     def listed_all(_: Todo) -> Marked:
         marks.append(time.process_time())
         return executor
 
-    summary = ScreeningRun(job, resources, make_executor=listed_all).execute()
+    # what workers need would be looked at by the driver, whose time is measured
+    with MemoryWatch(SECONDS, workers=False) as watch:
+        summary = ScreeningRun(job, resources, make_executor=listed_all).execute()
     begun, ready, end = *marks, time.process_time()
-    watch.over.set()
     assert summary.by_status["screened"] == objects, (summary.by_status, summary.reasons)
     assert summary.missing == summary.duplicates == 0
     assert len(summary.partitions) == (partitions if partitions > 1 else 0)
@@ -94,7 +77,7 @@ def measure(objects: int, partitions: int, folder: Path) -> dict[str, float]:
         "driver": (ready - begun) + (end - executor.first),
         "start": executor.first - ready,
         "writers": sum(one["processor_seconds"] for one in summary.partitions),
-        "memory": watch.memory / 2**20,
+        "memory": watch.driver / 2**20,
         "screen": wall["screen"], "total": wall["total"],
         "parts": len(list((folder / "out/objects").iterdir())),
     }  # fmt: skip

@@ -15,20 +15,18 @@ from s2sw.jobs.cli import app
 from s2sw.jobs.configuration import build_config
 from s2sw.pipeline.privacy.ids import KEY_ENV
 from s2sw.pipeline.run import job_server
-from s2sw.pipeline.run.job_server import ADDRESS_ENV, LARGEST_JOB, entrypoint, submission_id
+from s2sw.pipeline.run.job_server import LARGEST_JOB, entrypoint, submission_id
 from s2sw.pipeline.run.ray_token import token_read_anew
 from s2sw.schemas.errors import UserError
-from tests.support.fake_head import FakeHead, running
+from tests.support.fake_head import FakeHead, only_named_heads, running
 
 NIGHT = "2026-11-28"
 
 
 @pytest.fixture
 def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHead]:
-    monkeypatch.setenv(ADDRESS_ENV, "http://elsewhere.invalid:1")
+    only_named_heads(monkeypatch)
     monkeypatch.setattr(job_server, "POLL_SECONDS", 0.01)
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
     with running(FakeHead()) as found:
         yield found
 

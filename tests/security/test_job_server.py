@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from s2sw.jobs.cli import app
 from s2sw.pipeline.run import job_server
-from tests.support.fake_head import FakeHead, running
+from tests.support.fake_head import FakeHead, only_named_heads, running
 
 JOB = "s2sw-x"
 OWN = f'"type": "SUBMISSION", "submission_id": "{JOB}", "entrypoint": ""'
@@ -45,9 +45,7 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[LyingHead]:
     monkeypatch.setattr(job_server, "LOST_SECONDS", 0.1)
     monkeypatch.setattr(job_server, "ANSWER_BYTES", 1 << 20)
     monkeypatch.setattr(job_server, "ATTEMPTS", 5)
-    monkeypatch.setenv(job_server.ADDRESS_ENV, "http://elsewhere.invalid:1")
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
+    only_named_heads(monkeypatch)
     with running(LyingHead()) as found:
         found.add(JOB, "FAILED", 1)
         yield found

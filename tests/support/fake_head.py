@@ -7,7 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from aiohttp import web
+
+from s2sw.pipeline.run.job_server import ADDRESS_ENV
+
+
+def only_named_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands reach the head that they are told of, without tokens and addresses of the environment."""
+    monkeypatch.setenv(ADDRESS_ENV, "http://elsewhere.invalid:1")
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @dataclass

@@ -61,11 +61,11 @@ class NullDecode:
 
 
 class MemoryWatch:
-    """Samples the resident memory of this process and of everything it started."""
+    """Samples the resident memory of this process and, with workers, of everything it started."""
 
-    def __init__(self, seconds: float = 0.5) -> None:
+    def __init__(self, seconds: float = 0.5, workers: bool = True) -> None:
         self.driver = self.largest_worker = self.shared = 0
-        self._seconds = seconds
+        self._seconds, self._workers = seconds, workers
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -90,7 +90,7 @@ class MemoryWatch:
         me = psutil.Process()
         while not self._stop.wait(self._seconds):
             self.driver = max(self.driver, _own(me))
-            for process in me.children(recursive=True):
+            for process in me.children(recursive=True) if self._workers else ():
                 try:
                     # what a process has touched of the object store; no single one sees all of it
                     self.shared = max(self.shared, process.memory_info().shared)
