@@ -51,6 +51,7 @@ class Settings(_Closed):
     relu: Switch = False
     domain: Literal["industrial", "medical"] = "industrial"
     image_adapt_weight: Share = 0.0
+    rarity_weight: Share = 0.0
     registers: Annotated[Registers, Field(strict=True)] = 0
     members: Annotated[tuple[Member, ...], Field(max_length=MEMBERS)] = ()
 

@@ -42,10 +42,7 @@ class Musc(TowerDetector):
         self, record: BundleRecord, tensors: dict[str, Tensor], device: str, precision: Precision
     ) -> None:
         super().__init__(record, tensors, device, precision)
-        numbers = range(len(self.tap_blocks))
-        self.archives = [
-            [kept[f"{PART}{number}"].to(self.device) for number in numbers] for kept in kept_features(tensors)
-        ]
+        self.archives = archives_of(tensors, len(self.tap_blocks), self.device)
 
     @override
     @torch.inference_mode()
@@ -70,6 +67,21 @@ def patches(taps: Sequence[Tensor]) -> Mapping[str, Tensor]:
     return {f"{PART}{number}": neighbourhood(tap[:, 1:], 0).half() for number, tap in enumerate(taps)}
 
 
+def archives_of(tensors: Mapping[str, Tensor], taps: int, device: torch.device) -> list[list[Tensor]]:
+    """Return what a bundle keeps of the archive of each class: of each tap (K, N, width)."""
+    return [[kept[f"{PART}{number}"].to(device) for number in range(taps)] for kept in kept_features(tensors)]
+
+
+def named_archives(references: Any, class_names: Sequence[str]) -> tuple[tuple[str, ...], list[Any]]:
+    """Return class names and the pictures of each one's archive; raises BundleError for too few."""
+    names, archives = named_references(references, class_names)
+    for name, some in zip(names or ("",), archives, strict=bool(archives)):
+        if len(some) <= LEAST_OTHERS:
+            of = f" of class {name!r}" if name else ""
+            raise BundleError(f"{OPTION}: {len(some)} pictures{of}; at least {LEAST_OTHERS + 1} are needed")
+    return names, archives
+
+
 class MuscOptions(BuildOptions):
     """What a MuSc bundle is built from."""
 
@@ -87,11 +99,7 @@ class MuscOptions(BuildOptions):
 
 def build(clip: ClipWeights, image_size: int, options: MuscOptions) -> Built:
     """Keep the patches of the archive's pictures."""
-    names, archives = named_references(options.references, options.class_name)
-    for name, some in zip(names or ("",), archives, strict=True):
-        if len(some) <= LEAST_OTHERS:
-            of = f" of class {name!r}" if name else ""
-            raise BundleError(f"{OPTION}: {len(some)} pictures{of}; at least {LEAST_OTHERS + 1} are needed")
+    names, archives = named_archives(options.references, options.class_name)
     layers = clip.vision.layers
     settings = {"tap_blocks": known_blocks(options.tap_blocks or quarters(layers), 1, layers)}
     built = Built({}, settings | ({"class_names": names} if names else {}), FAMILIES, "no prompts")

@@ -19,6 +19,7 @@ SYSTEMS = {
     "aa_clip": "s2sw.model.detectors.aa_clip",
     "mvfa": "s2sw.model.detectors.mvfa",
     "musc": "s2sw.model.detectors.musc",
+    "rareclip": "s2sw.model.detectors.rareclip",
     "dino": "s2sw.model.detectors.dino",
     "embedded": "s2sw.model.detectors.embedded",
 }

@@ -4,7 +4,7 @@ Source: the S2SWCLIP paper, section on the visual encoder, and the DPAM attentio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,13 @@ from s2sw.model.towers.stem import Stem
 class TowerOutput:
     """final: the original stream's class token after the last block, (B, width).
 
-    taps: raw token streams after the asked blocks, each (B, N, width), class token first.
+    taps: raw token streams after the asked blocks, each (B, N, width), class token first. plain: the same of
+    the original stream.
     """
 
     final: Tensor
     taps: list[Tensor]
+    plain: list[Tensor] = field(default_factory=list)
 
 
 class VisionTower(nn.Module):
@@ -97,23 +99,28 @@ class VisionTower(nn.Module):
                 kept.append(x)
         return x, kept
 
-    def two_stream(self, tokens: Tensor, start: int, taps: Sequence[int]) -> TowerOutput:
+    def two_stream(
+        self, tokens: Tensor, start: int, taps: Sequence[int], plain: Sequence[int] = ()
+    ) -> TowerOutput:
         """Run the blocks from the 1-based ``start`` on in two streams; tap the v-v one.
 
         The v-v stream starts as the tokens that enter block ``start`` and has no MLP. Of the last
-        block's original stream only the class token is computed: nothing reads the others.
+        block's original stream only the class token is computed, unless it is asked for: nothing reads the
+        others. plain: the 1-based blocks whose original stream is kept, too.
         """
         x = self.ln_pre(tokens)
-        y = x
-        kept = []
+        y, last = x, len(self.transformer)
+        kept, original = [], []
         for number, block in enumerate(self.transformer, 1):
             if number < start:
                 x = y = block(x)
-                continue
-            x, y = two_streams(block, x, y, only_class=number == len(self.transformer))
-            if number in taps:
-                kept.append(y)
-        return TowerOutput(x[:, 0], kept)
+            else:
+                x, y = two_streams(block, x, y, only_class=number == last and last not in plain)
+                if number in taps:
+                    kept.append(y)
+            if number in plain:
+                original.append(x)
+        return TowerOutput(x[:, 0], kept, original)
 
     def project(self, tokens: Tensor) -> Tensor:
         """Map raw tap tokens (..., width) to the joint space (..., C): ln_post, then the projection."""

@@ -34,7 +34,7 @@ def random(*shape: int, seed: int) -> torch.Tensor:
 
 
 def build_family(folder: Path) -> dict[str, Path]:
-    """Build one of each in a folder of its name; april_gan, musc and mvfa with smaller inputs."""
+    """Build one of each in a folder of its name; april_gan, musc, rareclip and mvfa with smaller inputs."""
     of, normal = clip(), {name: random(1, 3, SIDE, SIDE, seed=seed) for seed, name in enumerate(CLASSES)}
     smaller = {name: pictures[..., :40, :40] for name, pictures in normal.items()}
     files = folder / "checkpoints"
@@ -65,6 +65,12 @@ def build_family(folder: Path) -> dict[str, Path]:
         "musc": {
             "references": {
                 name: random(9, 3, 40, 40, seed=seed) for seed, name in enumerate(CLASSES, start=20)
+            },
+            "image_size": 40,
+        },
+        "rareclip": {
+            "references": {
+                name: random(9, 3, 40, 40, seed=seed) for seed, name in enumerate(CLASSES, start=30)
             },
             "image_size": 40,
         },
