@@ -57,8 +57,8 @@ TileOption = Annotated[
 ProfileOption = Annotated[
     str | None,
     typer.Option(
-        help="Archive profile to rank by: a folder, auto (keep one for this archive, from 48 objects on), or "
-        "none (docs/profile.md).  [default: auto]"
+        help="Archive profile to rank by: a folder, auto (keep one for this archive, from 48 objects on), "
+        "none, or online (by the objects before it: the order counts) (docs/profile.md).  [default: auto]"
     ),
 ]
 EndpointOption = Annotated[

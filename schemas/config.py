@@ -18,8 +18,8 @@ EMBEDDED = "embedded"
 """The bundle that comes with the package."""
 
 
-AUTO, NO_PROFILE = "auto", "none"
-"""Words in place of a profile's address: keep one for this archive, or use none."""
+AUTO, NO_PROFILE, ONLINE = "auto", "none", "online"
+"""Words in place of a profile's address: keep one for this archive, use none, or rank by what came before."""
 MOST_PARTITIONS = 256
 
 
@@ -198,9 +198,10 @@ class ScreenConfig(ResultsConfig):
     metrics_file: LocalPath | None = Field(
         None, description="local file that metrics are written to, in Prometheus' text format"
     )
-    profile: Annotated[str, Place(remote=True, words=frozenset({AUTO, NO_PROFILE}))] = Field(
+    profile: Annotated[str, Place(remote=True, words=frozenset({AUTO, NO_PROFILE, ONLINE}))] = Field(
         AUTO,
-        description="folder or s3://bucket/prefix of an archive profile, auto (from 48 objects on), or none",
+        description="folder or s3://bucket/prefix of an archive profile, auto (from 48 objects on), none, or "
+        "online: rank each object by those that came before it",
     )
     groups: GroupSettings = GroupSettings()
     classes: ClassSettings = ClassSettings()
@@ -214,6 +215,11 @@ class ScreenConfig(ResultsConfig):
     def private(self) -> bool:
         """Whether results keep addresses out."""
         return self.mode == "private"
+
+    @property
+    def online(self) -> bool:
+        """Whether each object is ranked by those that came before it, so that the order counts."""
+        return self.profile == ONLINE
 
     @model_validator(mode="before")
     @classmethod

@@ -58,6 +58,10 @@ def is_bank(name: str) -> bool:
     return re.fullmatch(BANK_PATTERN, name) is not None
 
 
+ONLINE_VERSION = 1
+"""Raised when ``model.rarity.online`` computes something else: results have another fingerprint then."""
+
+
 class LineRecord(Strict):
     """A number in other units: (value - offset) / scale."""
 

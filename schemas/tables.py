@@ -53,6 +53,9 @@ SLICES = pa.schema(
         # pictures of the group that the slice was compared with, the most alike first, of different objects;
         # null without a rank score, and where the profile has no ids
         pa.field("similar_pictures", SIMILAR_PICTURES),
+        # true where the slice was ranked by what came before it, so that another order gives other numbers;
+        # else null
+        pa.field("depends_on_order", pa.bool_()),
         pa.field("map_max", pa.float32(), nullable=False),
         pa.field("map_mean", pa.float32(), nullable=False),
         pa.field("area_fraction", pa.float32(), nullable=False),
@@ -124,7 +127,7 @@ DECODE_COLUMNS = (
 DETECT_COLUMNS = (
     "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
     "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score",
-    "similar_pictures",
+    "similar_pictures", "depends_on_order",
 )  # fmt: skip
 """Columns of SLICES that the detect stage fills; all others come from the writer."""
 

@@ -12,7 +12,8 @@ formulas are not in its abstract; what is computed here was chosen here (docs/pr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -133,20 +134,20 @@ class Past:
     evidence: tuple[Tensor, Tensor, Tensor] | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class OnlineBank:
     """The bank of one group of pictures. It depends on the pictures that were taken in and on their order.
 
-    sets: for each tap its neighbourhoods, the smallest first. past: the pictures of the window, by column.
-    taken: how many pictures were taken in so far.
+    most: prototypes of one tap in one neighbourhood, at most. dtype: of products. sets: for each tap its
+    neighbourhoods, the smallest first. past: the pictures of the window, by column. taken: how many pictures
+    were taken in so far.
     """
 
     most: int = PROTOTYPES
     dtype: torch.dtype = torch.float32
-    sets: list[Prototypes] = field(default_factory=list)
-    past: list[Past] = field(default_factory=list)
+    sets: tuple[Prototypes, ...] = ()
+    past: tuple[Past, ...] = ()
     taken: int = 0
-    _usual: Combination | None = None
 
     def rare(self, taps: Sequence[Tensor], owner: str = "", case: str = "") -> Tensor | None:
         """Return how rare the patches of a picture are, float32 (N,), 0 or more.
@@ -172,32 +173,31 @@ class OnlineBank:
         What is usual is taken from the pictures of the window. None where fewer than LEAST_OTHERS of these
         have a rarity.
         """
+        return combine(self._usual, score, tokens, rare[None]) if self._usual else None
+
+    @cached_property
+    def _usual(self) -> Combination | None:
         known = [one.evidence for one in self.past if one.evidence is not None]
         if len(known) < LEAST_OTHERS:
             return None
-        if self._usual is None:
-            scores, maps, rares = (torch.stack(part) for part in zip(*known, strict=True))
-            usual = usual_of(scores, maps, rares[:, None])
-            found = evidence_of(usual, scores, maps, rares[:, None])
-            self._usual = combination_of(usual, found, CONSTANT)
-        return combine(self._usual, score, tokens, rare[None])
+        scores, maps, rares = (torch.stack(part) for part in zip(*known, strict=True))
+        usual = usual_of(scores, maps, rares[:, None])
+        return combination_of(usual, evidence_of(usual, scores, maps, rares[:, None]), CONSTANT)
 
-    def take(self, taps: Sequence[Tensor], past: Past) -> None:
-        """Take a picture in; the oldest one of a full window leaves."""
-        wide = list(neighbourhoods(taps))
-        if not self.sets:
-            self.sets = [
-                Prototypes(one.new_zeros(0, one.shape[1], dtype=torch.float16), one.new_zeros(0, WINDOW))
-                for one in wide
-            ]
-        column = self.taken % WINDOW
-        self.sets = [
-            kept.with_picture(patches, column, self.most, self.dtype)
-            for kept, patches in zip(self.sets, wide, strict=True)
+    def after(self, taps: Sequence[Tensor], past: Past) -> "OnlineBank":
+        """Return the bank with a picture taken in; the oldest one of a full window has left."""
+        wide = neighbourhoods(taps)
+        sets = self.sets or [
+            Prototypes(one.new_zeros(0, one.shape[1], dtype=torch.float16), one.new_zeros(0, WINDOW))
+            for one in wide
         ]
-        self.past[column : column + 1] = [past]
-        self.taken += 1
-        self._usual = None
+        column = self.taken % WINDOW
+        updated = tuple(
+            kept.with_picture(patches, column, self.most, self.dtype)
+            for kept, patches in zip(sets, wide, strict=True)
+        )
+        window = (*self.past[:column], past, *self.past[column + 1 :])
+        return OnlineBank(self.most, self.dtype, updated, window, self.taken + 1)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all of the bank: tensors by name, and what JSON holds."""
@@ -225,11 +225,11 @@ class OnlineBank:
         if facts["known"]:
             parts = zip(*(tensors[name] for name in EVIDENCE), strict=True)
             evidence = dict(zip(facts["known"], parts, strict=True))
-        past = [Past(owner, case, evidence.get(n)) for n, (owner, case) in enumerate(facts["past"])]
-        sets = [
+        past = tuple(Past(owner, case, evidence.get(n)) for n, (owner, case) in enumerate(facts["past"]))
+        sets = tuple(
             Prototypes(tensors[f"patches.{n}"].to(device), tensors[f"apart.{n}"].to(device), float(reach))
             for n, reach in enumerate(facts["reaches"])
-        ]
+        )
         return cls(int(facts["most"]), dtype, sets, past, int(facts["taken"]))
 
 

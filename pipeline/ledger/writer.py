@@ -25,7 +25,8 @@ class Writer:
     ``date`` and ``site`` are added.
     keep_uri: open mode; private mode writes no uri. before_commit raises if this run may write no more.
     uid_ids: makes the columns ``study_id`` ... of digests of UIDs; by default there are none. mark: in the
-    names of its parts, where a run has several writers.
+    names of its parts, where a run has several writers. with_part: told the name of a part and the ids of its
+    objects before these are committed; what it writes is there if they are.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Writer:
         before_commit: Callable[[], None] = lambda: None,
         uid_ids: Callable[[Sequence[bytes]], dict[str, str]] = lambda _: {},
         mark: str = "",
+        with_part: Callable[[str, Sequence[str]], None] = lambda *_: None,
     ) -> None:
         self.parts = 0
         self._output = output
@@ -48,6 +50,7 @@ class Writer:
         }
         self._uid_ids = uid_ids
         self._mark = mark
+        self._with_part = with_part
         self._keep_uri = keep_uri
         self._before_commit = before_commit
         self._slices: list[Row] = []
@@ -89,6 +92,7 @@ class Writer:
             self._output.write(f"{SLICES_FOLDER}/{name}", parquet_bytes(self._slices, SLICES))
         for row in self._objects:
             row["part"] = name
+        self._with_part(name, [row["object_id"] for row in self._objects])
         self._before_commit()  # the slices may have taken a while
         self._output.write(f"{OBJECTS_FOLDER}/{name}", parquet_bytes(self._objects, OBJECTS))
         self.parts += 1

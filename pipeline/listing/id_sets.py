@@ -15,10 +15,13 @@ DEFERRED_SHARE = 5  # one object in five comes from those deferred before, so th
 
 
 class IdSets:
-    """Tables ``done`` (rows of ``done_objects``) and ``deferred`` (object_id, since), and a manifest."""
+    """Tables ``done`` (rows of ``done_objects``) and ``deferred`` (object_id, since), and a manifest.
 
-    def __init__(self, manifest: Path, work: Path) -> None:
-        self._manifest = str(manifest)
+    in_order: objects are screened in the order in which they came.
+    """
+
+    def __init__(self, manifest: Path, work: Path, in_order: bool = False) -> None:
+        self._manifest, self._in_order = str(manifest), in_order
         self._connection = duckdb.connect(
             work / "ids.duckdb",
             config={"memory_limit": MEMORY, "temp_directory": str(work / "spill"), "threads": 2},
@@ -59,8 +62,15 @@ class IdSets:
     def open_objects(self) -> pa.RecordBatchReader:
         """Stream the manifest's rows that are not done, in the order in which to screen them.
 
-        Newest first; of those deferred before, the longest waiting first, one to every four new ones.
+        Newest first; of those deferred before, the longest waiting first, one to every four new ones. In
+        order of arrival: oldest first, and by address where the times are equal.
         """
+        if self._in_order:
+            return self._stream(
+                MANIFEST,
+                "SELECT object_id, uri, size, etag, modified, member, place FROM read_parquet($manifest) "
+                "ANTI JOIN done USING (object_id) ORDER BY modified, uri, place",
+            )
         return self._stream(
             MANIFEST,
             f"""

@@ -121,7 +121,12 @@ def _writes(config: ScreenConfig) -> list[str]:
         f"{private}: what must stay here, for this user alone: crosswalk and listing (columns "
         f"{_names(MANIFEST)})",
     ]
-    if config.profile != NO_PROFILE:
+    if config.online:
+        lines.append(
+            f"{private}/profiles/*-online: what came before: features of pictures under keyed names, no "
+            "picture; private data as well"
+        )
+    elif config.profile != NO_PROFILE:
         place = f"{private}/profiles/*" if config.profile == AUTO else config.profile
         verb = "made from 48 objects on" if config.profile == AUTO else "read"
         lines.append(

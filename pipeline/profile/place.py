@@ -1,8 +1,10 @@
 """What travels to the processes that detect: where a profile lies, and what a slice is for it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from s2sw.pipeline.profile.folder import ProfileFolder
+from s2sw.pipeline.profile.stream import Stream
 from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 
@@ -18,6 +20,18 @@ class ProfilePlace:
     def folder(self) -> ProfileFolder:
         """Return what reads its banks."""
         return ProfileFolder(self.address, self.storage)
+
+
+@dataclass(frozen=True)
+class OnlinePlace(ProfilePlace):
+    """In place of a profile: what came before. It stays in the process of the run, which alone scores."""
+
+    stream: Stream
+
+
+def with_part_of(place: ProfilePlace | None) -> Callable[[str, Sequence[str]], None]:
+    """Return what a writer calls with each part: it keeps the state of what came before."""
+    return place.stream.save if isinstance(place, OnlinePlace) else lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.run.online import in_order, online_place
 from s2sw.pipeline.run.profiles import existing_profile
 from s2sw.pipeline.run.window import parse_until
 from s2sw.pipeline.stages.bundles import bundle_folder
@@ -56,6 +57,8 @@ def prepare(config: ScreenConfig) -> Job:
     Raises UserError, KeyFileError for an id key that cannot be used.
     """
     config = with_source(config)
+    if config.online:
+        config = in_order(config)
     _check_source(config)
     bundle, record, classes = _detector(config)
     output = open_output(config.output, config.storage)
@@ -75,8 +78,8 @@ def prepare(config: ScreenConfig) -> Job:
         refuse_other_key(output, config.private, key)
     except AuditError as error:
         raise UserError(f"output: {config.output}: {error}") from error
-    profile = existing_profile(config, record, inside, key)
-    return Job(config, bundle, record, output, inside, deadline, classes, profile)
+    find = online_place if config.online else existing_profile
+    return Job(config, bundle, record, output, inside, deadline, classes, find(config, record, inside, key))
 
 
 def prepare_building(config: ScreenConfig, address: str) -> Job:

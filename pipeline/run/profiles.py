@@ -12,7 +12,7 @@ from s2sw.pipeline.privacy.ids import check_private_folder, key_id
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
-from s2sw.schemas.config import AUTO, NO_PROFILE, GroupSettings, ScreenConfig
+from s2sw.schemas.config import AUTO, NO_PROFILE, ONLINE, GroupSettings, ScreenConfig
 from s2sw.schemas.decoding import DECODE_VERSION
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.profile import AUTO_FROM, ProfileRecord
@@ -76,7 +76,7 @@ def existing_profile(
 
     Raises ProfileError, and UserError for one that does not fit the run.
     """
-    if config.profile == NO_PROFILE or (config.profile == AUTO and config.tiles.size):
+    if config.profile in (NO_PROFILE, ONLINE) or (config.profile == AUTO and config.tiles.size):
         return None
     if config.tiles.size:
         raise UserError("profile: not available with tiles; leave out --tile, or use --profile none")

@@ -100,7 +100,7 @@ class ScreeningRun:
         self._display = ProgressDisplay(self._tally, live)
         self._interruption = Interruption()
         self._state = job.inside.open_state(job.config.output, new_run_id())
-        self._sets = IdSets(self._state.manifest, self._state.work)
+        self._sets = IdSets(self._state.manifest, self._state.work, job.config.online)
         own = configured_key(job.config, job.inside, job.output, make=True)
         self._key = own.key
         self._audit = AuditLog(job.output, own.key, own.scope)
@@ -183,7 +183,7 @@ class ScreeningRun:
             return todo
 
     def _write_todo(self, count: int) -> Todo:
-        each = group_size(count, self._open_bytes, self._resources.cores)
+        each = 1 if self._config.online else group_size(count, self._open_bytes, self._resources.cores)
         little = is_little(self._fitted, count, self._open_bytes)
         on_ray = self._make_executor is not None or not does_without_ray(self._fitted, little)
         many = planned_partitions(self._config.partitions, count, on_ray, self._fitted.cluster)

@@ -1,6 +1,7 @@
 """What the stages of a job are told, for screening and for building a profile alike."""
 
 import functools
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,17 +9,19 @@ from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.checks.needs import Fitted
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.profile.grouping import grouping
-from s2sw.pipeline.profile.place import ProfilePlace
+from s2sw.pipeline.profile.place import OnlinePlace, ProfilePlace
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.resources import Resources
 from s2sw.pipeline.stages.bundles import RemoteBundle
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
-from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig
+from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig, run_fingerprint
 
 if TYPE_CHECKING:
     from s2sw.model.precision import Precision
+
+log = logging.getLogger(__name__)
 
 SMALL_BYTES = 512 << 20
 """Stored bytes of what is left to do, up to which a run needs no Ray."""
@@ -57,8 +60,8 @@ def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None
     return DetectSettings(
         load=functools.partial(load, bundle, resources.device, precision_of(config, resources)),
         threshold=config.threshold,
-        batch_size=config.batch_size or (32 if resources.device == "cuda" else 8),
-        threads=resources.threads,
+        batch_size=1 if config.online else config.batch_size or (32 if resources.device == "cuda" else 8),
+        threads=None if config.online else resources.threads,
         mask_threads=resources.mask_threads,
         deadline=job.deadline,
         private=config.private,
@@ -72,6 +75,8 @@ def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, sma
     small: whether the work is little enough.
     """
     cluster = fitted.cluster
+    if isinstance(job.profile, OnlinePlace):
+        return _in_order(job, fitted, resources, job.profile)
     if does_without_ray(fitted, small):
         from s2sw.pipeline.run.process_executor import ProcessExecutor
 
@@ -79,6 +84,18 @@ def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, sma
     from s2sw.pipeline.run.ray_executor import RayExecutor  # here: Ray is slow to import
 
     return RayExecutor(cluster, resources, _read_by_nodes(job))
+
+
+def _in_order(job: Job, fitted: Fitted, resources: Resources, place: OnlinePlace) -> Executor:
+    from s2sw.pipeline.run.online import InOrderExecutor, committed_in
+
+    precision, bundle = precision_of(job.config, resources), job.record.fingerprint
+    fingerprint = run_fingerprint(job.config, bundle, precision, place.record.fingerprint)
+    log.warning(
+        "profile: online: each object is ranked by those before it; other orders give other rank scores"
+    )
+    committed = committed_in(job.output, fingerprint)
+    return InOrderExecutor(fitted.cluster, lambda: place.stream.open(fingerprint, committed))
 
 
 def is_little(fitted: Fitted, objects: int, size: int) -> bool:

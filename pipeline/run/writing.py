@@ -12,6 +12,7 @@ from s2sw.pipeline.listing.partitions import JointTodo, partitions_for
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import uid_ids
 from s2sw.pipeline.privacy.private_dir import RunState
+from s2sw.pipeline.profile.place import with_part_of
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.partition_work import PartitionTask
 from s2sw.pipeline.run.partitions import Partitions, StartWriter
@@ -109,6 +110,7 @@ class _OneWriter:
             keep_uri=not config.private,
             before_commit=parts.lease.check,
             uid_ids=uid_ids(parts.key),
+            with_part=with_part_of(parts.job.profile),
         )
         sink = WritingSink(self._writer, parts.tally, parts.ticked, parts.say, parts.held)
         give_up, folder_of = config.cluster.give_up_after, parts.state.crosswalk

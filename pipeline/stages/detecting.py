@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from s2sw.model.maps import MapLayer, is_ordinary
 from s2sw.model.precision import DTYPES
-from s2sw.model.rarity.features import Features, compared_taps, features_of
+from s2sw.model.rarity.features import compared_taps, features_of
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.privacy.redaction import describe, withheld
-from s2sw.pipeline.profile.place import Subject
+from s2sw.pipeline.profile.place import OnlinePlace, Subject
 from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, zero_shot_tokens
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
@@ -62,7 +62,10 @@ class DetectStage:
         device = str(getattr(self._detector, "device", "cpu"))
         place = settings.profile
         dtype = DTYPES[getattr(self._detector, "precision", "fp32")]
-        self._profile = ProfileRanking(place, self._detector.grid**2, device, dtype) if place else None
+        self._online = place.stream.ranking(device, dtype) if isinstance(place, OnlinePlace) else None
+        self._profile = None
+        if place and not self._online:
+            self._profile = ProfileRanking(place, self._detector.grid**2, device, dtype)
         # a detector that fails on a blank picture would quarantine the whole archive: end the run instead
         side = self._detector.image_size
         self._detector.detect(np.zeros((1, side, side, 3), np.uint8), self._detector.class_names[:1] or None)
@@ -84,6 +87,9 @@ class DetectStage:
         pixels = table.column("pixels").combine_chunks()
         rows: list[Row] = table.drop_columns(["pixels"]).to_pylist()
         slices = [i for i, row in enumerate(rows) if row["slice_index"] != END]
+        if self._online:
+            for row in rows:  # there is one
+                self._online.note(row)
         scored = self._score([self._seen(pixels[i], rows[i]) for i in slices])
         run = self._masks.map if self._masks else map
         for i, finished in zip(slices, run(self._finish, [rows[i] for i in slices], scored), strict=True):
@@ -134,8 +140,8 @@ class DetectStage:
 
     def _detect(self, slices: list[Views]) -> list[Row]:
         """Score all views of all slices in batches and put each slice's views together again."""
-        if self._profile:
-            return [self._detect_ranked(one, self._profile) for one in slices]
+        if self._profile or self._online:
+            return [self._detect_ranked(one) for one in slices]
         stack = in_colour([one.pixels for one in slices])
         names = [one.class_name for one in slices for _ in one.pixels if one.class_name is not None]
         outs = [
@@ -149,23 +155,31 @@ class DetectStage:
         parts = [slice(end - len(one.pixels), end) for end, one in zip(ends, slices, strict=True)]
         return [self._merge(score[p], families[p], maps[p]) for p in parts]
 
-    def _detect_ranked(self, one: Views, profile: ProfileRanking) -> Row:
-        """Score one slice, which has no tiles, and rank it by the profile."""
-        found, features = self._with_features(one)
+    def _detect_ranked(self, one: Views) -> Row:
+        """Score one slice, which has no tiles, and rank it by the profile, or by what came before."""
+        found, taps = self._with_patches(one)
         row = self._merge(*(part.float().cpu().numpy() for part in found))
+        row |= {"depends_on_order": True} if self._online else {}
         if one.subject is None or not np.isfinite(row["maps"]).all():
             return row
-        patches = len(features.patches[0])
-        tokens = zero_shot_tokens(row["maps"][0], self._detector.map_layers, patches)
-        ranked = profile.rank(one.subject, features, row["image_score"], tokens)
+        ranked = self._ranked(one.subject, taps, row)
         return row if ranked is None else {**row, **_ranks(ranked)}
 
-    def _with_features(self, one: Views) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], Features]:
-        """Return score, family scores and token map of a slice, (1, ...) each, and what it is compared by."""
+    def _with_patches(
+        self, one: Views
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], list[torch.Tensor]]:
+        """Return score, family scores and token map of a slice, (1, ...) each, and its taps (1, N, D)."""
         names = [one.class_name] if one.class_name is not None else None
         found, taps = self._detector.detect_with_patches(in_colour([one.pixels]), names)
+        return (found.score, found.family_scores, found.token_map), taps
+
+    def _ranked(self, subject: Subject, taps: list[torch.Tensor], row: Row) -> Ranked | None:
+        tokens = zero_shot_tokens(row["maps"][0], self._detector.map_layers, taps[0].shape[1])
+        if self._online:
+            return self._online.rank(subject, [tap[0] for tap in taps], row["image_score"], tokens)
+        assert self._profile is not None
         (features,) = features_of(compared_taps(taps))
-        return (found.score, found.family_scores, found.token_map), features
+        return self._profile.rank(subject, features, row["image_score"], tokens)
 
     def _merge(
         self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.floating]

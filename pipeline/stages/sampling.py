@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from s2sw.model.rarity.features import Features, from_int8, to_int8
+from s2sw.model.rarity.features import Features, compared_taps, features_of, from_int8, to_int8
 from s2sw.pipeline.profile.ranking import zero_shot_tokens
 from s2sw.pipeline.stages.detecting import DetectStage, Views
 from s2sw.pipeline.stages.wire import SAMPLED
@@ -23,7 +23,8 @@ class SampleStage(DetectStage):
         return [self._sampled(one) for one in slices]
 
     def _sampled(self, one: Views) -> Row:
-        (score, _, maps), features = self._with_features(one)
+        (score, _, maps), taps = self._with_patches(one)
+        (features,) = features_of(compared_taps(taps))
         patches = len(features.patches[0])
         tokens = zero_shot_tokens(maps[0].float().cpu().numpy(), self._detector.map_layers, patches)
         if not (torch.isfinite(score).all() and np.isfinite(tokens).all()):
