@@ -130,7 +130,7 @@ def _attention(asked: "Way | Literal['auto']", precision: str, device: str, addr
         return _quicker()
     import ray
 
-    if not ray.is_initialized():  # type: ignore[no-untyped-call]
+    if not ray.is_initialized():
         return "fused"
     found: Way = ray.get(ray.remote(num_cpus=SHARED_CPU)(_quicker).remote())
     return found
