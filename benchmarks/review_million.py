@@ -1,9 +1,10 @@
 """The review page over a million generated slices: seconds a page, and memory.
 
-    python -m benchmarks.review_million [--rows 1000000] [--results DIR] [--out FILE.json]
+    python -m benchmarks.review_million [--rows 1000000] [--grid 37] [--results DIR] [--out FILE.json]
 
-Slices are written as a run writes them, token maps of ViT-L/14 at 518 pixels (37 x 37) and masks included:
-about 3 GB in a temporary folder, or in --results, where they are kept and used again. The server is
+Slices are written as a run writes them, token maps and masks included, of ViT-L/14 at 518 pixels (37 x 37) by
+default: about 3 GB a million in a temporary folder, or in --results, where they are kept and used again; with
+--grid 24, the embedded detector's, 1.7 GB. The server is
 ``s2sw review`` in a process of its own; each page is asked for three times. Printed are the slowest, and the
 seconds of CPU that the server took for one, which say more on a machine that does other work too. The first
 page is also asked for right after the start. Files are in the system's cache.
@@ -91,13 +92,13 @@ def binary(values: NDArray[np.uint8]) -> pa.Array:
     )
 
 
-def slices_table(part: Part, rng: np.random.Generator) -> pa.Table:
+def slices_table(part: Part, grid: int, rng: np.random.Generator) -> pa.Table:
     count = len(part.ids)
     score = rng.beta(2, 6, count).astype(np.float32)
-    maps = (rng.random((count, GRID * GRID), np.float32) * score[:, None]).astype(np.float16)
+    maps = (rng.random((count, grid * grid), np.float32) * score[:, None]).astype(np.float16)
     constant = {
         "plane": "image", "rows": 512, "cols": 512, "threshold": 0.5, "mask_encoding": "coco_rle",
-        "grid": GRID, "side": 518, "smooth": True, "body_part": "CHEST", "applied": "rescale window",
+        "grid": grid, "side": 518, "smooth": True, "body_part": "CHEST", "applied": "rescale window",
         "bundle": "b" * 64, "fingerprint": FINGERPRINT, "run_id": part.run_id, **part.place,
     }  # fmt: skip
     columns = {name: np.full(count, value) for name, value in constant.items()} | {
@@ -136,13 +137,13 @@ def table(columns: dict[str, object], schema: pa.Schema) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def generate(output: Path, rows: int) -> None:
-    """Write the results and some decisions."""
+def generate(output: Path, rows: int, grid: int = GRID) -> None:
+    """Write the results and some decisions. grid: of the token maps, tokens a side."""
     rng = np.random.default_rng(8)
     some: list[str] = []
     for number, part in enumerate(parts(rows, rng)):
         name = part_name(part.run_id, number)
-        slices = slices_table(part, rng)
+        slices = slices_table(part, grid, rng)
         for folder, content in (("slices", slices), ("objects", objects_table(part, slices, name))):
             path = output / folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,13 +249,14 @@ def measure(output: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--grid", type=int, default=GRID, help="of the token maps, tokens a side")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         output = arguments.results or Path(folder) / "results"
         if not output.exists():
-            generate(output, arguments.rows)
+            generate(output, arguments.rows, arguments.grid)
         size = sum(path.stat().st_size for path in output.rglob("*.parquet"))
         print(f"{size / 1e9:.2f} GB of results")
         result = measure(output)

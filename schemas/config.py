@@ -179,6 +179,11 @@ class ScreenConfig(ResultsConfig):
     )
     threshold: float = Field(0.5, ge=0, le=1, description="map value from which a pixel is anomalous")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, else fp32")
+    attention: Literal["auto", "fused", "by_heads"] = Field(
+        "auto",
+        description="how CPUs compute attention; auto: in bf16 what a short measurement finds quicker, the "
+        "same for a whole run, fused in fp32. Its record says which: name it to repeat scores exactly",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the detector runs")
     batch_size: Count | None = Field(None, description="slices scored at once; default fits the device")
     limit: Count | None = Field(None, description="screen at most this many objects")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.errors import BundleError
+from s2sw.model.towers.attention import mixed
 from s2sw.model.towers.shapes import Activation
 
 QUICK = 1.702
@@ -38,19 +39,17 @@ class Attention(nn.Module):
     def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return q, k, v, each (B, heads, N, width / heads), of normed tokens h (B, N, width)."""
         batch, tokens, width = h.shape
-        packed = functional.linear(h, self.in_proj_weight, self.in_proj_bias)
-        packed = packed.view(batch, tokens, 3, self.heads, width // self.heads)
+        packed = self.joint(h).view(batch, tokens, 3, self.heads, width // self.heads)
         q, k, v = packed.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
+    def joint(self, h: Tensor) -> Tensor:
+        """Return queries, keys and values in a row, (B, N, 3 width)."""
+        return functional.linear(h, self.in_proj_weight, self.in_proj_bias)
+
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return out_proj(softmax(q k^T / sqrt(d)) v) as (B, rows of q, width)."""
-        if mask is None and q.requires_grad and q.device.type == "cpu":
-            # two products: the fused attention's backward is several times slower on CPUs
-            mixed = (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1).to(v.dtype) @ v
-        else:
-            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(mixed(q, k, v, mask).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class Mlp(nn.Module):

@@ -16,9 +16,15 @@ from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
 from s2sw.pipeline.run.profile_building import NoGroupsError, ProfileBuilder, Watch
 from s2sw.pipeline.run.profiles import new_record
-from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
+from s2sw.pipeline.run.resources import Resources, fit_to_machine
 from s2sw.pipeline.run.session_folder import wipe_abandoned
-from s2sw.pipeline.run.stage_settings import decode_stage, detect_settings, executor_for, precision_of
+from s2sw.pipeline.run.stage_settings import (
+    decode_stage,
+    detect_settings,
+    executor_for,
+    precision_of,
+    resources_for,
+)
 from s2sw.schemas.profile import LEAST_PICTURES, ProfileRecord
 
 
@@ -75,7 +81,7 @@ def build_profile(
     wipe_abandoned(job.config.cluster)
     size = (job.bundle / WEIGHTS).stat().st_size
     fitted = fit_to_machine(job.config.cluster, size)
-    resources = plan_resources(fitted.cluster, job.config.device, size, job.config.precision)
+    resources = resources_for(job.config, fitted, size)
     state = job.inside.open_state(address, new_run_id())
     key = job.inside.make_key() if job.config.private else None
     precision = precision_of(job.config, resources)

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from s2sw.pipeline.checks.machine import allow_open_files, free_bytes, limits
 from s2sw.pipeline.checks.needs import Fitted, fit
 from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
+
+if TYPE_CHECKING:  # it imports torch
+    from s2sw.model.towers.attention import Way
 
 SHARED_CPU = 0.01
 """CPUs that an actor without a GPU asks a cluster for. With whole ones, the actors of a node that died
@@ -39,16 +43,22 @@ class Resources:
     next one there and makes the masks of the last."""
     mask_threads: int
     """Masks that an actor makes at once: several for a GPU, which would wait for those of large pictures."""
+    attention: "Way" = "fused"
+    """How actors on CPUs compute attention (``s2sw.model.towers.attention``); one way for a whole run."""
 
 
 def plan_resources(
-    settings: ClusterSettings, device: str, weights_bytes: int = 0, precision: str = "auto"
+    settings: ClusterSettings,
+    device: str,
+    weights_bytes: int = 0,
+    precision: str = "auto",
+    attention: "Way | Literal['auto']" = "auto",
 ) -> Resources:
     """Fill in what the configuration leaves open, from the connected cluster or this machine.
 
     device: ``auto``, ``cpu`` or ``cuda``. weights_bytes: size of the detector, which decides how it shares
-    the cores of a machine without GPUs. Raises UserError if GPUs are asked for and the cluster has none, or
-    bf16 of a CPU that has no products for it.
+    the cores of a machine without GPUs. attention: as configured. Raises UserError if GPUs are asked for and
+    the cluster has none, or bf16 of a CPU that has no products for it.
     """
     gpus = _cluster("GPU") if settings.address else machine_gpus()
     if device == "auto":
@@ -79,6 +89,7 @@ def plan_resources(
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
         calls_per_actor=2 if device == "cuda" else 1,
         mask_threads=max(1, min(MASK_THREADS, in_reach // actors)) if device == "cuda" else 1,
+        attention=_attention(attention, precision, device, settings.address),
     )
 
 
@@ -109,6 +120,26 @@ def multiplies_bf16(device: str) -> bool:
     from s2sw.model.precision import multiplies_bf16
 
     return multiplies_bf16(torch.device(device))
+
+
+def _attention(asked: "Way | Literal['auto']", precision: str, device: str, address: str | None) -> "Way":
+    """Return how attention is computed: measured for bf16 on CPUs, on a cluster by one of its nodes."""
+    if asked != "auto" or device != "cpu" or precision != "bf16":
+        return "fused" if asked == "auto" else asked
+    if not address:
+        return _quicker()
+    import ray
+
+    if not ray.is_initialized():
+        return "fused"
+    found: Way = ray.get(ray.remote(num_cpus=SHARED_CPU)(_quicker).remote())
+    return found
+
+
+def _quicker() -> "Way":
+    from s2sw.model.towers.attention import quicker
+
+    return quicker()
 
 
 def _cluster(resource: str) -> float:

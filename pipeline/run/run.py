@@ -35,7 +35,7 @@ from s2sw.pipeline.run.partitions import StartWriter
 from s2sw.pipeline.run.profiles import needs_building, new_record, own_address
 from s2sw.pipeline.run.progress import ProgressDisplay, Tally, Timeline
 from s2sw.pipeline.run.recording import now, recorded
-from s2sw.pipeline.run.resources import Resources, fit_to_machine, plan_resources
+from s2sw.pipeline.run.resources import Resources, fit_to_machine
 from s2sw.pipeline.run.session_folder import wipe_abandoned
 from s2sw.pipeline.run.stage_settings import (
     decode_stage,
@@ -44,6 +44,7 @@ from s2sw.pipeline.run.stage_settings import (
     executor_for,
     is_little,
     precision_of,
+    resources_for,
 )
 from s2sw.pipeline.run.window import in_window
 from s2sw.pipeline.run.writing import RunParts, Writing, planned_partitions
@@ -68,7 +69,7 @@ def screen(job: Job, live: bool = False) -> RunSummary:
         fitted = fit_to_machine(job.config.cluster, size)
         for words in fitted.words:
             log.warning("%s", words)
-        resources = plan_resources(fitted.cluster, job.config.device, size, job.config.precision)
+        resources = resources_for(job.config, fitted, size)
         return ScreeningRun(job, resources, live, fitted=fitted).execute()
 
 

@@ -12,7 +12,7 @@ from s2sw.pipeline.profile.grouping import grouping
 from s2sw.pipeline.profile.place import OnlinePlace, ProfilePlace
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
-from s2sw.pipeline.run.resources import Resources
+from s2sw.pipeline.run.resources import Resources, plan_resources
 from s2sw.pipeline.stages.bundles import RemoteBundle
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 
 SMALL_BYTES = 512 << 20
 """Stored bytes of what is left to do, up to which a run needs no Ray."""
+
+
+def resources_for(config: ScreenConfig, fitted: Fitted, weights_bytes: int) -> Resources:
+    """Return what a job may use, see ``plan_resources``."""
+    return plan_resources(fitted.cluster, config.device, weights_bytes, config.precision, config.attention)
 
 
 def precision_of(config: ScreenConfig, resources: Resources) -> "Precision":
@@ -58,7 +63,9 @@ def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None
     if is_s3(config.bundle) or (config.cluster.address and config.bundle == EMBEDDED):
         bundle = RemoteBundle.of(config.bundle, config.storage, job.bundle)
     return DetectSettings(
-        load=functools.partial(load, bundle, resources.device, precision_of(config, resources)),
+        load=functools.partial(
+            load, bundle, resources.device, precision_of(config, resources), resources.attention
+        ),
         threshold=config.threshold,
         batch_size=1 if config.online else config.batch_size or (32 if resources.device == "cuda" else 8),
         threads=None if config.online else resources.threads,

@@ -12,11 +12,17 @@ from s2sw.pipeline.stages.bundles import RemoteBundle, fetched
 if TYPE_CHECKING:  # they import torch
     from s2sw.model.detectors.contract import Detector
     from s2sw.model.precision import Precision
+    from s2sw.model.towers.attention import Way
 
 
-def load(bundle: Path | RemoteBundle, device: str, precision: "Precision") -> "Detector":
+def load(
+    bundle: Path | RemoteBundle, device: str, precision: "Precision", attention: "Way" = "fused"
+) -> "Detector":
     """Load a bundle's detector, in the process that runs it: it imports torch."""
     from s2sw.model import load_detector
+    from s2sw.model.towers.attention import use
+
+    use(attention)
 
     if isinstance(bundle, RemoteBundle):
         go_offline(bundle.storage)  # an actor was told of no storage

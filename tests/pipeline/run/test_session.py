@@ -51,6 +51,17 @@ def test_bf16_that_would_be_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -
     assert plan_resources(ClusterSettings(), "cpu", precision="fp32").device == "cpu"
 
 
+def test_attention_is_measured_for_bf16_and_the_same_in_all_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "s2sw.pipeline.run.resources"
+    monkeypatch.setattr(f"{module}.multiplies_bf16", lambda device: True)
+    monkeypatch.setattr(f"{module}._quicker", lambda: "by_heads")
+    here = ClusterSettings()
+    assert plan_resources(here, "cpu", precision="bf16").attention == "by_heads"
+    assert plan_resources(here, "cpu", precision="bf16", attention="fused").attention == "fused"
+    assert plan_resources(here, "cpu", precision="fp32").attention == "fused"
+    assert plan_resources(here, "cpu", precision="fp32", attention="by_heads").attention == "by_heads"
+
+
 def test_a_cluster_without_gpus_keeps_its_cpus_for_decoders() -> None:
     plan = plan_resources(ClusterSettings(address="auto", actors=2), "cpu")
     assert plan.actors * plan.cpus_per_actor < 1

@@ -1,0 +1,85 @@
+"""A tower's linear layers for bfloat16 on a CPU: each one kernel, its weight laid out once.
+
+torch's own linear copies the bias to every row, lays the weight out again at each call, and leaves a
+non-linearity to a pass of its own. The kernels are oneDNN's, by the operators that torch.compile calls.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from s2sw.model.precision import multiplies_bf16
+from s2sw.model.towers.blocks import QUICK, Attention, Blocks, Mlp
+
+OPERATORS = torch.ops.mkldnn
+ROWS = 1024
+"""Tokens that a weight is laid out for; other counts work as well."""
+
+
+def packs() -> bool:
+    """Tell whether the operators are there: they are internal to torch, and another release may lack them."""
+    known = hasattr(OPERATORS, "_linear_pointwise") and hasattr(OPERATORS, "_reorder_linear_weight")
+    return known and multiplies_bf16(torch.device("cpu"))
+
+
+def pack(blocks: Blocks) -> None:
+    """Replace the linear layers of blocks in bfloat16 on a CPU, for inference; nothing where it cannot be.
+
+    One block after another, so that no more than one block's weights are in memory twice.
+    """
+    weight = next(blocks.parameters())
+    if weight.dtype != torch.bfloat16 or weight.device.type != "cpu" or not packs():
+        return
+    for block in blocks:
+        block.attn = PackedAttention(block.attn)
+        block.mlp = PackedMlp(block.mlp)
+
+
+class PackedLinear(nn.Module):
+    """then(x W^T + b): then is "none", "swish" (x sigmoid(x)) or "gelu" (the exact one)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, then: str = "none") -> None:
+        super().__init__()
+        self.packed = OPERATORS._reorder_linear_weight(weight.detach(), ROWS)
+        self.bias = bias.detach()
+        self.then = then
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (..., in) to (..., out), both bfloat16."""
+        found = OPERATORS._linear_pointwise(x, self.packed, self.bias, self.then, [], "none")
+        return cast("Tensor", found)
+
+
+class PackedAttention(Attention):
+    """Attention with both of its products packed."""
+
+    def __init__(self, plain: Attention) -> None:
+        nn.Module.__init__(self)
+        self.heads = plain.heads
+        self.in_proj = PackedLinear(plain.in_proj_weight, plain.in_proj_bias)
+        self.out_proj = PackedLinear(plain.out_proj.weight, plain.out_proj.bias)  # type: ignore[assignment]
+
+    @override
+    def joint(self, h: Tensor) -> Tensor:
+        return self.in_proj(h)  # type: ignore[no-any-return]
+
+
+class PackedMlp(nn.Module):
+    """The two layers, the first with its non-linearity.
+
+    The quick GELU is x sigmoid(a x) = swish(a x) / a, with both factors in the weights.
+    """
+
+    def __init__(self, plain: Mlp) -> None:
+        super().__init__()
+        inside, out = plain.c_fc, plain.c_proj
+        quick = plain.activation == "quick_gelu"
+        factor = QUICK if quick else 1.0
+        self.c_fc = PackedLinear(inside.weight * factor, inside.bias * factor, "swish" if quick else "gelu")
+        self.c_proj = PackedLinear(out.weight / factor, out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (..., width) to (..., width)."""
+        return self.c_proj(self.c_fc(x))  # type: ignore[no-any-return]

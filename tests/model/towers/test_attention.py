@@ -1,0 +1,70 @@
+"""The ways to compute attention agree; the quicker one is taken, once a process."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from s2sw.model.towers import attention
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch):
+    monkeypatch.setattr(attention, "_way", None)
+
+
+def drawn(dtype: torch.dtype, rows: int = 37) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values as a block's projection gives them, not contiguous."""
+    packed = torch.randn(2, 37, 3, 4, 16, generator=torch.Generator().manual_seed(1)).to(dtype)
+    q, k, v = packed.permute(2, 0, 3, 1, 4).unbind(0)
+    return q[:, :, :rows], k, v
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("rows", [37, 1])
+def test_by_heads_agrees_with_the_kernel(dtype, largest, rows):
+    q, k, v = drawn(dtype, rows)
+    expected = functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    attention.use("by_heads")
+    found = attention.mixed(q, k, v)
+    assert found.shape == expected.shape
+    assert found.dtype == dtype
+    assert (found.double() - expected).abs().max() < largest
+
+
+@pytest.mark.parametrize(
+    ("times", "way"), [((1.0, 0.5), "by_heads"), ((1.0, 0.9), "fused"), ((1.0, 3.0), "fused")]
+)
+def test_the_way_that_is_clearly_quicker_is_taken(monkeypatch, times, way):
+    left = list(times)
+    monkeypatch.setattr(attention, "_seconds", lambda *_: left.pop(0))
+    assert attention.quicker() == way
+
+
+def test_it_is_measured_once_a_process_and_for_bf16_alone(monkeypatch):
+    measured = []
+    monkeypatch.setattr(attention, "quicker", lambda: measured.append(1) or "by_heads")
+    attention.mixed(*drawn(torch.float32))
+    assert not measured
+    q, k, v = drawn(torch.bfloat16)
+    found = [attention.mixed(q, k, v) for _ in range(2)]
+    assert len(measured) == 1
+    assert torch.equal(found[0], attention.by_heads(q, k, v))
+
+
+def test_what_was_asked_for_is_not_measured(monkeypatch):
+    monkeypatch.setattr(attention, "quicker", pytest.fail)
+    attention.use("fused")
+    q, k, v = drawn(torch.bfloat16)
+    assert torch.equal(attention.mixed(q, k, v), functional.scaled_dot_product_attention(q, k, v))
+
+
+def test_a_measurement_ends_in_one_of_the_ways():
+    assert attention.quicker() in {"fused", "by_heads"}
+
+
+def test_a_mask_is_added_whatever_way():
+    q, k, v = drawn(torch.float32)
+    mask = torch.full((37, 37), float("-inf")).triu(1)
+    attention.use("by_heads")
+    assert torch.equal(attention.mixed(q, k, v, mask), functional.scaled_dot_product_attention(q, k, v, mask))
