@@ -31,7 +31,8 @@ from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.model.rarity.seeding import KINDS, seeded
 from s2sw.model.synthetic.scenes import training_mixture
 from s2sw.pipeline.imaging.tiles import in_colour, shrunk
-from s2sw.pipeline.profile.building import Sampled, bank_of, drafts, judge
+from s2sw.pipeline.profile.building import bank_of, judge
+from s2sw.pipeline.profile.drafting import Sampled, drafts
 from s2sw.pipeline.profile.ranking import compared
 from s2sw.schemas.decoding import DecodeSettings
 

@@ -15,7 +15,7 @@ from s2sw.pipeline.run.resources import Resources
 from s2sw.pipeline.stages.bundles import RemoteBundle
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
-from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig
+from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig, TileSettings
 
 if TYPE_CHECKING:
     from s2sw.model.precision import Precision
@@ -31,13 +31,22 @@ def precision_of(config: ScreenConfig, resources: Resources) -> "Precision":
     return "bf16" if resources.device == "cuda" else "fp32"
 
 
-def decode_stage(job: Job, todo: Todo, groups: GroupSettings | None, key: bytes | None) -> DecodeStage:
-    """Return the decode stage over a to-do list. groups: of the profile in use; key: the id key."""
+def decode_stage(
+    job: Job,
+    todo: Todo,
+    groups: GroupSettings | None,
+    key: bytes | None,
+    tiles: TileSettings | None = None,
+) -> DecodeStage:
+    """Return the decode stage over a to-do list.
+
+    groups: of the profile in use. key: the id key. tiles: others than the configuration's.
+    """
     config = job.config
     return DecodeStage(
         todo,
         job.record.image_size,
-        config.tiles,
+        tiles or config.tiles,
         config.decode,
         config.storage,
         job.deadline,
@@ -63,6 +72,7 @@ def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None
         deadline=job.deadline,
         private=config.private,
         profile=profile,
+        zero_shot_map=config.zero_shot_map,
     )
 
 

@@ -20,7 +20,7 @@ from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.privacy.redaction import describe, withheld
 from s2sw.pipeline.profile.place import Subject
-from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, zero_shot_tokens
+from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, Seen, zero_shot_tokens
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
 from s2sw.schemas.outcomes import Reason
@@ -150,22 +150,31 @@ class DetectStage:
         return [self._merge(score[p], families[p], maps[p]) for p in parts]
 
     def _detect_ranked(self, one: Views, profile: ProfileRanking) -> Row:
-        """Score one slice, which has no tiles, and rank it by the profile."""
-        found, features = self._with_features(one)
-        row = self._merge(*(part.float().cpu().numpy() for part in found))
-        if one.subject is None or not np.isfinite(row["maps"]).all():
+        """Score the views of one slice, and rank it by the profile."""
+        (scores, families, maps), features = self._with_features(one)
+        row = self._merge(scores, families, maps)
+        if one.subject is None or not np.isfinite(maps).all():
             return row
-        patches = len(features.patches[0])
-        tokens = zero_shot_tokens(row["maps"][0], self._detector.map_layers, patches)
-        ranked = profile.rank(one.subject, features, row["image_score"], tokens)
-        return row if ranked is None else {**row, **_ranks(ranked)}
+        layers, patches = self._detector.map_layers, len(features[0].patches[0])
+        tokens = [zero_shot_tokens(each, layers, patches) for each in maps]
+        views = [Seen(*view) for view in zip(features, map(float, scores), tokens, strict=True)]
+        ranked = profile.rank(one.subject, views)
+        if ranked is None:
+            return row
+        kept = np.stack(tokens).astype(np.float16).tobytes() if self._settings.zero_shot_map else None
+        return {**row, **_ranks(ranked), "zero_shot_map": kept}
 
-    def _with_features(self, one: Views) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], Features]:
-        """Return score, family scores and token map of a slice, (1, ...) each, and what it is compared by."""
-        names = [one.class_name] if one.class_name is not None else None
-        found, taps = self._detector.detect_with_patches(in_colour([one.pixels]), names)
-        (features,) = features_of(compared_taps(taps))
-        return (found.score, found.family_scores, found.token_map), features
+    def _with_features(self, one: Views) -> tuple[tuple[NDArray[np.float32], ...], list[Features]]:
+        """Return scores, family scores and token maps of a slice's views, and what each is compared by."""
+        stack = in_colour([one.pixels])
+        outs, features = [], []
+        for part in _parts(len(stack), self._settings.batch_size):
+            names = [one.class_name] * len(stack[part]) if one.class_name is not None else None
+            found, taps = self._detector.detect_with_patches(stack[part], names)
+            outs.append((found.score, found.family_scores, found.token_map))
+            features += features_of(compared_taps(taps))
+        columns = zip(*outs, strict=True)
+        return tuple(torch.cat(column).float().cpu().numpy() for column in columns), features
 
     def _merge(
         self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.floating]
@@ -213,14 +222,14 @@ def _in_range(scores: Row) -> bool:
 
 
 def _ranks(ranked: Ranked) -> Row:
-    side = isqrt(len(ranked.tokens))
+    side = isqrt(ranked.tokens.shape[1])
     return {
         "group": ranked.group,
         "rarity_score": ranked.rarity,
         "rank_score": ranked.rank,
         "similar_pictures": [{"object_id": owner, "slice_index": index} for owner, index in ranked.similar]
         or None,
-        "maps": ranked.tokens.numpy().reshape(1, side, side),
+        "maps": ranked.tokens.numpy().reshape(-1, side, side),
     }
 
 

@@ -23,10 +23,9 @@ class SampleStage(DetectStage):
         return [self._sampled(one) for one in slices]
 
     def _sampled(self, one: Views) -> Row:
-        (score, _, maps), features = self._with_features(one)
-        patches = len(features.patches[0])
-        tokens = zero_shot_tokens(maps[0].float().cpu().numpy(), self._detector.map_layers, patches)
-        if not (torch.isfinite(score).all() and np.isfinite(tokens).all()):
+        ((score,), _, (tokens,)), (features,) = self._with_features(one)
+        tokens = zero_shot_tokens(tokens, self._detector.map_layers, len(features.patches[0]))
+        if not (np.isfinite(score) and np.isfinite(tokens).all()):
             return {"reason": Reason.NOT_FINITE_SCORE}
         return {"image_score": float(score), "tokens": tokens.tobytes(), "features": pack(features)}
 
