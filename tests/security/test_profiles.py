@@ -107,7 +107,8 @@ HEADERS = {
     "deep names": json.dumps({"__metadata__": {"pictures": "[" * 50_000}}).encode(),
     "names": json.dumps({"__metadata__": {"pictures": "[1,2,3,4]"}}).encode(),
     "long number": b'{"__metadata__":' + b"9" * 5000 + b"}",
-    "shapes": b'{"basis.0": {"dtype": "F32", "shape": [{}, []]}, "__metadata__": {"pictures": "[[],[],[],[]]"}}',
+    "shapes": b'{"basis.0": {"dtype": "F32", "shape": [{}, []]}, '
+    b'"__metadata__": {"pictures": "[[],[],[],[]]"}}',
     "no views": json.dumps({"__metadata__": {"pictures": "[[],[],[]]"}}).encode(),
 }  # fmt: skip
 
