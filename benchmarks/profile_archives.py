@@ -6,17 +6,16 @@ needs neither the detector nor the banks. Files are resumed where they are, one 
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from s2sw.connectors.decode import decode
+from benchmarks.profile_sets import Labelled, Pixels, elpv, folder_set
 from s2sw.model import load_detector
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.embedded import log_odds
@@ -29,15 +28,12 @@ from s2sw.model.rarity.seeding import KINDS, seeded
 from s2sw.model.synthetic.scenes import Scene, draw_archive, held_out_mixture, training_mixture
 from s2sw.model.weights.shipped_files import HEAD
 from s2sw.model.weights.tensors import read_tensors
-from s2sw.pipeline.imaging.tiles import in_colour, shrunk
 from s2sw.pipeline.profile.banks import GroupBank
 from s2sw.pipeline.profile.building import JUDGED, bank_of
 from s2sw.pipeline.profile.drafting import Sampled, drafts
 from s2sw.pipeline.profile.ranking import compared, own_row
-from s2sw.schemas.decoding import DecodeSettings
 
 SEEDS = 48
-ELPV = {0.0: 200, 1.0: 67}
 REAL = ("magnetic_tile", "ball_screw", "elpv", "mri_flair")
 WHOLE = "mri_flair"
 """Taken as it is: its slices are of three patients, and most have a lesion."""
@@ -47,56 +43,6 @@ ONE_KIND, MIXED = 40, 10
 NORMALS, SPOILT, LATER, FEW_SEEDS = 30, 3, 9, 14
 """Of a generated archive: normal and spoilt pictures in the bank, spoilt ones beside it, seeded defects."""
 Arrays = dict[str, NDArray[Any]]
-Pixels = NDArray[np.uint8]
-
-
-class Labelled(NamedTuple):
-    """A picture as the detector sees it, and what is known of it. mask: bool (side, side)."""
-
-    pixels: Pixels
-    anomalous: bool
-    mask: NDArray[np.bool_]
-    name: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file of a set. mask: of an anomalous one, where there are masks."""
-
-    path: Path
-    anomalous: bool
-    mask: Path | None = None
-
-    def seen(self, side: int) -> Labelled:
-        """Return it at the detector's side."""
-        _, slices = decode(self.path.read_bytes(), DecodeSettings())
-        pixels = next(iter(slices)).pixels
-        small = in_colour([next(iter(shrunk(pixels, side, [])))[None]])[0]
-        mask = np.zeros((side, side), bool)
-        if self.mask:
-            whole = Image.open(self.mask).convert("L").resize((side, side), Image.Resampling.BOX)
-            mask = np.asarray(whole) > 127
-        return Labelled(small, self.anomalous, mask, self.path.name)
-
-
-def folder_set(folder: Path) -> Iterator[Picture]:
-    """Yield the pictures of an MVTec-style folder."""
-    for path in sorted((folder / "test").rglob("*.*")):
-        kind = path.parent.name
-        mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-        yield Picture(path, kind != "good", mask if mask.exists() else None)
-
-
-def elpv() -> Iterator[Picture]:
-    """Yield solar cells that their raters agree on."""
-    import elpv_dataset
-
-    root = Path(elpv_dataset.__file__).parent / "data"
-    lines = [line.split() for line in (root / "labels.csv").read_text().splitlines() if line.strip()]
-    for probability, count in ELPV.items():
-        own = [root / line[0] for line in lines if float(line[1]) == probability]
-        for row in np.random.default_rng(0).permutation(len(own))[:count]:
-            yield Picture(own[row], probability == 1)
 
 
 def extract(detector: Detector, pictures: Iterable[tuple[Pixels, Arrays]]) -> Arrays:
