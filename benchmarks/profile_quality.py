@@ -1,233 +1,222 @@
-"""What a profile is worth: python -m benchmarks.profile_quality DATA [--cache FOLDER] [--shares 0.1]
+"""What a profile is worth: python -m benchmarks.profile_quality CACHE
 
-Archives drawn from real sets with a share of anomalous pictures that nobody labels for the profile, and one
-of generated surfaces of mixed kinds. AUROC of pictures, and of patches where there are masks, for the
-zero-shot score, rarity alone, both with the constant weight, and with the one that seeded defects chose.
-DATA: a folder with MVTec-style sets magnetic_tile, ball_screw and mri_flair; elpv comes from its package.
+CACHE: what ``python -m benchmarks.profile_archives DATA --cache CACHE`` has made so far. Archives drawn from
+real sets with a share of anomalous pictures that nobody labels for the profile, and generated ones. AUROC of
+pictures, and of pixels where there are masks, for the zero-shot score, rarity alone, few-shot with 4 normal
+pictures, the constant weight, and the one that seeded defects chose: means over the draws.
 """
 
 import argparse
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch import Tensor
 
-from s2sw.connectors.decode import decode
-from s2sw.model import load_detector
-from s2sw.model.detectors.contract import Detector
-from s2sw.model.detectors.finding import resolve_bundle
-from s2sw.model.embedded_training.pictures import draw_scenes
+from benchmarks.figures import note
+from benchmarks.profile_archives import WHOLE, Arrays
+from s2sw.model.maps import MapLayer, layered_map
 from s2sw.model.metrics.images import image_metrics
-from s2sw.model.rarity.choosing import CONSTANT
-from s2sw.model.rarity.combination import evidence_of, patch_sum, picture_sum
-from s2sw.model.rarity.features import Features, compared_taps, features_of
-from s2sw.model.rarity.seeding import KINDS, seeded
-from s2sw.model.synthetic.scenes import training_mixture
-from s2sw.pipeline.imaging.tiles import in_colour, shrunk
-from s2sw.pipeline.profile.building import Sampled, bank_of, drafts, judge
-from s2sw.pipeline.profile.ranking import compared
-from s2sw.schemas.decoding import DecodeSettings
+from s2sw.model.metrics.pixels import PixelMetrics
+from s2sw.model.rarity.choosing import CONSTANT, choose_weight
+from s2sw.model.rarity.combination import Evidence, Usual, evidence_of, patch_sum, picture_sum, usual_of
+from s2sw.pipeline.profile.building import UNLIKE
 
-SEEDS = 48
-ELPV = {0.0: 200, 1.0: 67}
-SETS = ("magnetic_tile", "ball_screw", "elpv", "mri_flair", "generated, mixed kinds")
-Labelled = tuple[NDArray[np.uint8], bool, NDArray[np.bool_], str]
-"""Pixels, whether anomalous, mask at the patches, name."""
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Picture:
-    path: Path
-    anomalous: bool
-    mask: Path | None = None
-
-    def pixels(self) -> NDArray[np.uint8]:
-        _, slices = decode(self.path.read_bytes(), DecodeSettings())
-        return next(iter(slices)).pixels
+COLUMNS = ("zero-shot", "rarity", "few-shot", "constant", "chosen")
+GROUND = 10
+"""Grey value up to which a pixel of a head scan is no part of the head."""
+BARS = {
+    "elpv": (0.88, None),
+    "magnetic_tile": (0.88, 0.978),
+    "ball_screw": (0.93, 0.975),
+    "mri_flair": (0.80, 0.84),
+}
+"""What pictures and pixels of an archive with a tenth of anomalous pictures are to reach."""
 
 
-def folder_set(folder: Path) -> Iterator[Picture]:
-    for path in sorted((folder / "test").rglob("*.*")):
-        kind = path.parent.name
-        mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-        yield Picture(path, kind != "good", mask if mask.exists() else None)
+class Measured(NamedTuple):
+    """One archive: AUROC of pictures by column, and AUROC and AP of pixels."""
+
+    pictures: dict[str, float]
+    pixels: dict[str, tuple[float, float]]
+    weight: float
+    resemblance: float
 
 
-def elpv() -> Iterator[Picture]:
-    import elpv_dataset
-
-    root = Path(elpv_dataset.__file__).parent / "data"
-    lines = [line.split() for line in (root / "labels.csv").read_text().splitlines() if line.strip()]
-    for probability, count in ELPV.items():
-        own = [root / line[0] for line in lines if float(line[1]) == probability]
-        for row in np.random.default_rng(0).permutation(len(own))[:count]:
-            yield Picture(own[row], probability == 1)
+def tensors(arrays: Arrays, prefix: str, rows: Any = slice(None)) -> tuple[Tensor, Tensor, Tensor]:
+    """Return scores, maps at the patches and rarity of pictures."""
+    score, tokens = (torch.tensor(arrays[f"{prefix}{key}"][rows]).float() for key in ("score", "tokens"))
+    return score, tokens.flatten(1), torch.tensor(arrays[f"{prefix}rare"]).float()
 
 
-def seen(
-    detector: Detector, pixels: NDArray[np.uint8]
-) -> tuple[float, NDArray[np.float32], list[torch.Tensor]]:
-    found, taps = detector.detect_with_patches(pixels[None])
-    return float(found.score[0]), found.token_map[0].numpy(), compared_taps(taps)
+def judged(facts: Arrays, seeds: Arrays) -> tuple[Usual, float]:
+    """Return what is usual in a bank, and the weight that its seeded defects chose."""
+    usual = usual_of(*tensors(facts, "own_"))
+    siblings = evidence_of(usual, *tensors(facts, "own_"))
+    spoilt = evidence_of(usual, *tensors(seeds, "seed_"))
+    weight = choose_weight(siblings, spoilt)
+    return usual, 0.0 if float(facts["resemblance"]) > UNLIKE else weight
 
 
-def extract(detector: Detector, pictures: Iterable[Labelled]) -> Arrays:
-    """Return what is measured of pictures, so that it is computed once."""
-    keys = ("score", "tokens", "tap0", "tap1", "label", "mask", "name", "pix")
-    out: dict[str, list[Any]] = {key: [] for key in keys}
-    for pixels, anomalous, mask, name in pictures:
-        small = in_colour([next(iter(shrunk(pixels, detector.image_size, [])))[None]])[0]
-        score, tokens, taps = seen(detector, small)
-        row = (score, tokens, *(tap[0].half().cpu().numpy() for tap in taps), anomalous, mask, name, small)
-        for key, value in zip(keys, row, strict=True):
-            out[key].append(value)
-    return {key: np.array(values) for key, values in out.items()}
+def ways(found: Evidence, weight: float, few: Arrays | None) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return scores of pictures and maps at the patches, by column."""
+    chosen = {"zero-shot": 0.0, "rarity": 1.0, "constant": CONSTANT, "chosen": weight}
+    made = {name: (picture_sum(found, w), patch_sum(found, w)) for name, w in chosen.items()}
+    if few is not None:
+        made["few-shot"] = torch.tensor(few["score"]), torch.tensor(few["tokens"])
+    return made
 
 
-def pictures_of(name: str, data: Path, grid: int) -> Iterator[Labelled]:
-    if name == SETS[-1]:
-        rng, mixture = np.random.default_rng(5), training_mixture(0.8)
-        for number in range(120):
-            normal, spoilt = (scene.picture for scene in draw_scenes(rng, mixture, 2))
-            bad = number % 10 == 0
-            yield spoilt if bad else normal, bad, np.zeros((grid, grid), bool), f"{number}"
-        return
-    for one in elpv() if name == "elpv" else folder_set(data / name):
-        mask = np.zeros((grid, grid), bool)
-        if one.mask:
-            small = Image.open(one.mask).convert("L").resize((grid, grid), Image.Resampling.BOX)
-            mask = np.asarray(small) > 64
-        yield one.pixels(), one.anomalous, mask, one.path.name
-
-
-def load(name: str, data: Path, cache: Path | None, detector: Detector) -> Arrays:
-    file = cache / f"{name.split(',')[0]}.npz" if cache else None
-    if file and file.exists():
-        with np.load(file) as found:
-            return dict(found)
-    arrays = extract(detector, pictures_of(name, data, detector.grid))
-    if file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    return arrays
-
-
-def sampled(arrays: Arrays, rows: Sequence[int], name: str) -> list[Sampled]:
-    def features(row: int) -> Features:
-        taps = [torch.tensor(arrays[f"tap{tap}"][row : row + 1]).float() for tap in range(2)]
-        return features_of(taps)[0]
-
-    found = []
-    for row in rows:
-        stem = str(arrays["name"][row])
-        case = stem.split("_")[0] if name == "mri_flair" else ""
-        tokens = arrays["tokens"][row].reshape(-1)
-        found.append(
-            Sampled(f"{row:05}", 0, case, ("all",), arrays["score"][row], tokens, partial(features, row))
-        )
-    return found
-
-
-def spoilt(detector: Detector, arrays: Arrays, bank: Sequence[Sampled]) -> list[Sampled]:
-    found = []
-    for place, one in enumerate(bank[:SEEDS]):
-        rng = np.random.default_rng([place, 1])
-        picture, donor = (arrays["pix"][int(other.owner)] for other in (one, bank[place - 1]))
-        seed = seeded(rng, picture, donor, KINDS[place % len(KINDS)])
-        if seed is None:
-            continue
-        score, tokens, taps = seen(detector, seed.picture)
-        (own,) = features_of(taps)
-        found.append(
-            Sampled(
-                one.owner,
-                place,
-                one.case,
-                one.groups,
-                score,
-                tokens.reshape(-1),
-                partial(_same, own),
-                seed.size,
-                seed.contrast,
-            )
-        )
-    return found
-
-
-def _same(features: Features) -> Features:
-    return features
-
-
-def archive(labels: NDArray[np.bool_], name: str, share: float, draw: int) -> list[int]:
-    """Return the rows of an archive with this share of anomalous pictures; some sets are taken whole."""
-    if name in (SETS[-1], "mri_flair"):
-        return list(range(len(labels)))
-    normal, bad = np.flatnonzero(~labels), np.flatnonzero(labels)
-    count = min(len(bad), round(len(normal) * share / (1 - share)))
-    return sorted([*normal, *np.random.default_rng(draw).permutation(bad)[:count]])
-
-
-def auroc(labels: NDArray[np.bool_], scores: torch.Tensor) -> float:
-    found = image_metrics(np.asarray(scores, np.float32), labels).auroc
+def auroc(labels: NDArray[np.bool_], scores: Tensor) -> float:
+    """Return the AUROC of pictures."""
+    found = image_metrics(scores.numpy().astype(np.float32), labels).auroc
     assert found is not None
     return found
 
 
-def measure(detector: Detector, arrays: Arrays, name: str, share: float, draw: int) -> str:
-    rows = archive(arrays["label"].astype(bool), name, share, draw)
+def of_pixels(
+    maps: Iterable[NDArray[np.float32]], masks: NDArray[np.bool_], inside: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Return AUROC and AP of the pixels inside of what counts."""
+    metrics = PixelMetrics()
+    for one, mask, where in zip(maps, masks, inside, strict=True):
+        metrics.add(one[where][None], mask[where][None])
+    found = metrics.compute()
+    assert found.auroc is not None
+    assert found.ap is not None
+    return found.auroc, found.ap
+
+
+def grown(patches: Tensor, side: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the full map of each picture, smoothed as a run does."""
+    grid = round(patches.shape[1] ** 0.5)
+    for one in patches.numpy().astype(np.float32).reshape(-1, grid, grid):
+        yield layered_map(one[None], (MapLayer(grid, side),), (side, side))[0]
+
+
+def measured(
+    name: str, facts: Arrays, arrays: Arrays, seeds: Arrays, few: Arrays | None, pixels: bool
+) -> Measured:
+    """Return the figures of one archive."""
+    rows = facts["rows"]
+    usual, weight = judged(facts, seeds)
+    found = evidence_of(usual, *tensors({**arrays, "rare": facts["rare"]}, "", rows))
+    own = None if few is None else {key: few[key][rows] for key in ("score", "tokens")}
+    made = ways(found, weight, own)
     labels = arrays["label"][rows].astype(bool)
-    everything = sampled(arrays, rows, name)
-    started = time.monotonic()
-    (draft,) = drafts(everything)
-    kept = bank_of(draft)
-    judged = judge(kept, spoilt(detector, arrays, draft.pictures))
-    assert judged is not None
-    built, started = time.monotonic() - started, time.monotonic()
-    rare = [compared(kept, one.subject, one.features()) for one in everything]
-    each = (time.monotonic() - started) / len(rows)
-    found = evidence_of(
-        judged.combination.usual,
-        torch.tensor(arrays["score"][rows]),
-        torch.tensor(arrays["tokens"][rows]).flatten(1),
-        torch.stack([one for one in rare if one is not None]),
+    shown: dict[str, tuple[float, float]] = {}
+    if pixels and arrays["mask"][rows].any():
+        grey = arrays["pix"][rows].mean(axis=-1)
+        side = grey.shape[1]
+        masks = np.unpackbits(arrays["mask"][rows], axis=1, count=side * side).astype(bool)
+        masks = masks.reshape(-1, side, side)
+        inside = grey > GROUND if name == WHOLE else np.ones(grey.shape, bool)
+        shown = {key: of_pixels(grown(maps, side), masks, inside) for key, (_, maps) in made.items()}
+        shown["brightness"] = of_pixels(grey.astype(np.float32), masks, inside)
+    return Measured(
+        {key: auroc(labels, scores) for key, (scores, _) in made.items()},
+        shown,
+        weight,
+        float(facts["resemblance"]),
     )
-    weight = judged.combination.weight
-    weights = (0.0, 1.0, CONSTANT, weight)
-    cells = [auroc(labels, picture_sum(found, w)) for w in weights]
-    text = " | ".join(f"{cell:.3f}" for cell in cells)
-    if "mask" in arrays and arrays["mask"][rows].any():
-        masks = arrays["mask"][rows].reshape(-1).astype(bool)
-        cells = [auroc(masks, patch_sum(found, w).reshape(-1)) for w in weights]
-        text += " ; patches " + " | ".join(f"{cell:.3f}" for cell in cells)
-    cost = f"{built:.0f} s, {1000 * each:.0f} ms"
-    return f"| {name} {share:.0%} | {text} | {weight:g} | {judged.resemblance:.2f} | {cost} |"
+
+
+def opened(file: Path) -> Arrays | None:
+    """Return the arrays of a file, None where there is none."""
+    if not file.exists():
+        return None
+    with np.load(file) as found:
+        return dict(found)
+
+
+def real(cache: Path, name: str) -> dict[int, list[Measured]]:
+    """Return the archives drawn from a set, by their share of anomalous pictures, as per cent."""
+    arrays, seeds = (opened(cache / f"{name}{part}.npz") for part in ("", "-seeds"))
+    found: defaultdict[int, list[Measured]] = defaultdict(list)
+    for file in sorted(cache.glob(f"{name}-[0-9][0-9]-*.npz")):
+        facts, named = opened(file), re.fullmatch(r".*-(\d+)-(\d+)", file.stem)
+        if arrays is None or seeds is None or facts is None or named is None:
+            continue
+        own = {f"seed_{key}": seeds[key][facts["seed"]] for key in ("score", "tokens")}
+        few = opened(cache / f"{name}-few-{named[2]}.npz")
+        share = int(named[1])
+        spoilt = own | {"seed_rare": facts["seed_rare"]}
+        found[share].append(measured(name, facts, arrays, spoilt, few, pixels=share in (0, 10)))
+    return found
+
+
+def generated(cache: Path) -> dict[str, list[Measured]]:
+    """Return the generated archives by how they were drawn."""
+    found: defaultdict[str, list[Measured]] = defaultdict(list)
+    for file in sorted(cache.glob("generated-[0-9][0-9].npz")):
+        facts = opened(file)
+        assert facts is not None
+        how = str(facts["kind"])
+        found[how].append(measured(how, facts, facts, facts, None, pixels=False))
+    return found
+
+
+def line(name: str, found: list[Measured]) -> str:
+    """Return a row of the table: means over the draws, of pixels behind a slash."""
+
+    def cell(column: str) -> str:
+        if column not in found[0].pictures:
+            return "-"
+        text = f"{fmean(one.pictures[column] for one in found):.3f}"
+        pixels = [one.pixels[column][0] for one in found if one.pixels]
+        return f"{text} / {fmean(pixels):.3f}" if pixels else text
+
+    weights = " ".join(f"{weight:g}" for weight in sorted({one.weight for one in found}))
+    alike = fmean(one.resemblance for one in found)
+    cells = " | ".join(map(cell, COLUMNS))
+    return f"| {name} | {len(found)} | {cells} | {weights} | {alike:.2f} |"
+
+
+def told(name: str, found: list[Measured]) -> None:
+    """Tell how figures of archives with a tenth of anomalous pictures compare with what they are to be."""
+    pictures, pixels = BARS[name]
+    against(f"{name}, pictures", fmean(one.pictures["chosen"] for one in found), pictures)
+    shown = [one.pixels for one in found if one.pixels]
+    if pixels is not None and shown:
+        against(f"{name}, pixels", fmean(one["chosen"][0] for one in shown), pixels)
+        ap, bright = (fmean(one[column][1] for one in shown) for column in ("chosen", "brightness"))
+        print(f"{name}: AP of pixels {ap:.3f}, of brightness alone {bright:.3f}")
+
+
+def against(claim: str, value: float, bar: float) -> None:
+    """Print a figure beside its bar, and leave it for a summary."""
+    print(f"{claim}: {value:.3f}, bar {bar:g}: {'reached' if value >= bar else 'missed'}")
+    note(claim, value, "AUROC", at_least=bar)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--cache", type=Path, help="keep what the detector gives of the pictures here")
-    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
-    parser.add_argument("--shares", nargs="+", type=float, default=[0.1])
-    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("cache", type=Path)
     options = parser.parse_args()
-    detector = load_detector(resolve_bundle("embedded"))
-    print("| archive | zero-shot | rarity | constant | chosen | weight | resemblance | built in, a picture |")
-    print("|---|---|---|---|---|---|---|---|")
-    for name in options.sets:
-        arrays = load(name, options.data, options.cache, detector)
-        for share in options.shares:
-            for draw in range(options.draws):
-                print(measure(detector, arrays, name, share, draw), flush=True)
+    torch.set_num_threads(1)
+    print(f"| archive | drawn | {' | '.join(COLUMNS)} | weight | resemblance |")
+    print("|---" * (len(COLUMNS) + 4) + "|")
+    everything: dict[str, dict[int, list[Measured]]] = {name: real(options.cache, name) for name in BARS}
+    for name, shares in everything.items():
+        for share, found in shares.items():
+            print(line(f"{name} {share} %" if share else name, found))
+    for how, archives in generated(options.cache).items():
+        print(line(f"generated, {how}", archives))
+        if how == "mixed":
+            worst = min(one.pictures["chosen"] - one.pictures["zero-shot"] for one in archives)
+            print(f"mixed archives, chosen less zero-shot, the worst: {worst:.3f}, bar -0.01")
+    for name, shares in everything.items():
+        for share in (0, 10):
+            if share in shares:
+                told(name, shares[share])
 
 
 if __name__ == "__main__":

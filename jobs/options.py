@@ -61,6 +61,13 @@ ProfileOption = Annotated[
         "none, or online (by the objects before it: the order counts) (docs/profile.md).  [default: auto]"
     ),
 ]
+ZeroShotMapOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--zero-shot-map",
+        help="With a profile, also keep the detector's own map of each slice.  [default: off]",
+    ),
+]
 EndpointOption = Annotated[
     str | None, typer.Option("--endpoint-url", help="S3 endpoint.  [default: AWS_ENDPOINT_URL or AWS]")
 ]

@@ -16,7 +16,7 @@ from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 
 if TYPE_CHECKING:
-    from s2sw.pipeline.profile.building import Reviewed
+    from s2sw.pipeline.profile.drafting import Reviewed
     from s2sw.pipeline.reports.profile_page import Looks
 
 app = typer.Typer(
@@ -56,6 +56,7 @@ def build(
     source: SourceArgument,
     profile: PlaceOption,
     bundle: options.BundleOption = None,
+    tile: options.TileOption = None,
     open_mode: options.OpenOption = None,
     limit: options.LimitOption = None,
     workers: options.WorkersOption = None,
@@ -71,7 +72,8 @@ def build(
 
     `s2sw screen /archive -o /results --profile /private/archive-profile`
     """
-    config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
+    given = {"bundle": bundle, "limit": limit, "precision": precision, "tiles.size": tile}
+    config = _config(source, profile, given, open_mode, workers, endpoint_url, private_dir)
     _print_profile(_build(config, profile))
 
 
@@ -100,7 +102,8 @@ def update(
 
     `s2sw profile update /archive --profile /private/archive-profile --results /results`
     """
-    config = _config(source, profile, bundle, open_mode, limit, workers, precision, endpoint_url, private_dir)
+    given = {"bundle": bundle, "limit": limit, "precision": precision}
+    config = _config(source, profile, given, open_mode, workers, endpoint_url, private_dir)
     before = _read(profile, endpoint_url)
     after = _build(config, profile, _reviewed(config, results, before))
     same = after.fingerprint == before.fingerprint
@@ -122,20 +125,18 @@ def _print_profile(record: ProfileRecord) -> None:
 def _config(
     source: str,
     profile: str,
-    bundle: str | None,
+    options_given: dict[str, Any],
     open_mode: bool | None,
-    limit: int | None,
     workers: int | None,
-    precision: str | None,
     endpoint_url: str | None,
     private_dir: str | None,
 ) -> ScreenConfig:
     from_file = is_configuration(source)
-    given = {
+    given = options_given | {
         "source": None if from_file else source,
         "output": None if from_file else f"{profile.rstrip('/')}-results",
-        "bundle": bundle, "mode": None if open_mode is None else ("open" if open_mode else "private"),
-        "limit": limit, "cluster.workers": workers, "precision": precision,
+        "mode": None if open_mode is None else ("open" if open_mode else "private"),
+        "cluster.workers": workers,
         "storage.endpoint_url": endpoint_url, "private_dir": private_dir, "profile": AUTO,
     }  # fmt: skip
     return build_config(Path(source) if from_file else None, given)
@@ -144,7 +145,7 @@ def _config(
 def _reviewed(config: ScreenConfig, results: str | None, profile: ProfileRecord) -> "Reviewed":
     """Return what reviewers said in some results. Ends the command where these have other ids."""
     from s2sw.pipeline.ledger.run_records import choose_run
-    from s2sw.pipeline.profile.building import Reviewed
+    from s2sw.pipeline.profile.drafting import Reviewed
 
     if results is None:
         return Reviewed()

@@ -40,6 +40,7 @@ def command(
     class_name: options.ClassNameOption = None,
     tile: options.TileOption = None,
     profile: options.ProfileOption = None,
+    zero_shot_map: options.ZeroShotMapOption = None,
     endpoint_url: options.EndpointOption = None,
     address: options.AddressOption = None,
     private_dir: options.PrivateOption = None,
@@ -70,7 +71,7 @@ KEYS = {
     "output": "output", "manifest": "manifest", "bundle": "bundle",
     "limit": "limit", "until": "until", "force": "force", "partitions": "partitions",
     "threshold": "threshold", "precision": "precision", "profile": "profile", "private_dir": "private_dir",
-    "key_per_output": "key_per_output",
+    "zero_shot_map": "zero_shot_map", "key_per_output": "key_per_output",
     "metrics_file": "metrics_file", "open_mode": "mode", "class_name": "classes.name", "tile": "tiles.size",
     "endpoint_url": "storage.endpoint_url", "address": "cluster.address", "workers": "cluster.workers",
 }  # fmt: skip

@@ -208,6 +208,10 @@ class ScreenConfig(ResultsConfig):
         description="folder or s3://bucket/prefix of an archive profile, auto (from 48 objects on), none, or "
         "online: rank each object by those that came before it",
     )
+    zero_shot_map: bool = Field(
+        False,
+        description="with a profile, also keep the zero-shot map of each slice (column zero_shot_map)",
+    )
     groups: GroupSettings = GroupSettings()
     classes: ClassSettings = ClassSettings()
     flag: FlagSettings = FlagSettings()
@@ -274,4 +278,6 @@ def run_fingerprint(
         parts["classes"] = config.classes.model_dump() | {"rules": list(config.classes.rules.items())}
     if profile is not None:
         parts["profile"] = profile
+        if config.zero_shot_map:
+            parts["zero_shot_map"] = True
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -10,11 +10,11 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
-from s2sw.schemas.config import GroupSettings
+from s2sw.schemas.config import GroupSettings, TileSettings
 from s2sw.schemas.layout import BANK, GROUPS_FOLDER
 from s2sw.schemas.strict import LARGEST, Strict
 
-PROFILE_VERSION = 2
+PROFILE_VERSION = 3
 """Raised when an older program could no longer use a profile as it is meant."""
 LEAST_PICTURES = 24
 """Pictures of a group; a smaller one falls back to its parent."""
@@ -28,6 +28,8 @@ MOST_PICTURES = 256
 MOST_TAPS, MOST_NUMBERS = 2, 128
 """Of a bank: taps, and numbers of a patch."""
 MOST_GROUPS = 10_000
+TILES = "tiles"
+"""Last part of the name of a group of tiles; no code of a tag and no plane has this name."""
 WIDEST = 8192
 """Numbers of a detector's patch before they are projected."""
 HEADER_BYTES, PICTURE_HEADER_BYTES = 1 << 16, 1 << 10
@@ -37,6 +39,11 @@ FARTHEST, FINEST = 1e9, 1e-7
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 BANK_PATTERN = r"^groups/[a-z2-7]{26}\.safetensors$"
+
+
+def of_tiles(name: str) -> str:
+    """Return the name of the group of the tiles of a group's slices."""
+    return f"{name}/{TILES}"
 
 
 class BankFile(NamedTuple):
@@ -84,14 +91,22 @@ class LimitRecord(Strict):
         return self
 
 
+class ExtentRecord(Strict):
+    """Side of a square as large as the middle one of pictures: pixels as stored, and mm where all say it."""
+
+    pixels: float = Field(gt=0, le=FARTHEST)
+    mm: float | None = Field(None, gt=0, le=FARTHEST)
+
+
 class GroupRecord(Strict):
     """One group of pictures.
 
     name: as in the column ``group``. label: what it stands for, in open mode only. file, sha256: of its bank.
     pictures, objects: in the bank. resemblance: distances between pictures over those inside them.
     weight: of rarity, 0..1. taps, patches, token, picture, score: what is usual (``model.rarity``); rank,
-    map: what lies at one half. limits: what was found of seeded defects at the weight. founding: whether the
-    profile's fingerprint is made of it, too.
+    map: what lies at one half. limits: what was found of seeded defects at the weight; extent: of the
+    pictures that they were seeded in. tiles: that a slice has, in the middle, in a group of tiles; 0 in one
+    of whole slices. founding: whether the profile's fingerprint is made of it, too.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_/ .-]{1,200}$")
@@ -110,6 +125,8 @@ class GroupRecord(Strict):
     rank: LineRecord
     map: LineRecord
     limits: tuple[LimitRecord, ...] = Field((), max_length=MOST_LIMITS)
+    extent: ExtentRecord | None = None
+    tiles: int = Field(0, ge=0, le=LARGEST)
     founding: bool = True
     built: str = ""
 
@@ -124,8 +141,9 @@ class ProfileRecord(Strict):
 
     fingerprint: of what the profile was made for and of the groups that it was made with. Groups may be
     added, and one that changes gives another fingerprint, so that rows of one stay comparable. key_id: of the
-    key of its ids, "" in open mode. anonymous: its pictures have no ids. listed: objects of the archive when
-    it was last looked at. updated: when later pictures last entered, "" for never.
+    key of its ids, "" in open mode. anonymous: its pictures have no ids. tiles: into which slices were cut
+    for groups of tiles. listed: objects of the archive when it was last looked at. updated: when later
+    pictures last entered, "" for never.
     """
 
     version: int = PROFILE_VERSION
@@ -137,6 +155,7 @@ class ProfileRecord(Strict):
     key_id: str
     anonymous: bool = False
     settings: GroupSettings
+    tiles: TileSettings = TileSettings()
     created: str
     updated: str = ""
     listed: int = Field(ge=0)
@@ -167,7 +186,7 @@ class ProfileRecord(Strict):
     def _expected_fingerprint(self) -> str:
         facts = {name: getattr(self, name) for name in ("version", "bundle", "decode", "key_id")}
         facts |= {"anonymous": True} if self.anonymous else {}
-        facts["settings"] = self.settings.model_dump(mode="json")
+        facts |= {name: getattr(self, name).model_dump(mode="json") for name in ("settings", "tiles")}
         facts["groups"] = [
             group.model_dump(mode="json", exclude={"built", "label"})
             for group in self.groups

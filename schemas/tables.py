@@ -65,6 +65,8 @@ SLICES = pa.schema(
         # float16, (1 + tiles) x grid x grid: the whole image first, then its tiles in row order; with
         # map_layers the grids of all layers one behind the other, for each of these views
         pa.field("token_map", pa.binary(), nullable=False),
+        # on request, where a profile combined the map: the zero-shot one at the same places, as token_map
+        pa.field("zero_shot_map", pa.binary()),
         pa.field("grid", pa.int16(), nullable=False),
         # the detector's input side in pixels, and whether its map takes the Gaussian of sigma 4: with these a
         # full map is rebuilt from the token map without the model
@@ -126,8 +128,8 @@ DECODE_COLUMNS = (
 
 DETECT_COLUMNS = (
     "image_score", "family_scores", "map_max", "map_mean", "area_fraction", "mask", "mask_encoding",
-    "token_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score", "rank_score",
-    "similar_pictures", "depends_on_order",
+    "token_map", "zero_shot_map", "grid", "side", "smooth", "map_layers", "group", "rarity_score",
+    "rank_score", "similar_pictures", "depends_on_order",
 )  # fmt: skip
 """Columns of SLICES that the detect stage fills; all others come from the writer."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from s2sw.model.rarity.combination import Evidence, picture_sum
+from s2sw.model.rarity.combination import Evidence, highest_of, picture_sum
 from s2sw.model.towers.self_similarity import nearest_elsewhere
 
 CONSTANT = 0.7
@@ -64,12 +64,15 @@ def resemblance(between: Tensor, patches: Sequence[Tensor]) -> float:
     return float(between.median() / within.median().clamp(min=1e-6))
 
 
-def detection_limits(siblings: Tensor, spoilt: Tensor, sizes: Tensor, contrasts: Tensor) -> list[Limit]:
+def detection_limits(
+    siblings: Tensor, spoilt: Tensor, sizes: Tensor, contrasts: Tensor, together: int = 1
+) -> list[Limit]:
     """Return what was found of seeded defects at BUDGET, by size and contrast.
 
-    siblings, spoilt: combined scores (n,), (m,). sizes, contrasts: of the defects, (m,).
+    siblings, spoilt: combined scores (n,), (m,). sizes, contrasts: of the defects, (m,). together: as of
+    ``combination_of``; the budget is one of slices.
     """
-    cut = siblings.quantile(1 - BUDGET)
+    cut = siblings.quantile(highest_of(1 - BUDGET, together))
     size_band = torch.bucketize(sizes, torch.tensor(SIZE_EDGES))
     contrast_band = torch.bucketize(contrasts, torch.tensor(CONTRAST_EDGES))
     found = []

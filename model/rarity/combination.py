@@ -126,10 +126,20 @@ def patch_sum(found: Evidence, weight: float) -> Tensor:
     return (1 - weight) * found.tokens + weight * found.patches
 
 
-def combination_of(usual: Usual, bank: Evidence, weight: float) -> Combination:
-    """Return the combination by which the bank's pictures (n) are what is usual."""
+def combination_of(usual: Usual, bank: Evidence, weight: float, together: int = 1) -> Combination:
+    """Return the combination by which the bank's pictures (n) are what is usual.
+
+    together: pictures (tiles of a slice) of which the highest counts; one half is then where that of so many
+    independent ones lies.
+    """
     pictures, patches = picture_sum(bank, weight), patch_sum(bank, weight)
-    return Combination(usual, weight, _half_at(pictures, RANK_HALF), _half_at(patches, MAP_HALF))
+    share = highest_of(RANK_HALF, together)
+    return Combination(usual, weight, _half_at(pictures, share), _half_at(patches, MAP_HALF))
+
+
+def highest_of(share: float, together: int) -> float:
+    """Return the share of single pictures below a bound below which the highest of so many is so often."""
+    return float(share ** (1 / max(1, together)))
 
 
 def combine(combination: Combination, score: Tensor, tokens: Tensor, rare: Tensor) -> Combined:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2sw.model.rarity.bank import LEAST_OTHERS, LOWEST, MIDDLE
+from s2sw.model.rarity.bank import LEAST_OTHERS, LOWEST
 from s2sw.model.rarity.choosing import CONSTANT
 from s2sw.model.rarity.combination import (
     Combination,
@@ -98,9 +98,9 @@ def distances(patches: Tensor, others: Tensor, dtype: torch.dtype = torch.float3
     dtype: of the products.
     """
     wide = others.to(dtype)
-    # as in ``bank``: bfloat16 has finer steps near nought than near one
-    cosines = functional.linear(patches.to(dtype), wide, wide.new_full((len(wide),), -MIDDLE))
-    return (2 * (1 - MIDDLE - cosines.float())).clamp_(min=0).sqrt_()
+    # as in ``bank``: taken from one before the sum is rounded, bfloat16 has finer steps near nought
+    apart = functional.linear(-patches.to(dtype), wide, wide.new_ones(len(wide)))
+    return (2 * apart.float()).clamp_(min=0).sqrt_()
 
 
 def spread(between: Tensor, near: Tensor, reach: float, most: int) -> Tensor:

@@ -99,6 +99,34 @@ def draw_kin(rng: Rng, mixture: Mixture, count: int) -> tuple[list[Scene], tuple
     return normals, _pair(rng, _blemished(rng, surface), views[-1], mixture, name)
 
 
+def draw_archive(rng: Rng, mixture: Mixture, normals: int, spoilt: int, how: str) -> list[Scene]:
+    """Draw normal pictures of an archive, and behind them some with defects.
+
+    how: "one surface" under one camera, which looks at other parts of it; "one kind" of surface, each picture
+    another one; or "mixed" kinds.
+    """
+    if how == "one kind":
+        mixture = replace(mixture, surfaces=[mixture.surface_name(rng)])
+    first = _setting(rng, mixture)
+    length = int(SIDE * between(rng, 0.6, 0.95))
+    scenes = []
+    for row in range(normals + spoilt):
+        name, surface, camera = first if how == "one surface" else _setting(rng, mixture)
+        own = _blemished(rng, surface)
+        view = camera.looking(rng, length) if how == "one surface" else camera
+        scenes.append(
+            _normal(rng, own, view, name) if row < normals else _pair(rng, own, view, mixture, name)[1]
+        )
+    return scenes
+
+
+def _setting(rng: Rng, mixture: Mixture) -> tuple[str, Surface, Camera]:
+    name = mixture.surface_name(rng)
+    surface = SURFACES[name](rng)
+    distract(rng, surface)
+    return name, surface, draw_camera(rng, steady=surface.steady)
+
+
 def _blemished(rng: Rng, surface: Surface) -> Surface:
     own = replace(surface)
     blemish(rng, own)

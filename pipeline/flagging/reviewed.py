@@ -4,7 +4,7 @@ import duckdb
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.flagging.decisions import VERDICTS, decisions
-from s2sw.pipeline.profile.building import Reviewed
+from s2sw.pipeline.profile.drafting import Reviewed
 
 _ANY = f"""
 SELECT object_id, slice_index, bool_or(anomalous) AS anomalous FROM ({VERDICTS}) GROUP BY ALL

@@ -41,4 +41,4 @@ def _copied(folder: ProfileFolder, to: ProfileFolder, group: GroupRecord, patche
 
 def _nameless(kept: GroupBank) -> GroupBank:
     count = len(kept.owners)
-    return replace(kept, owners=("",) * count, cases=("",) * count, slices=(0,) * count)
+    return replace(kept, owners=("",) * count, cases=("",) * count, slices=(0,) * count, views=(0,) * count)

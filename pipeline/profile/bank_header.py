@@ -8,8 +8,8 @@ from typing import Any
 
 from s2sw.schemas.profile import HEADER_BYTES, MOST_NUMBERS, PICTURE_HEADER_BYTES, WIDEST, GroupRecord
 
-Pictures = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
-"""Ids of objects, cases ("" for none) and slices, one of each a picture."""
+Pictures = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], tuple[int, ...]]
+"""Ids of objects, cases ("" for none), slices and their views (0: the whole), one of each a picture."""
 PICTURES = "pictures"
 
 
@@ -23,18 +23,19 @@ def pictures_of(data: bytes, group: GroupRecord, patches: int) -> Pictures:
         raise ValueError("the header is too large")
     try:
         header = json.loads(data[8 : 8 + size])
-        owners, cases, slices = json.loads(header.pop("__metadata__")[PICTURES])
+        owners, cases, slices, views = json.loads(header.pop("__metadata__")[PICTURES])
         said = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("the header is none") from error
     if said != _expected(said, group, patches):
         raise ValueError("its tensors have other shapes or types")
-    if not all(isinstance(part, list) and len(part) == group.pictures for part in (owners, cases, slices)):
+    lists = (owners, cases, slices, views)
+    if not all(isinstance(part, list) and len(part) == group.pictures for part in lists):
         raise ValueError("it does not say whose all pictures are")
     named = all(isinstance(one, str) for one in (*owners, *cases))
-    if not (named and all(type(one) is int for one in slices)):
+    if not (named and all(type(one) is int for one in (*slices, *views))):
         raise ValueError("the names of its pictures are none")
-    return tuple(owners), tuple(cases), tuple(slices)
+    return tuple(owners), tuple(cases), tuple(slices), tuple(views)
 
 
 def _expected(

@@ -13,12 +13,13 @@ from s2sw.pipeline.profile.bank_header import PICTURES
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.schemas.profile import BankFile, GroupRecord
 
-_NAMES = ("owners", "cases", "slices")
+_NAMES = ("owners", "cases", "slices", "views")
 
 
 @dataclass(frozen=True)
 class GroupBank:
-    """A bank, and of each of its n pictures the id of its object, its case ("" for none) and its slice.
+    """A bank, and of each of its n pictures the id of its object, its case ("" for none), its slice, and of
+    this the view: 0 for the whole, else a tile.
 
     scores: zero-shot, float32 (n,), 0..1. tokens: zero-shot maps at the patches, float32 (n, N), 0..1.
     """
@@ -27,6 +28,7 @@ class GroupBank:
     owners: tuple[str, ...]
     cases: tuple[str, ...]
     slices: tuple[int, ...]
+    views: tuple[int, ...]
     scores: Tensor
     tokens: Tensor
 

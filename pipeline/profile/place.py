@@ -1,11 +1,11 @@
 """What travels to the processes that detect: where a profile lies, and what a slice is for it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.stream import Stream
-from s2sw.schemas.profile import ProfileRecord
+from s2sw.schemas.profile import ProfileRecord, of_tiles
 from s2sw.schemas.storage import StorageSettings
 
 
@@ -41,3 +41,7 @@ class Subject:
     owner: str
     case: str
     groups: tuple[str, ...]
+
+    def of_tiles(self) -> "Subject":
+        """Return what the slice's tiles are."""
+        return replace(self, groups=tuple(map(of_tiles, self.groups)))

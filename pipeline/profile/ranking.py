@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,12 +29,20 @@ SHOWN = 4
 """Pictures of a bank that are named beside a slice."""
 
 
+class Seen(NamedTuple):
+    """What the detector says of one view of a slice: a score and a map (N,), 0..1, and its N patches."""
+
+    features: Features
+    score: float
+    tokens: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """What a profile says of a slice.
 
-    tokens: the combined map, float32 (g * g,), 0..1. similar: object and slice of the pictures most like it,
-    none where the profile has no ids.
+    tokens: the combined maps of its views, float32 (1 + tiles, g * g), 0..1. similar: object and slice of the
+    pictures most like it, none where the profile has no ids.
     """
 
     group: str
@@ -60,27 +70,34 @@ class ProfileRanking:
         self._kept: OrderedDict[str, GroupBank] = OrderedDict()
         self._lock = threading.Lock()
 
-    def rank(
-        self, subject: Subject, features: Features, score: float, tokens: NDArray[np.float32]
-    ) -> Ranked | None:
-        """Return what the first group that can says of a slice, None where none can.
+    def rank(self, subject: Subject, views: Sequence[Seen]) -> Ranked | None:
+        """Return what the groups of a slice say of it; None where one of its views has none that can.
 
-        score: zero-shot, 0..1. tokens: its map at the patches of the features, (N,), 0..1. Raises
-        ProfileError.
+        views: the whole, then its tiles, which groups of tiles judge. The highest rank counts; the group is
+        that of the whole. Raises ProfileError.
         """
+        levels = [subject, *[subject.of_tiles()] * (len(views) - 1)]
+        found = [self._rank(level, one) for level, one in zip(levels, views, strict=True)]
+        ranked = [one for one in found if one is not None]
+        if len(ranked) < len(views):
+            return None
+        tokens = torch.cat([one.tokens for one in ranked])
+        return replace(max(ranked, key=lambda one: one.rank), group=ranked[0].group, tokens=tokens)
+
+    def _rank(self, subject: Subject, seen: Seen) -> Ranked | None:
+        """Return what the first group that can says of a view."""
         for name in subject.groups:
             group = self._groups.get(name)
             if group is None:
                 continue
             kept = self._bank(group)
-            similar = _most_similar(kept, subject, features)
-            found = kept.bank.compare_with(similar, kept.bank.of_picture(features), self._dtype)
+            similar = _most_similar(kept, subject, seen.features)
+            found = kept.bank.compare_with(similar, kept.bank.of_picture(seen.features), self._dtype)
             if found is not None:
-                combined = combine(
-                    combination_from(group), torch.tensor(score), torch.from_numpy(tokens), found.cpu()
-                )
+                score, tokens = torch.tensor(seen.score), torch.from_numpy(seen.tokens)
+                combined = combine(combination_from(group), score, tokens, found.cpu())
                 shown = _shown(kept, similar.tolist())
-                return Ranked(name, combined.rarity, combined.rank, combined.tokens, shown)
+                return Ranked(name, combined.rarity, combined.rank, combined.tokens[None], shown)
         return None
 
     def _bank(self, group: GroupRecord) -> GroupBank:

@@ -1,5 +1,6 @@
 """A profile as one HTML page that needs no other file: its groups, detection limits, and how they look."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
@@ -20,7 +21,7 @@ from s2sw.pipeline.pages.charts import (
     new_svg,
 )
 from s2sw.pipeline.pages.rendering import template
-from s2sw.schemas.profile import GroupRecord, LimitRecord, ProfileRecord
+from s2sw.schemas.profile import ExtentRecord, GroupRecord, LimitRecord, ProfileRecord
 
 TOP = 24
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -57,6 +58,15 @@ def share(found: int, seeds: int) -> str:
     return f"{found} of {seeds} ({low:.0%} to {high:.0%})"
 
 
+def size_words(size: float, extent: ExtentRecord | None) -> str:
+    """Return a share of a picture's area in words: how far a round defect of this size reaches, if known."""
+    if extent is None or size >= 1:
+        return f"{size:.1%}"
+    across = 2 * (size / math.pi) ** 0.5
+    mm = f", {across * extent.mm:.1f} mm" if extent.mm else ""
+    return f"{size:.1%} ({across * extent.pixels:.0f} px{mm} across)"
+
+
 def profile_page(record: ProfileRecord, looks: dict[str, Looks]) -> str:
     """Return the page. looks: pictures of groups, by name; none of them has to be there."""
     return template("profile.html").render(
@@ -72,7 +82,8 @@ def limits_chart(group: GroupRecord, number: int) -> Markup:
     """Draw the share of seeded defects found by size, a colour a contrast, with intervals."""
     sizes, contrasts = sorted({limit.size for limit in group.limits}), _contrasts(group)
     words = (
-        f"area up to {one.size:.1%}, contrast up to {one.contrast:g}: {share(one.found, one.seeds)}"
+        f"area up to {size_words(one.size, group.extent)}, contrast up to {one.contrast:g}: "
+        f"{share(one.found, one.seeds)}"
         for one in group.limits
     )
     svg = new_svg(HISTOGRAM_HEIGHT, f"Detection limit {number + 1}", "; ".join(words))
@@ -81,7 +92,8 @@ def limits_chart(group: GroupRecord, number: int) -> Markup:
         draw_grid_y(svg, axes, value, f"{value:.0%}")
     draw_label(svg, "share found", LEFT, TOP - 8, "start")
     for place, size in enumerate(sizes):
-        draw_label(svg, f"area up to {size:.1%}", axes.at_x(place + 0.5), axes.bottom + 17, "middle")
+        words_of_size = size_words(size, group.extent)
+        draw_label(svg, f"up to {words_of_size}", axes.at_x(place + 0.5), axes.bottom + 17, "middle")
     for limit in (one for one in group.limits if one.seeds):
         colour = contrasts.index(limit.contrast)
         beside = (colour - (len(contrasts) - 1) / 2) * _APART

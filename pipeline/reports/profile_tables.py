@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from s2sw.model.rarity.choosing import BUDGET
-from s2sw.pipeline.reports.profile_page import share
+from s2sw.pipeline.reports.profile_page import share, size_words
 from s2sw.pipeline.reports.terminal import plain
 from s2sw.schemas.profile import GroupRecord, ProfileRecord
 
@@ -54,7 +54,7 @@ def _limits(group: GroupRecord) -> Table:
     for size in sorted({limit.size for limit in group.limits}):
         here = {limit.contrast: limit for limit in group.limits if limit.size == size}
         cells = [share(here[c].found, here[c].seeds) if c in here else "-" for c in contrasts]
-        table.add_row(f"{size:.1%}", *cells)
+        table.add_row(size_words(size, group.extent), *cells)
     return table
 
 

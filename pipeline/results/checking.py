@@ -122,7 +122,10 @@ def _map_problem(row: Row) -> str | None:
         if not (0 <= left < right <= row["cols"] and 0 <= top < bottom <= row["rows"]):
             return "tiles"
     numbers = (1 + len(tiles) // 4) * token_count(layers)
-    return None if len(row["token_map"]) == 2 * numbers else "token_map"
+    if len(row["token_map"]) != 2 * numbers:
+        return "token_map"
+    zero_shot = row.get("zero_shot_map")
+    return None if zero_shot is None or len(zero_shot) == 2 * numbers else "zero_shot_map"
 
 
 def _is_one_of_several(layer: object) -> bool:
@@ -212,6 +215,7 @@ def _numbers(count: int) -> Callable[[object], bool]:
 _SIZES = {
     "mask": f"octet_length({{}}) <= {forms.MASK_BYTES}",
     "token_map": f"octet_length({{}}) <= {forms.TOKEN_BYTES}",
+    "zero_shot_map": f"octet_length({{}}) <= {forms.TOKEN_BYTES}",
     "tiles": f"len({{}}) <= {4 * forms.TILES}",
     "family_scores": f"len({{}}) <= {forms.FAMILIES}",
     "map_layers": f"len({{}}) <= {forms.LAYERS}",
@@ -242,6 +246,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "mask": _blob(forms.MASK_BYTES),
     "mask_encoding": _one_of(COCO_RLE, PACKBITS_ZSTD),
     "token_map": _blob(forms.TOKEN_BYTES),
+    "zero_shot_map": _optional(_blob(forms.TOKEN_BYTES)),
     "tiles": _tiles,
     "map_layers": _optional(lambda value: type(value) is list and 0 < len(value) <= forms.LAYERS),
     "status": _one_of(*Status),

@@ -108,8 +108,16 @@ def open_results(
     return Results(open_output(output, storage or StorageSettings()), fingerprint)
 
 
-def slice_maps(row: Row) -> SliceMaps:
-    """Return the maps of one row of the table of slices. Raises BadRowError for an invalid row."""
+def slice_maps(row: Row, *, zero_shot: bool = False) -> SliceMaps:
+    """Return the maps of one row of the table of slices.
+
+    zero_shot: those of the detector alone, which a run with a profile keeps on request (``zero_shot_map``).
+    Raises BadRowError for an invalid row, or one that does not have them.
+    """
+    if zero_shot and row.get("rank_score") is not None:  # without a rank the stored maps are those
+        if row.get("zero_shot_map") is None:
+            raise BadRowError("this row has no zero-shot map: screen with --zero-shot-map to keep it")
+        row = {**row, "token_map": row["zero_shot_map"]}
     problem = map_problem(row)
     if problem:
         raise bad_row(problem)
@@ -118,22 +126,26 @@ def slice_maps(row: Row) -> SliceMaps:
     return SliceMaps(tokens, layers, row["rows"], row["cols"], boxes)
 
 
-def full_map(row: Row) -> NDArray[np.float32]:
+def full_map(row: Row, *, zero_shot: bool = False) -> NDArray[np.float32]:
     """Return the anomaly map of a row, float32 (rows, cols) in 0..1, rebuilt from its token map.
 
-    Raises BadRowError for an invalid row, or one with too many pixels (``forms.WHOLE_PIXELS``).
+    zero_shot: as of ``slice_maps``. Raises BadRowError for an invalid row, or one with too many pixels
+    (``forms.WHOLE_PIXELS``).
     """
     check_whole(row)
-    return slice_maps(row).full()
+    return slice_maps(row, zero_shot=zero_shot).full()
 
 
-def mask(row: Row, threshold: float | None = None) -> NDArray[np.bool_]:
+def mask(row: Row, threshold: float | None = None, *, zero_shot: bool = False) -> NDArray[np.bool_]:
     """Return the mask of a row, bool (rows, cols): the stored one, or the one at another threshold (0..1).
 
-    Raises BadRowError as ``full_map`` does.
+    zero_shot: of the zero-shot map, as of ``slice_maps``; by default at the row's own threshold. Raises
+    BadRowError as ``full_map`` does.
     """
+    if zero_shot and threshold is None:
+        threshold = row["threshold"]
     if threshold is not None:
-        return full_map(row) >= threshold
+        return full_map(row, zero_shot=zero_shot) >= threshold
     check_whole(row)
     try:
         return decode_mask(row["mask"], row["mask_encoding"], row["rows"], row["cols"])

@@ -106,7 +106,10 @@ class Media:
         return Response(deep.values.tobytes(), media_type="application/octet-stream", headers=size)
 
     def map(self, request: Request) -> Response:
-        """Return the map as 16-bit numbers, its size in the headers X-Rows and X-Cols."""
+        """Return the map as 16-bit numbers, its size in the headers X-Rows and X-Cols.
+
+        ``of=zero-shot`` in the address asks for the one of the detector alone.
+        """
         place = request.path_params
         row = self._archive.slice_row(
             place["object_id"], place["index"], request.query_params.get("settings", ""), MAP_COLUMNS
@@ -114,7 +117,7 @@ class Media:
         if row is None:
             raise HTTPException(404, "no such slice in the results")
         try:
-            values = small_map(row)
+            values = small_map(row, zero_shot=request.query_params.get("of") == "zero-shot")
         except BadRowError as error:
             raise HTTPException(404, str(error)) from error
         size = {"X-Rows": str(values.shape[0]), "X-Cols": str(values.shape[1])}

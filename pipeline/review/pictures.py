@@ -174,15 +174,16 @@ class Pictures:
             self._deep.put(key, deep)
 
 
-def small_map(row: Row, side: int = MAP_SIDE) -> NDArray[np.float32]:
+def small_map(row: Row, side: int = MAP_SIDE, *, zero_shot: bool = False) -> NDArray[np.float32]:
     """Return the map of a row of slices, float32 0..1, its longer side at most so many pixels.
 
-    It is rebuilt from the token map at that size, so that a huge slice costs no more than a small one.
+    zero_shot: the one of the detector alone. It is rebuilt from the token map at that size, so that a huge
+    slice costs no more than a small one.
     """
     rows, cols = fitting(row["rows"], row["cols"], side)
     if (rows, cols) == (row["rows"], row["cols"]):
-        return full_map(row)
-    maps = slice_maps(row)
+        return full_map(row, zero_shot=zero_shot)
+    maps = slice_maps(row, zero_shot=zero_shot)
     across, down = cols / maps.cols, rows / maps.rows
     boxes = [
         (round(left * across), round(top * down), round(right * across), round(bottom * down))

@@ -21,7 +21,8 @@ COLUMNS = (
     's.rank_score, s.rarity_score, s."group", s.map_max, s.area_fraction, s.threshold, s.modality, '
     "s.body_part, s.fingerprint, s.run_id, s.flag_threshold"
 )
-IN_FULL = f"{COLUMNS}, s.family_scores, {bounded('s', 'similar_pictures')}"
+_ZERO_SHOT = "s.zero_shot_map IS NOT NULL AS has_zero_shot"
+IN_FULL = f"{COLUMNS}, s.family_scores, {bounded('s', 'similar_pictures')}, {_ZERO_SHOT}"
 """Columns of a slice that is looked at."""
 
 

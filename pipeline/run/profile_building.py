@@ -19,25 +19,15 @@ from s2sw.pipeline.listing.sample import sample
 from s2sw.pipeline.listing.todo import Todo, TodoReader
 from s2sw.pipeline.profile.bank_header import Pictures
 from s2sw.pipeline.profile.banks import read_bank, write_bank
-from s2sw.pipeline.profile.building import (
-    Draft,
-    Reviewed,
-    Sampled,
-    bank_of,
-    drafts,
-    group_record,
-    grown,
-    is_enough,
-    judge,
-    members_of,
-)
+from s2sw.pipeline.profile.building import bank_of, group_record, judge, tiles_of
+from s2sw.pipeline.profile.drafting import Draft, Reviewed, Sampled, drafts, grown, is_enough, members_of
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.run.executor import Executor, LostGroup
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.profile_samples import Samples, kept_samples
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
-from s2sw.pipeline.stages.sample_decoding import EACH, SampleDecode, SeedDecode, suffix
+from s2sw.pipeline.stages.sample_decoding import EACH, Place, SampleDecode, SeedDecode, suffix
 from s2sw.schemas.errors import FailedError
 from s2sw.schemas.profile import GroupRecord, ProfileRecord
 
@@ -152,7 +142,7 @@ class ProfileBuilder:
 
     def _digest(self, record: ProfileRecord) -> str:
         """Return what sampled slices depend on, but for the objects themselves, which their ids name."""
-        settings = {"version", "bundle", "precision", "decode", "key_id", "settings"}
+        settings = {"version", "bundle", "precision", "decode", "key_id", "settings", "tiles"}
         return _digest(record.model_dump(mode="json", include=settings))
 
     def _groups_of(
@@ -223,7 +213,8 @@ class ProfileBuilder:
         pairs = [tuple(owners[place : place + 2]) for place in range(0, len(owners), 2)]
         if not owners:
             return []
-        samples = Samples(sampling.kept / f"seeded-{_digest(list(chosen.items()))}", self.watch.say)
+        named = [(owner, sorted(places.items())) for owner, places in chosen.items()]
+        samples = Samples(sampling.kept / f"seeded-{_digest(named)}", self.watch.say)
         decode = SeedDecode(**self._of_run(self.decode.todo), chosen=chosen)
         self._pass(sampling, decode, samples, pairs, 2)
         return samples.of(owners)
@@ -232,11 +223,11 @@ class ProfileBuilder:
         now = _now()
         for number, draft in enumerate(plan, start=1):
             self.watch.say(f"building the archive's profile: group {number} of {len(plan)}")
-            mine = {(one.owner, one.slice_index) for one in draft.pictures}
-            spoilt = [one for one in seeds if (one.owner, one.slice_index // EACH) in mine]
+            mine = {(one.owner, one.slice_index, one.view) for one in draft.pictures}
+            spoilt = [one for one in seeds if (one.owner, one.slice_index, one.view) in mine]
             before = read_bank(self.folder, draft.before, self.patches) if draft.before else None
             kept = bank_of(draft, before)
-            judged = judge(kept, spoilt, draft.before)
+            judged = judge(kept, spoilt, draft.before, tiles_of(draft))
             if judged is not None:
                 file = write_bank(self.folder, kept)
                 yield group_record(draft, file, judged, self._label(draft, sampling), now)
@@ -249,15 +240,15 @@ class ProfileBuilder:
         return grouping.label(draft.name, sampling.addresses[draft.pictures[0].owner])
 
 
-def _defects(plan: list[Draft], listed: Container[str]) -> dict[str, dict[int, int]]:
-    """Return which slices of which objects, of those that are listed, get how many defects."""
-    chosen: defaultdict[str, dict[int, int]] = defaultdict(dict)
+def _defects(plan: list[Draft], listed: Container[str]) -> dict[str, dict[Place, int]]:
+    """Return which places of which objects, of those that are listed, get how many defects."""
+    chosen: defaultdict[str, dict[Place, int]] = defaultdict(dict)
     for draft in plan:
         pictures = [one for one in draft.pictures if one.owner in listed][:SEEDS]
         each = min(EACH, -(-SEEDS // max(1, len(pictures))))
         for one in pictures:
-            before = chosen[one.owner].get(one.slice_index, 0)
-            chosen[one.owner][one.slice_index] = max(before, each)
+            place = one.slice_index, one.view
+            chosen[one.owner][place] = max(chosen[one.owner].get(place, 0), each)
     return dict(chosen)
 
 

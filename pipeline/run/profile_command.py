@@ -10,7 +10,7 @@ from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.privacy.private_dir import RunState, new_run_id
-from s2sw.pipeline.profile.building import Reviewed
+from s2sw.pipeline.profile.drafting import Reviewed
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.run.executor import Executor
 from s2sw.pipeline.run.job import Job
@@ -38,11 +38,12 @@ def builder_of(
     watch: Watch,
 ) -> ProfileBuilder:
     """Return what builds a job's profile at an address. key: the id key; others as of ``ProfileBuilder``."""
-    groups = job.profile.record.settings if job.profile else job.config.groups
+    known = job.profile.record if job.profile else None
+    groups, tiles = (known.settings, known.tiles) if known else (job.config.groups, None)
     nothing = Todo(state.work, 0, 0, 1)
     return ProfileBuilder(
         ProfileFolder(address, job.config.storage, key),
-        decode_stage(job, nothing, groups, key),
+        decode_stage(job, nothing, groups, key, tiles),
         detect_settings(job, resources, None),
         job.record.grid**2,
         executor,

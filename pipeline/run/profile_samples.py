@@ -15,7 +15,7 @@ import pyarrow.ipc as ipc
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.model.rarity.features import Features
 from s2sw.pipeline.listing.todo import TodoReader
-from s2sw.pipeline.profile.building import Sampled
+from s2sw.pipeline.profile.drafting import Sampled
 from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.pipeline.stages.sampling import unpack
 from s2sw.pipeline.stages.wire import SAMPLED, table_of
@@ -24,9 +24,14 @@ from s2sw.schemas.outcomes import TRANSIENT_REASONS, Status
 from s2sw.schemas.tables import Row
 
 KEPT = pa.schema(
-    [SAMPLED.field(name) for name in ("owner", "slice_index", "case", "groups", "image_score", "tokens")]
-    + [SAMPLED.field(name) for name in ("features", "seed_size", "seed_contrast")]
-)
+    [
+        SAMPLED.field(name)
+        for name in (
+            "owner", "picture", "view", "tile_count", "case", "groups", "image_score", "tokens", "features",
+            "seed_size", "seed_contrast", "seed_pixels", "seed_mm2",
+        )
+    ]
+)  # fmt: skip
 """What is kept of a slice; an object that could not be read has a file without rows."""
 PREFIX = "building-"
 """Of folders with what was sampled so far."""
@@ -61,13 +66,13 @@ class Samples:
         self._output.write(f"{owner}{_SUFFIX}", _bytes_of(table_of(list(finished.slices), KEPT)))
 
     def of(self, owners: Iterable[str]) -> list[Sampled]:
-        """Return what there is of these objects, by their ids and the slices' indices."""
+        """Return what there is of these objects, by their ids, slices and views."""
         found = []
         for owner in set(owners) & self.known():
             path = self.folder / f"{owner}{_SUFFIX}"
             rows = _read(path).drop_columns(["features"]).to_pylist()
             found += [_sampled(row, functools.partial(_features, path, n)) for n, row in enumerate(rows)]
-        return sorted(found, key=lambda one: (one.owner, one.slice_index))
+        return sorted(found, key=lambda one: (one.owner, one.slice_index, one.view))
 
     def tick(self) -> None:
         """Every object is kept when it comes."""
@@ -99,7 +104,7 @@ def kept_samples(state: Path, digest: str) -> Iterator[Path]:
 def _sampled(row: Row, features: Callable[[], Features]) -> Sampled:
     return Sampled(
         row["owner"],
-        row["slice_index"],
+        row["picture"],
         row["case"],
         tuple(row["groups"]),
         row["image_score"],
@@ -107,6 +112,10 @@ def _sampled(row: Row, features: Callable[[], Features]) -> Sampled:
         features,
         row["seed_size"] or 0.0,
         row["seed_contrast"] or 0.0,
+        row["seed_pixels"] or 0.0,
+        row["seed_mm2"],
+        row["view"],
+        row["tile_count"],
     )
 
 

@@ -14,7 +14,6 @@ from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.schemas.config import AUTO, NO_PROFILE, ONLINE, GroupSettings, ScreenConfig
 from s2sw.schemas.decoding import DECODE_VERSION
-from s2sw.schemas.errors import UserError
 from s2sw.schemas.profile import AUTO_FROM, ProfileRecord
 
 OTHER_KEY = "has ids of another key, or of the other mode"
@@ -37,6 +36,7 @@ def new_record(
         decode=decode_digest(config),
         key_id=key_id(key) if key else "",
         settings=config.groups,
+        tiles=config.tiles,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         listed=0,
     )
@@ -45,7 +45,9 @@ def new_record(
 def own_address(config: ScreenConfig, bundle: BundleRecord, inside: Inside, key: bytes | None) -> str:
     """Return where a run keeps the profile of its archive: in the private folder, by what it is made for."""
     source = config.source.rstrip("/") if is_s3(config.source) else str(Path(config.source).resolve())
+    tiles = (config.tiles.model_dump(mode="json"),) if config.tiles.size else ()
     facts: Sequence[object] = (
+        *tiles,
         source,
         bundle.fingerprint,
         decode_digest(config),
@@ -62,7 +64,7 @@ def needs_building(config: ScreenConfig, profile: ProfilePlace | None, listed: i
     listed, to_do: objects in all, and those not done. Not for results that were made without a profile: all
     of them would be made again. Groups are looked for again once the archive has doubled.
     """
-    if config.profile != AUTO or config.tiles.size or not to_do:
+    if config.profile != AUTO or not to_do:
         return False
     if profile:
         return listed >= 2 * profile.record.listed
@@ -76,10 +78,8 @@ def existing_profile(
 
     Raises ProfileError, and UserError for one that does not fit the run.
     """
-    if config.profile in (NO_PROFILE, ONLINE) or (config.profile == AUTO and config.tiles.size):
+    if config.profile in (NO_PROFILE, ONLINE):
         return None
-    if config.tiles.size:
-        raise UserError("profile: not available with tiles; leave out --tile, or use --profile none")
     own = config.profile == AUTO
     address = own_address(config, bundle, inside, key) if own else config.profile
     folder = ProfileFolder(address, config.storage, key)
@@ -109,4 +109,6 @@ def _misfit(
         return OTHER_KEY
     if config.groups not in (GroupSettings(), record.settings):
         return "was made with other groups"
+    if config.tiles.size and config.tiles != record.tiles:
+        return f"was made with {'other' if record.tiles.size else 'no'} tiles"
     return None

@@ -16,7 +16,7 @@ from s2sw.pipeline.run.resources import Resources, plan_resources
 from s2sw.pipeline.stages.bundles import RemoteBundle
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
-from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig, run_fingerprint
+from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig, TileSettings, run_fingerprint
 
 if TYPE_CHECKING:
     from s2sw.model.precision import Precision
@@ -39,13 +39,22 @@ def precision_of(config: ScreenConfig, resources: Resources) -> "Precision":
     return "bf16" if resources.device == "cuda" else "fp32"
 
 
-def decode_stage(job: Job, todo: Todo, groups: GroupSettings | None, key: bytes | None) -> DecodeStage:
-    """Return the decode stage over a to-do list. groups: of the profile in use; key: the id key."""
+def decode_stage(
+    job: Job,
+    todo: Todo,
+    groups: GroupSettings | None,
+    key: bytes | None,
+    tiles: TileSettings | None = None,
+) -> DecodeStage:
+    """Return the decode stage over a to-do list.
+
+    groups: of the profile in use. key: the id key. tiles: others than the configuration's.
+    """
     config = job.config
     return DecodeStage(
         todo,
         job.record.image_size,
-        config.tiles,
+        tiles or config.tiles,
         config.decode,
         config.storage,
         job.deadline,
@@ -73,6 +82,7 @@ def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None
         deadline=job.deadline,
         private=config.private,
         profile=profile,
+        zero_shot_map=config.zero_shot_map,
     )
 
 

@@ -38,7 +38,8 @@ class DetectSettings:
     torch threads on a CPU; None leaves torch's own choice. mask_threads: masks made at once. deadline:
     seconds since the epoch after which slices are deferred instead of scored: minutes of work may lie decoded
     before a slow detector. private: no text of an error gets out. profile: what slices are ranked by.
-    sampling: give what a profile is built from (schema SAMPLED) instead of results.
+    sampling: give what a profile is built from (schema SAMPLED) instead of results. zero_shot_map: keep it
+    beside the one that a profile combined.
     """
 
     load: Callable[[], "Detector"]
@@ -50,3 +51,4 @@ class DetectSettings:
     private: bool = False
     profile: ProfilePlace | None = None
     sampling: bool = False
+    zero_shot_map: bool = False

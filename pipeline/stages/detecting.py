@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from s2sw.model.maps import MapLayer, is_ordinary
 from s2sw.model.precision import DTYPES
-from s2sw.model.rarity.features import compared_taps, features_of
+from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.privacy.redaction import describe, withheld
 from s2sw.pipeline.profile.place import OnlinePlace, Subject
-from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, zero_shot_tokens
+from s2sw.pipeline.profile.ranking import ProfileRanking, Ranked, Seen, zero_shot_tokens
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.wire import DETECTED, END, table_of
 from s2sw.schemas.outcomes import Reason
@@ -156,30 +156,41 @@ class DetectStage:
         return [self._merge(score[p], families[p], maps[p]) for p in parts]
 
     def _detect_ranked(self, one: Views) -> Row:
-        """Score one slice, which has no tiles, and rank it by the profile, or by what came before."""
-        found, taps = self._with_patches(one)
-        row = self._merge(*(part.float().cpu().numpy() for part in found))
+        """Score the views of one slice, and rank it by the profile, or by what came before."""
+        (scores, families, maps), taps, features = self._with_patches(one)
+        row = self._merge(scores, families, maps)
         row |= {"depends_on_order": True} if self._online else {}
-        if one.subject is None or not np.isfinite(row["maps"]).all():
+        if one.subject is None or not np.isfinite(maps).all():
             return row
-        ranked = self._ranked(one.subject, taps, row)
-        return row if ranked is None else {**row, **_ranks(ranked)}
+        tokens = [zero_shot_tokens(each, self._detector.map_layers, taps[0].shape[1]) for each in maps]
+        if self._online:
+            ranked = self._online.rank(one.subject, [tap[0] for tap in taps], row["image_score"], tokens[0])
+        else:
+            assert self._profile is not None
+            views = [Seen(*view) for view in zip(features, map(float, scores), tokens, strict=True)]
+            ranked = self._profile.rank(one.subject, views)
+        if ranked is None:
+            return row
+        kept = np.stack(tokens).astype(np.float16).tobytes() if self._settings.zero_shot_map else None
+        return {**row, **_ranks(ranked), "zero_shot_map": kept}
 
     def _with_patches(
         self, one: Views
-    ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], list[torch.Tensor]]:
-        """Return score, family scores and token map of a slice, (1, ...) each, and its taps (1, N, D)."""
-        names = [one.class_name] if one.class_name is not None else None
-        found, taps = self._detector.detect_with_patches(in_colour([one.pixels]), names)
-        return (found.score, found.family_scores, found.token_map), taps
+    ) -> tuple[tuple[NDArray[np.float32], ...], list[torch.Tensor], list[Features]]:
+        """Return scores, family scores and token maps of a slice's views, and what each is compared by.
 
-    def _ranked(self, subject: Subject, taps: list[torch.Tensor], row: Row) -> Ranked | None:
-        tokens = zero_shot_tokens(row["maps"][0], self._detector.map_layers, taps[0].shape[1])
-        if self._online:
-            return self._online.rank(subject, [tap[0] for tap in taps], row["image_score"], tokens)
-        assert self._profile is not None
-        (features,) = features_of(compared_taps(taps))
-        return self._profile.rank(subject, features, row["image_score"], tokens)
+        The taps, (B, N, D) each, are those of the last views alone: of all the tiles of a large slice they
+        would not fit into memory.
+        """
+        stack = in_colour([one.pixels])
+        outs, features = [], []
+        for part in _parts(len(stack), self._settings.batch_size):
+            names = [one.class_name] * len(stack[part]) if one.class_name is not None else None
+            found, taps = self._detector.detect_with_patches(stack[part], names)
+            outs.append((found.score, found.family_scores, found.token_map))
+            features += [] if self._online else features_of(compared_taps(taps))
+        columns = zip(*outs, strict=True)
+        return tuple(torch.cat(column).float().cpu().numpy() for column in columns), taps, features
 
     def _merge(
         self, score: NDArray[np.float32], families: NDArray[np.float32], maps: NDArray[np.floating]
@@ -227,14 +238,14 @@ def _in_range(scores: Row) -> bool:
 
 
 def _ranks(ranked: Ranked) -> Row:
-    side = isqrt(len(ranked.tokens))
+    side = isqrt(ranked.tokens.shape[1])
     return {
         "group": ranked.group,
         "rarity_score": ranked.rarity,
         "rank_score": ranked.rank,
         "similar_pictures": [{"object_id": owner, "slice_index": index} for owner, index in ranked.similar]
         or None,
-        "maps": ranked.tokens.numpy().reshape(1, side, side),
+        "maps": ranked.tokens.numpy().reshape(-1, side, side),
     }
 
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from s2sw.model.rarity.features import Features, compared_taps, features_of, from_int8, to_int8
+from s2sw.model.rarity.features import Features, from_int8, to_int8
 from s2sw.pipeline.profile.ranking import zero_shot_tokens
 from s2sw.pipeline.stages.detecting import DetectStage, Views
 from s2sw.pipeline.stages.wire import SAMPLED
@@ -23,11 +23,9 @@ class SampleStage(DetectStage):
         return [self._sampled(one) for one in slices]
 
     def _sampled(self, one: Views) -> Row:
-        (score, _, maps), taps = self._with_patches(one)
-        (features,) = features_of(compared_taps(taps))
-        patches = len(features.patches[0])
-        tokens = zero_shot_tokens(maps[0].float().cpu().numpy(), self._detector.map_layers, patches)
-        if not (torch.isfinite(score).all() and np.isfinite(tokens).all()):
+        ((score,), _, (tokens,)), _, (features,) = self._with_patches(one)
+        tokens = zero_shot_tokens(tokens, self._detector.map_layers, len(features.patches[0]))
+        if not (np.isfinite(score) and np.isfinite(tokens).all()):
             return {"reason": Reason.NOT_FINITE_SCORE}
         return {"image_score": float(score), "tokens": tokens.tobytes(), "features": pack(features)}
 

@@ -31,15 +31,29 @@ _SCORES = [
     pa.field("failure", pa.string()),  # why the detector failed on a slice, in our own words
 ]
 
-# for a profile: the id of the slice's object, and the names of its groups
+# for a profile: the id of the slice's object, and the names of its groups; where one is built also the slice
+# and its view (0: the whole, else a tile), since a sampled view or a defect is a row of its own
 _SUBJECT = [
     pa.field("owner", pa.string()),
     pa.field("groups", pa.list_(pa.string())),
 ]
-_SEED = [pa.field("seed_size", pa.float32()), pa.field("seed_contrast", pa.float32())]
+_VIEW = [
+    pa.field("picture", pa.int32()),
+    pa.field("view", pa.int32()),
+    pa.field("tile_count", pa.int32()),  # tiles of the slice
+]
+# share of the view's area, mean change; area of the view: pixels as stored, mm^2 where known
+_SEED = [
+    pa.field("seed_size", pa.float32()),
+    pa.field("seed_contrast", pa.float32()),
+    pa.field("seed_pixels", pa.float64()),
+    pa.field("seed_mm2", pa.float64()),
+]
 
 # the views of a slice, the whole and then its tiles: uint8 (1 + tiles, side, side), (..., 3) where coloured
-DECODED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SUBJECT, *_SEED, pa.field("pixels", pa.large_binary())])
+DECODED = pa.schema(
+    [*_OBJECT, *_SLICE, *_END, *_SUBJECT, *_VIEW, *_SEED, pa.field("pixels", pa.large_binary())]
+)
 """Out of the decode stage: rows of slices with pixels, and one END row an object without."""
 
 DETECTED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SCORES])
@@ -47,7 +61,7 @@ DETECTED = pa.schema([*_OBJECT, *_SLICE, *_END, *_SCORES])
 
 SAMPLED = pa.schema(
     [
-        *_OBJECT, *_END, *_SUBJECT, *_SEED,
+        *_OBJECT, *_END, *_SUBJECT, *_VIEW, *_SEED,
         pa.field("image_score", pa.float32()),
         pa.field("tokens", pa.binary()),  # the zero-shot map at the patches, float32
         pa.field("features", pa.large_binary()),  # s2sw.pipeline.stages.sampling.pack

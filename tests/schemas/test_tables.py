@@ -15,9 +15,9 @@ ALLOWED = {
         SLICES,
         "object_id slice_index n_slices plane rows cols image_score family_scores group rarity_score "
         "rank_score similar_pictures depends_on_order map_max map_mean "
-        "area_fraction threshold mask mask_encoding token_map grid side smooth map_layers class_name "
-        "tiles brightness sharpness pixel_spacing image_position image_orientation instance_number "
-        "modality body_part applied bundle fingerprint run_id date site",
+        "area_fraction threshold mask mask_encoding token_map zero_shot_map grid side smooth "
+        "map_layers class_name tiles brightness sharpness pixel_spacing image_position "
+        "image_orientation instance_number modality body_part applied bundle fingerprint run_id date site",
     ),
     "objects": (
         OBJECTS,

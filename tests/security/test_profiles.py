@@ -16,7 +16,7 @@ from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.profile.banks import read_bank
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
-from s2sw.pipeline.profile.ranking import ProfileRanking
+from s2sw.pipeline.profile.ranking import ProfileRanking, Seen
 from s2sw.pipeline.run.profiles import decode_digest, existing_profile
 from s2sw.schemas.config import GroupSettings, ScreenConfig
 from s2sw.schemas.errors import UserError
@@ -48,7 +48,7 @@ def bank(**changes: Any) -> bytes:
         tensors[f"basis.{tap}"] = torch.ones(WIDE, KEPT)
         tensors[f"patches.{tap}"] = torch.ones(COUNT, PATCHES, KEPT, dtype=torch.int8)
     tensors |= {name.replace("_", "."): tensor for name, tensor in changes.items()}
-    pictures = json.dumps([OWNERS, [""] * COUNT, list(range(COUNT))])
+    pictures = json.dumps([OWNERS, [""] * COUNT, list(range(COUNT)), [0] * COUNT])
     return save(
         {name: tensor for name, tensor in tensors.items() if tensor is not None}, {"pictures": pictures}
     )
@@ -105,9 +105,11 @@ def test_a_sound_bank_is_read(tmp_path: Path) -> None:
 HEADERS = {
     "huge": b"{" + b" " * (1 << 20), "deep": b"[" * 50_000, "none": b"null", "list": b"[]", "text": b"x" * 40,
     "deep names": json.dumps({"__metadata__": {"pictures": "[" * 50_000}}).encode(),
-    "names": json.dumps({"__metadata__": {"pictures": "[1,2,3]"}}).encode(),
+    "names": json.dumps({"__metadata__": {"pictures": "[1,2,3,4]"}}).encode(),
     "long number": b'{"__metadata__":' + b"9" * 5000 + b"}",
-    "shapes": b'{"basis.0": {"dtype": "F32", "shape": [{}, []]}, "__metadata__": {"pictures": "[[],[],[]]"}}',
+    "shapes": b'{"basis.0": {"dtype": "F32", "shape": [{}, []]}, '
+    b'"__metadata__": {"pictures": "[[],[],[],[]]"}}',
+    "no views": json.dumps({"__metadata__": {"pictures": "[[],[],[]]"}}).encode(),
 }  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def test_ranks_are_finite_whatever_a_record_may_say(tmp_path: Path, offset: floa
     place = ProfilePlace(folder.address, StorageSettings(), record(one))
     features = features_of([torch.randn(1, PATCHES, WIDE) for _ in range(2)])[0]
     found = ProfileRanking(place, PATCHES).rank(
-        Subject("z" * 26, "", ("a",)), features, 0.5, np.full(PATCHES, 0.5, np.float32)
+        Subject("z" * 26, "", ("a",)), [Seen(features, 0.5, np.full(PATCHES, 0.5, np.float32))]
     )
     assert found is not None
     assert np.isfinite([found.rank, found.rarity]).all()

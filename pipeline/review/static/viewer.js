@@ -2,7 +2,7 @@
 "use strict";
 
 // what the reviewer chose stays while they walk from slice to slice; never written anywhere
-const chosen = { overlay: true, whole: false, opacity: "0.5", threshold: null, beside: false, tool: "window", window: null };
+const chosen = { overlay: true, whole: false, opacity: "0.5", threshold: null, beside: false, zeroShot: false, tool: "window", window: null };
 let shown = null;
 
 function start() {
@@ -13,6 +13,11 @@ function start() {
   restore(viewer, inputs);
   for (const input of Object.values(inputs)) {
     input.addEventListener("input", () => { remember(viewer, inputs); paint(); });
+  }
+  const zeroShot = viewer.querySelector("#zero-shot");  // where the run kept that map, too
+  if (zeroShot) {
+    zeroShot.checked = chosen.zeroShot;
+    zeroShot.addEventListener("input", () => { chosen.zeroShot = zeroShot.checked; loadMap(viewer, shown); });
   }
   viewer.querySelector('[data-key="0"]').addEventListener("click", () => {
     chosen.threshold = null;
@@ -60,7 +65,7 @@ function show(viewer, inputs) {
 }
 
 async function load(viewer, state) {
-  const map = fetch(viewer.dataset.map).then(readMap);
+  const map = loadMap(viewer, state);
   if (viewer.dataset.picture) {
     try {
       await loadPicture(viewer.dataset.picture, state);
@@ -72,13 +77,20 @@ async function load(viewer, state) {
   } else {
     say(viewer, "Pictures are switched off (--no-pictures).");
   }
+  await map;
+  viewer.dataset.ready = "true";
+}
+
+async function loadMap(viewer, state) {
+  const zeroShot = viewer.querySelector("#zero-shot")?.checked ?? false;
   try {
-    state.map = await map;
+    const map = await readMap(await fetch(viewer.dataset.map + (zeroShot ? "&of=zero-shot" : "")));
+    if (zeroShot !== (viewer.querySelector("#zero-shot")?.checked ?? false)) return;  // changed meanwhile
+    state.map = map;
     if (state === shown) paint();
   } catch (error) {
     say(viewer, "The map could not be loaded from the page's server.");
   }
-  viewer.dataset.ready = "true";
 }
 
 async function readMap(answer) {

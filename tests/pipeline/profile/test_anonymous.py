@@ -11,7 +11,8 @@ from s2sw.model.bundles.record import read_record
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.profile.anonymous import copy_anonymous
 from s2sw.pipeline.profile.banks import read_bank, write_bank
-from s2sw.pipeline.profile.building import bank_of, drafts, group_record, judge
+from s2sw.pipeline.profile.building import bank_of, group_record, judge
+from s2sw.pipeline.profile.drafting import drafts
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.grouping import Grouping
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
@@ -20,7 +21,7 @@ from s2sw.pipeline.run.profiles import decode_digest, existing_profile
 from s2sw.schemas.config import GroupSettings, ScreenConfig
 from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
-from tests.pipeline.profile.test_building import PATCHES, sampled
+from tests.pipeline.profile.test_building import PATCHES, sampled, seen
 from tests.pipeline.profile.test_grouping import picture
 from tests.support.bundles import bundle as small_bundle
 
@@ -63,7 +64,7 @@ def test_a_copy_names_nobody_and_ranks_pictures_of_others_the_same(tmp_path: Pat
     one = sampled(900, (CODES,), "stranger")
     found = [
         ProfileRanking(ProfilePlace(str(tmp_path / name), StorageSettings(), of), PATCHES).rank(
-            Subject("stranger", "", (CODES,)), one.features(), one.score, one.tokens
+            Subject("stranger", "", (CODES,)), [seen(one)]
         )
         for name, of in (("own", record), ("copy", copy))
     ]

@@ -10,10 +10,11 @@ import torch
 
 from s2sw.model.rarity.features import Features, features_of
 from s2sw.pipeline.profile.banks import read_bank, write_bank
-from s2sw.pipeline.profile.building import Sampled, bank_of, chosen, drafts, group_record, judge
+from s2sw.pipeline.profile.building import bank_of, group_record, judge
+from s2sw.pipeline.profile.drafting import Sampled, chosen, drafts
 from s2sw.pipeline.profile.folder import ProfileError, ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
-from s2sw.pipeline.profile.ranking import ProfileRanking
+from s2sw.pipeline.profile.ranking import ProfileRanking, Seen
 from s2sw.pipeline.stages.sampling import pack, unpack
 from s2sw.schemas.config import GroupSettings
 from s2sw.schemas.profile import LEAST_PICTURES, MOST_PICTURES, ProfileRecord
@@ -32,6 +33,10 @@ def sampled(number: int, groups: tuple[str, ...], owner: str = "", index: int = 
     return Sampled(
         owner or f"o{number:04}", index, "", groups, float(tokens[0]), tokens, lambda: features(number)
     )
+
+
+def seen(one: Sampled) -> Seen:
+    return Seen(one.features(), one.score, one.tokens)
 
 
 def test_small_groups_fall_back_to_their_parent_and_then_to_none() -> None:
@@ -86,13 +91,13 @@ def place(tmp_path: Path) -> ProfilePlace:
 
 def test_a_profile_ranks_by_the_first_group_it_has(place: ProfilePlace) -> None:
     ranking, one = ProfileRanking(place, PATCHES), sampled(3, ("a",))
-    found = ranking.rank(Subject(one.owner, "", ("x", "a")), one.features(), one.score, one.tokens)
+    found = ranking.rank(Subject(one.owner, "", ("x", "a")), [seen(one)])
     assert found is not None
-    assert (found.group, found.tokens.shape) == ("a", (PATCHES,))
-    stranger = ranking.rank(Subject("new", "", ("a",)), one.features(), one.score, one.tokens)
+    assert (found.group, found.tokens.shape) == ("a", (1, PATCHES))
+    stranger = ranking.rank(Subject("new", "", ("a",)), [seen(one)])
     assert stranger is not None
     assert stranger.rarity < found.rarity - 0.3  # its own copy vouches for it
-    assert ranking.rank(Subject("new", "", ("x",)), one.features(), one.score, one.tokens) is None
+    assert ranking.rank(Subject("new", "", ("x",)), [seen(one)]) is None
 
 
 def test_what_is_damaged_foreign_or_newer_is_said_in_one_line(place: ProfilePlace) -> None:

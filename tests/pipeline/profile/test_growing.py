@@ -5,19 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2sw.pipeline.profile import building
+from s2sw.pipeline.profile import drafting
 from s2sw.pipeline.profile.banks import GroupBank, read_bank, write_bank
-from s2sw.pipeline.profile.building import (
-    NOTHING_SAID,
-    Draft,
-    Reviewed,
-    Sampled,
-    bank_of,
-    drafts,
-    group_record,
-    grown,
-    judge,
-)
+from s2sw.pipeline.profile.building import bank_of, group_record, judge
+from s2sw.pipeline.profile.drafting import NOTHING_SAID, Draft, Reviewed, Sampled, drafts, grown
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.schemas.config import GroupSettings
 from s2sw.schemas.profile import LEAST_PICTURES, GroupRecord, ProfileRecord, bank_file
@@ -31,7 +22,7 @@ FIRST, SECOND, THIRD = A_YEAR[:36], A_YEAR[36:64], A_YEAR[64:]
 
 @pytest.fixture(autouse=True)
 def small_banks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "MOST_PICTURES", MOST)
+    monkeypatch.setattr(drafting, "MOST_PICTURES", MOST)
 
 
 def named(bank: GroupBank) -> list[tuple[str, int]]:
@@ -52,7 +43,7 @@ def kept_as(draft: Draft, bank: GroupBank) -> tuple[GroupRecord, GroupBank]:
 def next_night(
     group: GroupRecord, bank: GroupBank, slices: list[Sampled], reviewed: Reviewed = NOTHING_SAID
 ) -> tuple[GroupRecord, GroupBank]:
-    draft = grown(group, (bank.owners, bank.cases, bank.slices), slices, reviewed)
+    draft = grown(group, (bank.owners, bank.cases, bank.slices, bank.views), slices, reviewed)
     assert draft is not None
     return kept_as(draft, bank_of(draft, bank))
 
@@ -89,8 +80,8 @@ def test_later_pictures_are_compared_as_those_of_the_first_night() -> None:
 
 def test_a_night_without_news_changes_nothing() -> None:
     group, bank = first_night(FIRST)
-    assert grown(group, (bank.owners, bank.cases, bank.slices), FIRST, NOTHING_SAID) is None
-    assert grown(group, (bank.owners, bank.cases, bank.slices), [], NOTHING_SAID) is None
+    assert grown(group, (bank.owners, bank.cases, bank.slices, bank.views), FIRST, NOTHING_SAID) is None
+    assert grown(group, (bank.owners, bank.cases, bank.slices, bank.views), [], NOTHING_SAID) is None
 
 
 def test_reviewers_bring_normal_pictures_first_and_keep_findings_out() -> None:

@@ -8,7 +8,8 @@ import torch
 
 from s2sw.pipeline.profile.anonymous import copy_anonymous
 from s2sw.pipeline.profile.banks import GroupBank, read_bank, write_bank
-from s2sw.pipeline.profile.building import bank_of, drafts, group_record, judge
+from s2sw.pipeline.profile.building import bank_of, group_record, judge
+from s2sw.pipeline.profile.drafting import drafts
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.place import ProfilePlace, Subject
 from s2sw.pipeline.profile.ranking import SHOWN, ProfileRanking, Ranked
@@ -16,7 +17,7 @@ from s2sw.pipeline.stages.detecting import _ranks
 from s2sw.schemas.config import GroupSettings
 from s2sw.schemas.profile import ProfileRecord
 from s2sw.schemas.storage import StorageSettings
-from tests.pipeline.profile.test_building import PATCHES, sampled
+from tests.pipeline.profile.test_building import PATCHES, sampled, seen
 from tests.support.finished_runs import FIRST
 from tests.support.rows import made_id
 
@@ -42,7 +43,7 @@ def place_of(folder: Path, **names: tuple[object, ...]) -> ProfilePlace:
 def ranked(place: ProfilePlace, owner: str = "", case: str = "") -> Ranked:
     one = sampled(900, (CODES,))
     found = ProfileRanking(place, PATCHES).rank(
-        Subject(owner or made_id(FIRST, 900), case, (CODES,)), one.features(), one.score, one.tokens
+        Subject(owner or made_id(FIRST, 900), case, (CODES,)), [seen(one)]
     )
     assert found is not None
     return found

@@ -7,13 +7,14 @@ import pytest
 
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.profile.banks import write_bank
-from s2sw.pipeline.profile.building import bank_of, drafts, group_record, judge
+from s2sw.pipeline.profile.building import bank_of, group_record, judge
+from s2sw.pipeline.profile.drafting import drafts
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.typical import by_rarity
-from s2sw.pipeline.reports.profile_page import Looks, Shown, limits_chart, profile_page
+from s2sw.pipeline.reports.profile_page import Looks, Shown, limits_chart, profile_page, size_words
 from s2sw.pipeline.reports.profile_pictures import SHOWN, looks_of
 from s2sw.schemas.config import GroupSettings, ScreenConfig
-from s2sw.schemas.profile import GroupRecord, LimitRecord, LineRecord, ProfileRecord
+from s2sw.schemas.profile import ExtentRecord, GroupRecord, LimitRecord, LineRecord, ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 from tests.pipeline.profile.test_building import PATCHES, sampled
 from tests.support.archives import encoded, texture
@@ -54,6 +55,22 @@ def test_shares_lie_higher_the_more_was_found_and_inside_their_intervals() -> No
     assert all(high <= dot <= low for dot, (low, high) in zip(dots, lines, strict=True))
     assert len({dot.get("class") for dot in drawing.iter("circle")}) == 2
     assert "2 of 20 (3% to 30%)" in drawing.findtext("desc", "")
+
+
+def test_sizes_are_told_in_pixels_and_in_mm_where_all_pictures_say_it() -> None:
+    for extent, words in (
+        (None, "0.2%"),
+        (ExtentRecord(pixels=500), "0.2% (25 px across)"),  # of a disc: 500 * sqrt(0.002 * 4 / pi)
+        (ExtentRecord(pixels=500, mm=250), "0.2% (25 px, 12.6 mm across)"),
+    ):
+        drawn = as_text(limits_chart(group(extent=extent), 0))
+        assert f"area up to {words}, contrast" in drawn
+        assert size_words(0.002, extent) == words
+    assert size_words(1.0, ExtentRecord(pixels=500)) == "100.0%"  # no bound
+
+
+def as_text(drawing: str) -> str:
+    return fromstring(drawing).findtext("desc", "")
 
 
 def test_texts_are_escaped_and_groups_without_limits_say_so() -> None:
