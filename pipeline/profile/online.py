@@ -120,7 +120,7 @@ class OnlineRanking:
         kept = tuple(neighbourhood(tap[None], 0)[0].half() for tap in taps)
         self._open.add(_Seen(name, kept, past))
         ranked = None if rare is None else bank.rank(*zero_shot, rare)
-        return None if ranked is None else Ranked(name, ranked.rarity, ranked.rank, ranked.tokens)
+        return None if ranked is None else Ranked(name, ranked.rarity, ranked.rank, ranked.tokens[None])
 
     def state(self, ids: Sequence[str], facts: Mapping[str, Any]) -> bytes:
         """Return the state with these objects, and without one that is whole but none of them.
