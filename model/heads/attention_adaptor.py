@@ -94,13 +94,14 @@ class AttentionAdaptor:
 def _attention(first: Tensor, others: Tensor) -> Tensor:
     """Return the mixed values (B, N, 512) of the class token and the patches, (B, ..., 3 * 512) both."""
     packed = torch.cat([first, others], dim=1)
-    q, k, v = packed.unflatten(-1, (3, HEADS, HEAD_WIDTH)).permute(2, 0, 3, 1, 4).unbind(0)
+    q, k, v = packed.reshape(*packed.shape[:2], 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4).unbind(0)
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def _squared(rows: Tensor) -> Tensor:
     """Return the squared lengths (..., 1) of rows, float32."""
-    return torch.linalg.vector_norm(rows, dim=-1, keepdim=True, dtype=torch.float32).square()
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True, dtype=torch.float32)
+    return lengths.square()
 
 
 def _of_equal_length(rows: Tensor) -> Tensor:

@@ -97,8 +97,8 @@ class LocalHead:
     def lowered(cls, named: Named, name: str, dtype: torch.dtype) -> "LocalHead":
         """Take it from a state dict, to compute in this dtype."""
         whole = cls.of(named, name)
-        norms = tuple(Norm.of(whole.named, place).lowered(dtype) for place in ("1", "5"))
-        return cls({n: tensor.to(dtype) for n, tensor in whole.named.items()}, norms)
+        first, second = (Norm.of(whole.named, place).lowered(dtype) for place in ("1", "5"))
+        return cls({n: tensor.to(dtype) for n, tensor in whole.named.items()}, (first, second))
 
     def __call__(self, z: Tensor) -> Tensor:
         """Map (B, C, g, g) to the anomalous share (B, 4 g, 4 g), float32, 0..1."""
@@ -121,8 +121,8 @@ def _doubled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     x: (B, C, rows, cols). weight: (C, D, 2, 2). Returns (B, D, 2 rows, 2 cols).
     """
-    products = x.permute(0, 2, 3, 1) @ weight.flatten(1)
-    parts = products.unflatten(-1, weight.shape[1:]).permute(0, 3, 1, 4, 2, 5)
+    products: Tensor = x.permute(0, 2, 3, 1) @ weight.flatten(1)
+    parts = products.reshape(*products.shape[:3], *weight.shape[1:]).permute(0, 3, 1, 4, 2, 5)
     return parts.flatten(4, 5).flatten(2, 3) + bias[:, None, None]
 
 

@@ -83,4 +83,5 @@ class WideMemory:
 
 
 def _length(patches: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(patches, dim=-1).clamp(min=SMALLEST)
+    lengths: Tensor = torch.linalg.vector_norm(patches, dim=-1)
+    return lengths.clamp(min=SMALLEST)
