@@ -40,9 +40,3 @@ class Neighbourhoods:
         own = self._summed(products, along)
         rows = own.reshape(batch, grid**2, -1, grid, grid) @ along.T
         return (along @ rows).reshape(products.shape)
-
-    def tokens(self, tokens: Tensor) -> list[Tensor]:
-        """Return tokens (B, 1 + g * g, W), float32, at each scale; the class token stays as it is."""
-        tokens = tokens.float()
-        wider = self.patches(tokens[:, 1:])[1:]
-        return [tokens, *(torch.cat([tokens[:, :1], patches], dim=1) for patches in wider)]
