@@ -2,7 +2,8 @@
 
 ViT-L/14@336's shapes with random weights, each system at its published input size, one picture, one thread.
 CPU seconds of one run, the tower alone and the whole detector in turn; with --references K also with K normal
-pictures in the memory. Ratios are medians over the rounds.
+pictures in the memory. Ratios are medians over the rounds. --alone leaves the tower out and gives the least
+time of what the detector adds, which takes seconds and hardly depends on what else the machine does.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from s2sw.model import build_bundle, load_detector
 from s2sw.model.detectors.registry import detector_kind
 from s2sw.model.detectors.tower_detector import TowerDetector, TwoStreamDetector
 from s2sw.model.precision import multiplies_bf16
+from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.clip import ClipWeights
 from s2sw.model.weights.untrained import VIT_L_14_336, untrained_clip
 from tests.support import checkpoints
@@ -75,6 +77,25 @@ def measure(
     return alone, whole, [b / a for a, b in kept]
 
 
+def head_alone(detector: TowerDetector, device: str, batch: int, rounds: int) -> float:
+    """Return the least seconds a picture of a detector whose tower gives random tokens at once."""
+    shape, tower = detector.record.vision, detector.tower
+    count = detector.grid**2 + 1
+    taps = [
+        torch.randn(batch, count, shape.width).to(device, tower.conv1.weight.dtype)
+        for _ in detector.tap_blocks
+    ]
+    stubs = {
+        "embed": lambda x: x,
+        "plain": lambda *_: (taps[-1], taps),
+        "two_stream": lambda *_: TowerOutput(taps[-1][:, 0], taps),
+    }
+    for name, stub in stubs.items():
+        setattr(tower, name, stub)
+    clock, x = Clock(device), pictures(batch, detector.image_size).to(device)
+    return min(clock.seconds(detector.detect_normalized, x) for _ in range(rounds + 1)) / batch
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,6 +104,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--references", type=int, default=0)
     parser.add_argument("--precision", nargs="*", default=["fp32", "bf16"])
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -103,6 +125,13 @@ def main() -> None:
                         continue
                     detector = load_detector(bundle, args.device, precision)
                     assert isinstance(detector, TowerDetector)
+                    if args.alone:
+                        least = head_alone(detector, args.device, batch, args.rounds)
+                        print(
+                            f"{system:<10} {count} references {precision}: head {1e3 * least:5.0f} ms",
+                            flush=True,
+                        )
+                        continue
                     alone, whole, ratios = measure(detector, args.device, batch, args.rounds)
                     print(
                         f"{system:<10} {count} references {precision}: tower {1e3 * alone:7.0f} ms, detector "

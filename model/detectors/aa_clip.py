@@ -81,7 +81,7 @@ class AaClip(TowerDetector):
         self.vectors = tensors["class_vectors"].to(self.device)
         adapters = tensors["layer_adapters"].to(self.device, self.tower.conv1.weight.dtype)
         self.hooks = hooks(adapters, given["image_adapt_weight"])
-        self.seg, self.det = (tensors[f"{name}_proj"].to(self.device) for name in ("seg", "det"))
+        self.seg, self.det = (tensors[f"{name}_proj"].to(adapters) for name in ("seg", "det"))
         self.relu: bool = given["relu"]
         self.domain: str = given["domain"]
         radius, sigma = BLUR[self.domain]
@@ -104,7 +104,7 @@ class AaClip(TowerDetector):
         return seg, self._projected(patches[-1], self.det).mean(dim=1)
 
     def _projected(self, tokens: Tensor, weight: Tensor) -> Tensor:
-        out = tokens @ weight.T
+        out = (tokens.to(weight.dtype) @ weight.T).float()
         return functional.normalize(functional.leaky_relu(out) if self.relu else out, dim=-1)
 
     @override

@@ -36,7 +36,7 @@ from s2sw.model.heads.prompt_query import (
 )
 from s2sw.model.heads.similarity import TAU
 from s2sw.model.maps import MapLayer, fitting, gaussian
-from s2sw.model.precision import Precision
+from s2sw.model.precision import DTYPES, Precision
 from s2sw.model.prompts.handwritten import NOUN, handwritten_features
 from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.adaptclip import ADAPTERS, HEADS, Learners, read_adaptclip
@@ -68,12 +68,11 @@ class AdaptClip(TwoStreamDetector):
         visual, query = (_named(learned, part) for part in LEARNED)
         self.local, self.whole = (ResidualAdapter.of(visual, name) for name in ADAPTERS)
         self.norms = [Norm.of(query, f"sharebn.{number}") for number in range(len(self.tap_blocks))]
-        self.map_head, self.image_head = (
-            LocalHead.of(query, f"{HEADS[0]}.0"),
-            ImageHead.of(query, f"{HEADS[1]}.0"),
-        )
+        dtype = DTYPES[precision]
+        self.map_head = LocalHead.lowered(query, f"{HEADS[0]}.0", dtype)
+        self.image_head = ImageHead.of(query, f"{HEADS[1]}.0")
         self.context: bool = record.settings["context"]
-        self.memory = Memory.read(tensors, self.device)
+        self.memory = Memory.read(tensors, self.device, dtype)
         if not self.memory:
             return
         self.published_score, self.published_map = LARGEST_SCORE, LARGEST_MAP
@@ -127,7 +126,7 @@ class AdaptClip(TwoStreamDetector):
         """
         images, grids, distances = [], [], []
         for number, (tap, norm) in enumerate(zip(taps, self.norms, strict=True)):
-            query = self.tower.project(tap[:, 1:])
+            query = self.tower.project_lowered(tap[:, 1:])
             apart, nearest = self.memory.nearest(name_of(number), query, classes)
             distances.append(apart.reshape(-1, self.grid, self.grid))
             z = norm(compared(functional.normalize(query, dim=-1), nearest, context=self.context))

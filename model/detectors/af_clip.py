@@ -23,9 +23,10 @@ from s2sw.model.detectors.references import named_references, remember
 from s2sw.model.detectors.tower_detector import TowerDetector, highest, known_blocks, quarters
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.attention_adaptor import AttentionAdaptor, adaptor_shapes
-from s2sw.model.heads.memory import Memory, kept_features, remembered
+from s2sw.model.heads.memory import kept_features
 from s2sw.model.heads.neighbourhoods import Neighbourhoods
 from s2sw.model.heads.similarity import TAU
+from s2sw.model.heads.wide_memory import WideMemory
 from s2sw.model.precision import Precision
 from s2sw.model.towers.text import TextTower
 from s2sw.model.towers.tokenizer import tokens as tokens_of
@@ -66,12 +67,9 @@ class AfClip(TowerDetector):
         post, dtype = (self.tower.ln_post, self.tower.proj), self.tower.conv1.weight.dtype
         self.adaptor = AttentionAdaptor(named, post, self.vectors, self.around, dtype)
         # a bundle keeps the taps alone: the neighbourhoods follow from them
-        self.memory = Memory([self._remembered(kept) for kept in kept_features(tensors)])
+        kept = [{n: t.to(self.device) for n, t in own.items()} for own in kept_features(tensors)]
+        self.memory = WideMemory(kept, self.around, dtype)
         self.published_score = self.published_map = 1 + ALPHA * bool(self.memory)
-
-    def _remembered(self, kept: dict[str, Tensor]) -> dict[str, Tensor]:
-        patches = [p for tap in kept.values() for p in self.around.patches(tap.to(self.device))]
-        return {str(number): remembered(p) for number, p in enumerate(patches)}
 
     def taps(self, x: Tensor) -> list[Tensor]:
         """Return the raw tower outputs (B, N, width) at the taps."""
@@ -97,8 +95,7 @@ class AfClip(TowerDetector):
 
     def distances(self, taps: Sequence[Tensor], classes: Tensor) -> Tensor:
         """Return the distances to the memory at each tap and scale, 0..1, (B, sets, g * g)."""
-        several = [patches for tap in taps for patches in self.around.patches(tap[:, 1:])]
-        return self.memory.distances({str(n): patches for n, patches in enumerate(several)}, classes) / 2
+        return self.memory.distances([tap[:, 1:] for tap in taps], classes) / 2
 
     @override
     @torch.inference_mode()

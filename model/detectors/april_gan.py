@@ -23,7 +23,7 @@ from s2sw.model.detectors.options import BuildOptions, ClassNames, Pictures, Ref
 from s2sw.model.detectors.tower_detector import TowerDetector, known_blocks, quarters
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.april_linear import SCALE, LinearLayers, read_linear
-from s2sw.model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
+from s2sw.model.heads.memory import Rows, by_class, distance, inputs, pictures_by_class, remembered
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import Precision
 from s2sw.model.prompts.class_prompts import APRIL_GAN, class_vectors
@@ -90,7 +90,7 @@ class AprilGan(TowerDetector):
     def distances(self, taps: Sequence[Tensor], classes: Tensor) -> Tensor:
         """Return the sum over taps of the distance to the memory of the picture's class, (B, g, g)."""
 
-        def of_class(kind: int, rows: Tensor) -> Tensor:
+        def of_class(kind: int, rows: Rows) -> Tensor:
             near = [distance(t[rows, 1:], m) for t, m in zip(taps, self.memory[kind], strict=True)]
             return torch.stack(near).sum(dim=0).reshape(-1, self.grid, self.grid)
 

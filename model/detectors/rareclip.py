@@ -31,7 +31,7 @@ from s2sw.model.detectors.options import (
 )
 from s2sw.model.detectors.references import OPTION, remember
 from s2sw.model.detectors.tower_detector import TwoStreamDetector, highest, known_blocks, quarters
-from s2sw.model.heads.memory import by_class, inputs
+from s2sw.model.heads.memory import Rows, by_class, inputs
 from s2sw.model.precision import Precision
 from s2sw.model.prompts.text_features import text_features
 from s2sw.model.rarity.choosing import CONSTANT
@@ -95,7 +95,7 @@ class RareClip(TwoStreamDetector):
             return mean_of(text[:, None], tokens.reshape(-1, self.grid, self.grid))
         rare = self.rarity(seen.plain, classes)
 
-        def of_class(kind: int, rows: Tensor) -> Tensor:
+        def of_class(kind: int, rows: Rows) -> Tensor:
             return combined(self.usual[kind], text[rows], tokens[rows], rare[rows])
 
         both = by_class(classes, of_class)

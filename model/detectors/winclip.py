@@ -18,7 +18,7 @@ from s2sw.model.detectors.kinds import Built, DetectorKind, Publication, draft_r
 from s2sw.model.detectors.options import BuildOptions, ClassNames, References
 from s2sw.model.detectors.tower_detector import TowerDetector
 from s2sw.model.errors import BundleError
-from s2sw.model.heads.memory import by_class, distance, inputs, pictures_by_class, remembered
+from s2sw.model.heads.memory import Rows, by_class, distance, inputs, pictures_by_class, remembered
 from s2sw.model.heads.similarity import TAU
 from s2sw.model.heads.windows import SCALES, harmonic_map, window_embeddings
 from s2sw.model.precision import Precision
@@ -82,7 +82,7 @@ class WinClip(TowerDetector):
     def few_shot(self, seen: Seen, classes: Tensor) -> Tensor:
         """Return the mean over scales and patches of the distance to the memory of each class, (B, g, g)."""
 
-        def of_class(kind: int, rows: Tensor) -> Tensor:
+        def of_class(kind: int, rows: Rows) -> Tensor:
             near = [
                 (distance(part[rows], known) / 2).clamp(min=0)
                 for part, known in zip(seen.local, self.memory[kind], strict=True)

@@ -26,7 +26,9 @@ def turned(tokens: Tensor, weight: Tensor, share: float) -> Tensor:
     weight: (W, W). A token whose turned version is all zero stays as it is: its length cannot be set.
     """
     towards = functional.leaky_relu(tokens @ weight.T)
-    own, other = (t.float().norm(dim=-1, keepdim=True) for t in (tokens, towards))
+    own, other = (
+        torch.linalg.vector_norm(t, dim=-1, keepdim=True, dtype=torch.float32) for t in (tokens, towards)
+    )
     scale = torch.where(other > 0, share * own / other, 0).to(tokens.dtype)
     keep = torch.where(other > 0, 1 - share, 1.0).to(tokens.dtype)
     return keep * tokens + scale * towards

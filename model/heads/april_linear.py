@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2sw.model.errors import BundleError
+from s2sw.model.weights.released import looks_like
 from s2sw.model.weights.tensors import read_tensors
 
 SCALE = 100.0
@@ -48,12 +49,17 @@ def read_linear(path: Path, taps: int, width: int, joint: int) -> LinearLayers:
     found = read_tensors(path)
     inner = found.get("trainable_linearlayer", found)
     layers: dict[str, Any] = inner if isinstance(inner, dict) else {}
-    _check(path, {n: tuple(t.shape) for n, t in layers.items() if isinstance(t, Tensor)}, taps, width, joint)
+    shapes = {n: tuple(t.shape) for n, t in layers.items() if isinstance(t, Tensor)}
+    looks = "" if inner is not found else looks_like(found)
+    _check(path, shapes, taps, (width, joint), looks)
     weight, bias = ([layers[f"fc.{n}.{part}"] for n in range(taps)] for part in ("weight", "bias"))
     return LinearLayers(torch.stack(weight).detach().float(), torch.stack(bias).detach().float())
 
 
-def _check(path: Path, shapes: Mapping[str, tuple[int, ...]], taps: int, width: int, joint: int) -> None:
+def _check(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], taps: int, size: tuple[int, int], looks: str
+) -> None:
+    width, joint = size
     wanted: dict[str, tuple[int, ...]] = {}
     for number in range(taps):
         wanted |= {f"fc.{number}.weight": (joint, width), f"fc.{number}.bias": (joint,)}
@@ -61,5 +67,5 @@ def _check(path: Path, shapes: Mapping[str, tuple[int, ...]], taps: int, width: 
         if shapes.get(name) != wanted.get(name):
             raise BundleError(
                 f"{path}: {name!r} is {shapes.get(name, 'missing')} where this CLIP and {taps} taps need "
-                f"{wanted.get(name, 'no such layer')}; give the checkpoint that was trained with them"
+                f"{wanted.get(name, 'no such layer')}; give the checkpoint that was trained with them{looks}"
             )

@@ -49,7 +49,7 @@ class AttentionAdaptor:
         wide = {name: tensor.to(device).double() for name, tensor in named.items()}
         gain, bias = wide["attention.norm.weight"], wide["attention.norm.bias"]
         qkv = torch.cat([wide[f"{ATTENTION}to_{letter}.weight"] for letter in "qkv"])
-        self._qkv, self._qkv_bias = (qkv * gain).T.to(dtype), (qkv @ bias).float()
+        self._qkv, self._qkv_bias = (qkv * gain).T.to(dtype), (qkv @ bias).to(dtype)
         # the last row is the bias; ln_post takes off the mean over channels
         out = torch.cat([wide[f"{ATTENTION}to_out.0.weight"].T, wide[f"{ATTENTION}to_out.0.bias"][None]])
         out = out - out.mean(dim=1, keepdim=True)
@@ -58,37 +58,50 @@ class AttentionAdaptor:
         lengths = [_of_equal_length(out / out.shape[1] ** 0.5), _of_equal_length(joint)]
         products = torch.cat([*lengths, joint @ vectors.double().T, joint @ shift[:, None]], dim=1)
         self._sizes = [*(part.shape[1] for part in lengths), len(vectors), 1]
-        self._products, self._products_bias = products[:-1].to(dtype), products[-1].float()
+        self._products = products[:-1].T.contiguous().to(dtype)
+        self._products_bias = products[-1].to(dtype)
         self._shift_on_vectors = (vectors.double() @ shift).float()
         self._shift_squared = float(shift @ shift)
 
     def cosines(self, tap: Tensor) -> list[Tensor]:
         """Return the cosines (B, N, 2), float32, of a tap's tokens (B, N, W) at each scale."""
         tap = tap.float()
-        centred = tap - tap.mean(dim=-1, keepdim=True)
-        products = (centred.to(self._dtype) @ self._qkv).float()
-        scales = zip(self._around.tokens(centred), self._around.tokens(products), strict=True)
-        return [self._cosines(self._attention(tokens, product)) for tokens, product in scales]
+        centred = (tap - tap.mean(dim=-1, keepdim=True)).to(self._dtype)
+        products = centred @ self._qkv
+        first = self._normed(centred[:, :1], products[:, :1])
+        around = self._around
+        scales = zip(around.patches(centred[:, 1:]), around.patches(products[:, 1:]), strict=True)
+        return [self._cosines(_attention(first, self._normed(*scale))) for scale in scales]
 
-    def _attention(self, centred: Tensor, product: Tensor) -> Tensor:
-        """Return the mixed values (B, N, 512) of one scale.
+    def _normed(self, centred: Tensor, product: Tensor) -> Tensor:
+        """Return q, k and v (B, N, 3 * 512) of one scale.
 
         centred: the layer norm's input less its mean (B, N, W); product: q, k and v of that, before the norm
         divides by the deviation.
         """
-        shares = (centred.square().mean(dim=-1, keepdim=True) + EPSILON).rsqrt()
-        packed = torch.addcmul(self._qkv_bias, product, shares).to(self._dtype)
-        split = packed.reshape(*packed.shape[:2], 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
-        q, k, v = split.contiguous().unbind(0)
-        return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        shares = (_squared(centred) / centred.shape[-1] + EPSILON).rsqrt()
+        return torch.addcmul(self._qkv_bias, product, shares.to(self._dtype))
 
     def _cosines(self, mixed: Tensor) -> Tensor:
         """Return the cosines (B, N, 2) of what ln_post and projection make of mixed values."""
-        products = (mixed @ self._products).float() + self._products_bias
+        products = functional.linear(mixed, self._products, self._products_bias)
         length, joint, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
-        share = (length.square().sum(dim=-1, keepdim=True) + EPSILON).rsqrt()
-        squared = joint.square().sum(dim=-1, keepdim=True) * share.square() + 2 * on_shift * share
-        return (on_vectors * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
+        share = (_squared(length) + EPSILON).rsqrt()
+        squared = _squared(joint) * share.square() + 2 * on_shift.float() * share
+        return (on_vectors.float() * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
+
+
+def _attention(first: Tensor, others: Tensor) -> Tensor:
+    """Return the mixed values (B, N, 512) of the class token and the patches, (B, ..., 3 * 512) both."""
+    packed = torch.cat([first, others], dim=1)
+    q, k, v = packed.reshape(*packed.shape[:2], 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4).unbind(0)
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def _squared(rows: Tensor) -> Tensor:
+    """Return the squared lengths (..., 1) of rows, float32."""
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True, dtype=torch.float32)
+    return lengths.square()
 
 
 def _of_equal_length(rows: Tensor) -> Tensor:

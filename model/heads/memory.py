@@ -11,6 +11,8 @@ from torch.nn import functional
 from s2sw.model.errors import BundleError
 
 MEMORY = "memory."
+MIDDLE = 0.875
+"""Near the cosines of patches that resemble each other; a number that bfloat16 has."""
 PAIRS_AT_ONCE = 1 << 25
 """Cosines that are held at a time: bounds the device's memory, whatever the number of normal pictures."""
 
@@ -23,6 +25,22 @@ def remembered(features: Tensor) -> Tensor:
 def distance(features: Tensor, memory: Tensor) -> Tensor:
     """Return 1 - cosine to the nearest of a memory (M, D), 0..2, as (...) for features (..., D)."""
     return nearest(features, memory)[0]
+
+
+def nearest_row(unit: Tensor, memory: Tensor) -> Tensor:
+    """Return which row of a memory (M, D), L2-normalised, is nearest to features (..., D), int64 (...).
+
+    unit: L2-normalised. Products are of the memory's dtype.
+    """
+    unit, found, rows = unit.to(memory.dtype), [], max(1, PAIRS_AT_ONCE // max(1, unit[..., 0].numel()))
+    # taken off before the sum is rounded: near one, bfloat16 has steps of 0.004, near nought far finer ones
+    middle = memory.new_full((len(memory),), -MIDDLE)
+    for start in range(0, len(memory), rows):
+        some = slice(start, start + rows)
+        cosine, row = functional.linear(unit, memory[some], middle[some]).max(dim=-1)
+        found.append((cosine, row + start))
+    cosines, places = (torch.stack(part) for part in zip(*found, strict=True))
+    return places.gather(0, cosines.argmax(dim=0, keepdim=True))[0]
 
 
 def nearest(features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,17 +56,25 @@ def nearest(features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
     return (1 - cosine).clamp(min=0), row
 
 
+Rows = Tensor | slice
+"""Some rows of a batch: their numbers, int64, or all of them as a slice, which copies nothing."""
+
+
 @dataclass(frozen=True)
 class Memory:
     """What is remembered of normal pictures: for each class the parts by name, each (M, D), L2-normalised."""
 
     classes: Sequence[Mapping[str, Tensor]]
+    dtype: torch.dtype = torch.float32
+    """Of the products by which ``nearest`` is found; in float32 its distances are those of ``distances``."""
 
     @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], device: torch.device) -> "Memory":
+    def read(
+        cls, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> "Memory":
         """Take the memory out of a bundle's tensors, on the device; empty where there is none."""
         kept = kept_features(tensors)
-        return cls([{part: f.flatten(0, -2).to(device) for part, f in of.items()} for of in kept])
+        return cls([{part: f.flatten(0, -2).to(device) for part, f in of.items()} for of in kept], dtype)
 
     def __bool__(self) -> bool:
         return bool(self.classes)
@@ -59,9 +85,14 @@ class Memory:
         features: (B, N, D). classes: int64 (B,).
         """
 
-        def of_class(kind: int, rows: Tensor) -> Tensor:
+        def of_class(kind: int, rows: Rows) -> Tensor:
             known = self.classes[kind][part]
-            apart, row = nearest(features[rows], known)
+            if self.dtype == torch.float32:
+                apart, row = nearest(features[rows], known)
+            else:
+                unit = functional.normalize(features[rows].float(), dim=-1)
+                row = nearest_row(unit, known.to(self.dtype))
+                apart = (1 - (unit * known[row]).sum(dim=-1)).clamp(min=0)
             return torch.cat([apart[..., None], known[row]], dim=-1)
 
         found = by_class(classes, of_class)
@@ -73,7 +104,7 @@ class Memory:
         features: part to (B, N, D). classes: int64 (B,).
         """
 
-        def of_class(kind: int, rows: Tensor) -> Tensor:
+        def of_class(kind: int, rows: Rows) -> Tensor:
             known = self.classes[kind]
             return torch.stack([distance(f[rows], known[part]) for part, f in features.items()], dim=1)
 
@@ -95,12 +126,14 @@ def stored(row: int, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{MEMORY}{row}.{part}": tensor for part, tensor in parts.items()}
 
 
-def by_class(classes: Tensor, run: Callable[[int, Tensor], Tensor]) -> Tensor:
+def by_class(classes: Tensor, run: Callable[[int, Rows], Tensor]) -> Tensor:
     """Return rows (B, ...) that ``run`` makes for each class and the pictures of it.
 
-    classes: int64 (B,). run: (class, int64 rows of the pictures that are of it) to (rows, ...).
+    classes: int64 (B,). run: (class, rows of the pictures that are of it) to (rows, ...).
     """
     kinds = torch.unique(classes).tolist()
+    if len(kinds) == 1:
+        return run(kinds[0], slice(None))
     rows = [(classes == kind).nonzero()[:, 0] for kind in kinds]
     made = torch.cat([run(kind, some) for kind, some in zip(kinds, rows, strict=True)])
     return made[torch.cat(rows).argsort()]

@@ -11,26 +11,32 @@ SIGMA = 4.0
 
 
 class Neighbourhoods:
-    """Gaussian-weighted sums over r x r neighbours of each patch, sigma 4, with zeros beyond the grid."""
+    """Gaussian-weighted sums over r x r neighbours of each patch, sigma 4, with zeros beyond the grid.
+
+    along: what sums along one side of the grid, (g, g), at each scale; None where it is the patch itself.
+    """
 
     def __init__(self, grid: int, device: torch.device) -> None:
         self.grid = grid
-        self._along = [
-            torch.tensor(gaussian(grid, SIGMA, r // 2, "constant"), dtype=torch.float32, device=device)
+        self.along = [
+            None
+            if r == 1
+            else torch.tensor(gaussian(grid, SIGMA, r // 2, "constant"), dtype=torch.float32, device=device)
             for r in SCALES
         ]
 
     def patches(self, patches: Tensor) -> list[Tensor]:
-        """Return patches (B, g * g, W), float32, at each scale."""
-        grid, wide = self.grid, [patches.float()]
-        rows = wide[0].reshape(len(patches), grid, -1)
-        for along in self._along[1:]:
-            down = (along @ rows).reshape(len(patches), grid, grid, -1)
-            wide.append((along @ down).flatten(1, 2))
-        return wide
+        """Return patches (B, g * g, W) at each scale, in their own dtype."""
+        return [patches if along is None else self._summed(patches, along) for along in self.along]
 
-    def tokens(self, tokens: Tensor) -> list[Tensor]:
-        """Return tokens (B, 1 + g * g, W), float32, at each scale; the class token stays as it is."""
-        tokens = tokens.float()
-        wider = self.patches(tokens[:, 1:])[1:]
-        return [tokens, *(torch.cat([tokens[:, :1], patches], dim=1) for patches in wider)]
+    def _summed(self, patches: Tensor, along: Tensor) -> Tensor:
+        grid, along = self.grid, along.to(patches.dtype)
+        down = (along @ patches.reshape(len(patches), grid, -1)).reshape(len(patches), grid, grid, -1)
+        return (along @ down).flatten(1, 2)
+
+    def of_products(self, products: Tensor, along: Tensor) -> Tensor:
+        """Return the products of sums, (B, g * g, K * g * g), of patches with those of K."""
+        batch, grid = len(products), self.grid
+        own = self._summed(products, along)
+        rows = own.reshape(batch, grid**2, -1, grid, grid) @ along.T
+        return (along @ rows).reshape(products.shape)

@@ -49,6 +49,10 @@ class Norm:
         scale = weight / (variance + EPSILON).sqrt()
         return cls(scale, bias - mean * scale)
 
+    def lowered(self, dtype: torch.dtype) -> "Norm":
+        """Return the norm for numbers of this dtype."""
+        return Norm(self.scale.to(dtype), self.shift.to(dtype))
+
     def __call__(self, x: Tensor) -> Tensor:
         """Map (..., C) to (..., C)."""
         return x * self.scale + self.shift
@@ -89,16 +93,37 @@ class LocalHead:
         own = {n.removeprefix(f"{name}."): tensor for n, tensor in named.items() if n.startswith(f"{name}.")}
         return cls(own, (norm_of(named, f"{name}.1"), norm_of(named, f"{name}.5")))
 
+    @classmethod
+    def lowered(cls, named: Named, name: str, dtype: torch.dtype) -> "LocalHead":
+        """Take it from a state dict, to compute in this dtype."""
+        whole = cls.of(named, name)
+        first, second = (Norm.of(whole.named, place).lowered(dtype) for place in ("1", "5"))
+        return cls({n: tensor.to(dtype) for n, tensor in whole.named.items()}, (first, second))
+
     def __call__(self, z: Tensor) -> Tensor:
-        """Map (B, C, g, g) to the anomalous share (B, 4 g, 4 g), 0..1."""
+        """Map (B, C, g, g) to the anomalous share (B, 4 g, 4 g), float32, 0..1."""
         w = self.named
+        z = z.to(w["0.weight"].dtype)
         with exact_convolutions():
             x = functional.relu(self.norms[0].planes(functional.conv2d(z, w["0.weight"], padding=1)))
-            x = functional.conv_transpose2d(x, w["3.weight"], w["3.bias"], stride=2)
+            x = _doubled(x, w["3.weight"], w["3.bias"])
             x = functional.relu(self.norms[1].planes(functional.conv2d(x, w["4.weight"], padding=1)))
-            x = functional.conv_transpose2d(x, w["7.weight"], w["7.bias"], stride=2)
-            x = functional.conv2d(x, w["8.weight"], w["8.bias"])
-        return (x[:, 1] - x[:, 0]).sigmoid()
+        # the last transposed convolution and the plain one behind it are one product: nothing lies between
+        # them, and of two logits only the difference counts
+        weight, bias = (w[f"8.{part}"][1] - w[f"8.{part}"][0] for part in ("weight", "bias"))
+        last = torch.einsum("imab,m->iab", w["7.weight"], weight.flatten())
+        logit = _doubled(x, last[:, None], (w["7.bias"] @ weight.flatten() + bias)[None])
+        return logit[:, 0].to(torch.promote_types(logit.dtype, torch.float32)).sigmoid()
+
+
+def _doubled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the transposed convolution of stride 2 with kernels of 2 x 2: one product a patch.
+
+    x: (B, C, rows, cols). weight: (C, D, 2, 2). Returns (B, D, 2 rows, 2 cols).
+    """
+    products: Tensor = x.permute(0, 2, 3, 1) @ weight.flatten(1)
+    parts = products.reshape(*products.shape[:3], *weight.shape[1:]).permute(0, 3, 1, 4, 2, 5)
+    return parts.flatten(4, 5).flatten(2, 3) + bias[:, None, None]
 
 
 @dataclass(frozen=True, slots=True)

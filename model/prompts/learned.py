@@ -11,6 +11,7 @@ from s2sw.model.errors import BundleError
 from s2sw.model.prompts.families import WORDS
 from s2sw.model.towers.text import TextTower
 from s2sw.model.towers.tokenizer import tokens
+from s2sw.model.weights.released import looks_like
 from s2sw.model.weights.tensors import read_tensors
 
 SUFFIXES = {"object": "", "state": "_emo", "defect": "_class"}
@@ -61,7 +62,7 @@ def read_prompts(path: Path, width: int, families: tuple[str, ...] = tuple(WORDS
     found = read_tensors(path)
     inner = found.get("prompt_learner", found)
     if not isinstance(inner, dict) or not all(isinstance(t, Tensor) for t in inner.values()):
-        raise BundleError(f"{path}: a dict 'prompt_learner' of tensors alone is needed")
+        raise BundleError(f"{path}: a dict 'prompt_learner' of tensors alone is needed{looks_like(found)}")
     tensors = {name: tensor.detach() for name, tensor in inner.items() if not name.startswith(UNUSED)}
     normal, anomalous = (_context(tensors, name, path, width) for name in ("ctx_pos", "ctx_neg"))
     if normal.shape != anomalous.shape:

@@ -133,6 +133,11 @@ class VisionTower(nn.Module):
         """Map raw tap tokens (..., width) to the joint space (..., C): ln_post, then the projection."""
         return self.ln_post(tokens.float()) @ self.proj  # type: ignore[no-any-return]
 
+    def project_lowered(self, tokens: Tensor) -> Tensor:
+        """Do the same with a product in the tower's dtype; what comes out is float32."""
+        dtype = self.conv1.weight.dtype
+        return (self.ln_post(tokens.float()).to(dtype) @ self.proj.to(dtype)).float()  # type: ignore[no-any-return]
+
 
 def two_streams(block: Block, x: Tensor, y: Tensor, *, only_class: bool) -> tuple[Tensor, Tensor]:
     """Run one block over both streams: x as CLIP does, y + out_proj(softmax(v v^T / sqrt d) v)."""

@@ -56,6 +56,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 
 NOT_TRAINED = {
     "winclip": "it learns nothing",
+    "musc": "it learns nothing",
+    "rareclip": "it learns nothing; train AnomalyCLIP's prompts and give it these",
     "af_clip": "its patch alignment loss is not specified here",
     "aa_clip": "its losses are not specified here",
     "mvfa": "its losses are not specified here",

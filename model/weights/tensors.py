@@ -35,6 +35,10 @@ def load_exactly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source:
     module.requires_grad_(False).eval()
 
 
+PROMPT_DIMENSIONS = 3
+"""Of the one bare tensor that is published as a checkpoint."""
+
+
 def read_tensors(path: Path) -> dict[str, Any]:
     """Read a file of tensors without running any code from it: safetensors, TorchScript or torch.save.
 
@@ -43,7 +47,9 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """
     found = read_saved(path)
     if not isinstance(found, dict):
-        raise BundleError(f"{path}: holds a {type(found).__name__}; a dict of tensors is needed")
+        bare = isinstance(found, Tensor) and found.ndim == PROMPT_DIMENSIONS
+        looks = "; the file looks like a checkpoint of af_clip, the prompt" if bare else ""
+        raise BundleError(f"{path}: holds a {type(found).__name__}; a dict of tensors is needed{looks}")
     return found
 
 

@@ -150,9 +150,6 @@ def test_what_would_break_the_order_is_refused(
     assert words in said
 
 
-def test_the_boundary_says_where_the_state_lies(line: Path, tmp_path: Path) -> None:
-    done = s2sw_here(
-        "boundary", "check", line, "-o", tmp_path / "out", "--private-dir", tmp_path / "private",
-        "--profile", "online", cwd=tmp_path,
-    )  # fmt: skip
+def test_the_boundary_says_where_the_state_lies(run: Run) -> None:
+    done = s2sw_here("boundary", "check", run.private.parent / "job.yaml", cwd=run.private.parent)
     assert "-online: what came before" in " ".join(done.stdout.split()), done.stdout + done.stderr

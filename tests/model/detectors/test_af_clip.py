@@ -47,6 +47,11 @@ def detectors(bundles):
     return found
 
 
+def with_class(around, tokens):
+    """Tokens (B, 1 + g * g, W) at each scale; the class token stays as it is."""
+    return [torch.cat([tokens[:, :1], patches], dim=1) for patches in around.patches(tokens[:, 1:])]
+
+
 def test_text_tokens_logits_and_distances(golden, detectors):
     text = text_features(golden.clip.text_tower(), read_prompt(PROMPT, golden.clip))
     assert golden.error("text", text) < TEXT
@@ -54,7 +59,7 @@ def test_text_tokens_logits_and_distances(golden, detectors):
     weights = read_adaptor(ADAPTOR, golden.clip)
     with torch.inference_mode():
         taps = zero.taps(golden.images)
-        several = [tokens for tap in taps for tokens in zero.around.tokens(tap)]
+        several = [tokens for tap in taps for tokens in with_class(zero.around, tap)]
         logits = [one for tap in taps for one in zero.logits(tap)]
         near = few.distances(taps, torch.zeros(2, dtype=torch.int64))
         for number, tokens in enumerate(several):
@@ -178,7 +183,7 @@ def adapted(tokens, weights):
 
 def test_neighbourhoods_keep_the_class_token_and_take_zeros_beyond_the_grid():
     tokens = torch.ones(1, 17, 3)
-    one, three, five = Neighbourhoods(4, torch.device("cpu")).tokens(tokens)
+    one, three, five = with_class(Neighbourhoods(4, torch.device("cpu")), tokens)
     assert torch.equal(one, tokens)
     assert torch.equal(three[:, 0], tokens[:, 0])
     assert three[0, 6, 0] == pytest.approx(1)  # inside
