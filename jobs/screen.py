@@ -58,11 +58,9 @@ def command(
 
     Examples:
 
-    `s2sw screen /archive --output /results`
+    `s2sw screen /archive --output /results`, or with a job file `s2sw screen nightly.yaml`
 
     `s2sw screen s3://lake/2026/ -o s3://lake-results/ --open --until 06:00`
-
-    `s2sw screen nightly.yaml`
     """
     raise typer.Exit(run(_configuration(source, locals(), flag), quiet, verbose, log_format))
 

@@ -50,11 +50,9 @@ SLICES = pa.schema(
         pa.field("group", pa.string()),
         pa.field("rarity_score", pa.float32()),
         pa.field("rank_score", pa.float32()),
-        # pictures of the group that the slice was compared with, the most alike first, of different objects;
-        # null without a rank score, and where the profile has no ids
+        # pictures of its group, of different objects, the most alike first; null without rank score or ids
         pa.field("similar_pictures", SIMILAR_PICTURES),
-        # true where the slice was ranked by what came before it, so that another order gives other numbers;
-        # else null
+        # true where it was ranked by what came before it: another order gives other numbers; else null
         pa.field("depends_on_order", pa.bool_()),
         pa.field("map_max", pa.float32(), nullable=False),
         pa.field("map_mean", pa.float32(), nullable=False),

@@ -69,8 +69,7 @@ def screen(job: Job, live: bool = False) -> RunSummary:
         fitted = fit_to_machine(job.config.cluster, size)
         for words in fitted.words:
             log.warning("%s", words)
-        resources = resources_for(job.config, fitted, size)
-        return ScreeningRun(job, resources, live, fitted=fitted).execute()
+        return ScreeningRun(job, resources_for(job.config, fitted, size), live, fitted=fitted).execute()
 
 
 class ScreeningRun:

@@ -90,7 +90,7 @@ def test_ranks_begin_after_the_warm_up() -> None:
     assert [one is not None for one in found] == [n >= 2 * LEAST_OTHERS for n in range(len(found))]
     assert 0 <= found[-1].rank <= 1
     assert found[-1].group == "CT/-"
-    assert found[-1].tokens.shape == (SIDE**2,)
+    assert found[-1].tokens.shape == (1, SIDE**2)
 
 
 def test_a_state_counts_once_its_part_is_committed(tmp_path) -> None:
