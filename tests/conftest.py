@@ -1,5 +1,6 @@
 """What tests share: a home of their own, a real S3 server, and a detector bundle."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -34,14 +35,23 @@ COSTLY = ("undisturbed", "private_run")
 """Fixtures that screen an archive: tests that share one stay in one process."""
 
 
+def _length(item: pytest.Item) -> int:
+    """Rank by how long a test's group takes: those of a costly fixture, then those that start programs."""
+    costly = any(name in getattr(item, "fixturenames", ()) for name in COSTLY)
+    return 0 if costly else 1 if item.get_closest_marker("integration") else 2
+
+
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for processes that work side by side; long groups first, so that none ends alone."""
+    """Group tests for processes that work side by side; long groups first, so that none ends alone.
+
+    Groups start in this order where pytest-xdist is told ``--no-loadscope-reorder``.
+    """
     for item in items:
         needs = getattr(item, "fixturenames", ())
         group = next((name for name in COSTLY if name in needs), item.nodeid.partition("::")[0])
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not any(name in getattr(item, "fixturenames", ()) for name in COSTLY))
+    items.sort(key=_length)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -49,6 +59,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     grouped = session.config.getoption("loadgroup", False)
     if grouped and any("@" not in item.nodeid for item in session.items):
         raise pytest.UsageError("pytest-xdist does not group tests: its version does not fit pytest's")
+    gc.freeze()  # libraries and tests stay: what looks for garbage need not go through a million objects
 
 
 @pytest.fixture(scope="session", autouse=True)
