@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= 3
+# processes of tests: each takes up to 2 GB, and as much again for what it starts
+WORKERS ?= $(shell awk '/MemAvailable/ {print ($$2 > 12000000) ? 3 : 2}' /proc/meminfo 2>/dev/null || echo 2)
 
 .PHONY: demo test test-cluster test-clients lint types unit format fuzz audit clean
 
