@@ -81,7 +81,7 @@ def test_a_foreign_address_would_be_seen(call: str, expected: tuple[str, int]) -
 
 @pytest.fixture
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let nothing that the tests set help: the switches are the program's own. The key is a mounted secret."""
+    """Let nothing that the tests set help: the switches are the program's own. The key is a secret's file."""
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
     (tmp_path / "key").write_text(KEY.hex())
     (tmp_path / "key").chmod(0o400)
