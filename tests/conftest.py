@@ -1,5 +1,6 @@
 """What tests share: a home of their own, a real S3 server, and a detector bundle."""
 
+import fcntl
 import gc
 import os
 import sys
@@ -103,11 +104,22 @@ def embedded(home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(home: Path) -> Path:
-    """Return a bundle of a small CLIP: for tests of all that is not the detector, quick on any processor."""
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of a small CLIP: for tests of all that is not the detector, quick on any processor.
+
+    Built by the first of the tests' processes that asks for it.
+    """
     from tests.support.bundles import bundle
 
-    return bundle(home / "small-bundle")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder = root / "small-bundle"
+    with (root / "small-bundle.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            bundle(root / "unfinished").rename(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
