@@ -79,6 +79,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def disks() -> Iterator[None]:
+    """Let this process not wait until disks have what it writes: tests kill processes, and cut no power.
+
+    What is told to the disk, and when, tests/schemas/test_whole_files.py looks at.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Start SeaweedFS once for all tests."""
