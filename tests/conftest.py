@@ -36,23 +36,23 @@ COSTLY = ("undisturbed", "private_run")
 """Fixtures that screen an archive: tests that share one stay in one process."""
 
 
-def _length(item: pytest.Item) -> int:
-    """Rank by how long a test's group takes: those of a costly fixture, then those that start programs."""
-    costly = any(name in getattr(item, "fixturenames", ()) for name in COSTLY)
-    return 0 if costly else 1 if item.get_closest_marker("integration") else 2
+def _group(item: pytest.Item) -> str:
+    needs = getattr(item, "fixturenames", ())
+    return next((name for name in COSTLY if name in needs), item.nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group tests for processes that work side by side; long groups first, so that none ends alone.
 
-    Groups start in this order where pytest-xdist is told ``--no-loadscope-reorder``.
+    First come those of a costly fixture, then those that start programs. Groups start in this order where
+    pytest-xdist is told ``--no-loadscope-reorder``.
     """
-    for item in items:
-        needs = getattr(item, "fixturenames", ())
-        group = next((name for name in COSTLY if name in needs), item.nodeid.partition("::")[0])
+    groups = {item: _group(item) for item in items}
+    programs = {group for item, group in groups.items() if item.get_closest_marker("integration")}
+    for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_length)
+    items.sort(key=lambda item: (groups[item] not in COSTLY, groups[item] not in programs))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
