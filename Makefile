@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# processes of tests: each takes up to 2 GB, and as much again for what it starts
+WORKERS ?= $(shell awk '/MemAvailable/ {print ($$2 > 12000000) ? 3 : 2}' /proc/meminfo 2>/dev/null || echo 2)
 
 .PHONY: demo test test-cluster test-clients lint types unit format fuzz audit clean
 
 demo: $(STAMP)
 	$(BIN)/s2sw demo
 
-test: lint types unit
+# types are checked beside the tests, which wait for much; the outcome of both is told, whichever fails
+test: lint
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 types unit
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -44,9 +48,9 @@ test-clients: $(STAMP)
 	$(BIN)/pytest -rs --durations 10 -m clients tests/pipeline/exports tests/pipeline/results tests/jobs/test_light_install.py tests/pipeline/review
 	$(BIN)/pytest -rs tests/pipeline/exports/test_dicom.py tests/pipeline/exports/test_dciodvfy.py
 
-# two at a time: what starts Ray waits as much as it computes
+# several at a time: what starts Ray waits as much as it computes; the order is that of tests/conftest.py
 unit: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup --durations 10
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

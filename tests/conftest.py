@@ -1,5 +1,7 @@
 """What tests share: a home of their own, a real S3 server, and a detector bundle."""
 
+import fcntl
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -34,14 +36,23 @@ COSTLY = ("undisturbed", "private_run")
 """Fixtures that screen an archive: tests that share one stay in one process."""
 
 
+def _group(item: pytest.Item) -> str:
+    needs = getattr(item, "fixturenames", ())
+    return next((name for name in COSTLY if name in needs), item.nodeid.partition("::")[0])
+
+
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for processes that work side by side; long groups first, so that none ends alone."""
-    for item in items:
-        needs = getattr(item, "fixturenames", ())
-        group = next((name for name in COSTLY if name in needs), item.nodeid.partition("::")[0])
+    """Group tests for processes that work side by side; long groups first, so that none ends alone.
+
+    First come those of a costly fixture, then those that start programs. Groups start in this order where
+    pytest-xdist is told ``--no-loadscope-reorder``.
+    """
+    groups = {item: _group(item) for item in items}
+    programs = {group for item, group in groups.items() if item.get_closest_marker("integration")}
+    for item, group in groups.items():
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not any(name in getattr(item, "fixturenames", ()) for name in COSTLY))
+    items.sort(key=lambda item: (groups[item] not in COSTLY, groups[item] not in programs))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -49,6 +60,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     grouped = session.config.getoption("loadgroup", False)
     if grouped and any("@" not in item.nodeid for item in session.items):
         raise pytest.UsageError("pytest-xdist does not group tests: its version does not fit pytest's")
+    gc.freeze()  # libraries and tests stay: what looks for garbage need not go through a million objects
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,6 +77,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ISOLATED:
             patch.delenv(name, raising=False)
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disks() -> Iterator[None]:
+    """Let this process not wait until disks have what it writes: tests kill processes, and cut no power.
+
+    What is told to the disk, and when, tests/schemas/test_whole_files.py looks at.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +115,22 @@ def embedded(home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(home: Path) -> Path:
-    """Return a bundle of a small CLIP: for tests of all that is not the detector, quick on any processor."""
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of a small CLIP: for tests of all that is not the detector, quick on any processor.
+
+    Built by the first of the tests' processes that asks for it.
+    """
     from tests.support.bundles import bundle
 
-    return bundle(home / "small-bundle")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder = root / "small-bundle"
+    with (root / "small-bundle.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            bundle(root / "unfinished").rename(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from s2sw.pipeline.results.reading import open_results
 from tests.support.snippet_world import World
 from tests.support.snippets import ROOT, Snippet, snippets
 
+pytestmark = pytest.mark.integration  # some start Ray, or processes that decode
+
 ELSEWHERE = {
     "s2sw screen /archive": (  # builds profiles, which takes its time
         "tests/integration/test_profile.py",

@@ -15,10 +15,11 @@ ROUNDS, TOP = 3, 15
 def top_kernels(run: Callable[[], object], options: Options) -> dict[str, Any]:
     """Return the kernels with the largest shares of the device's time, and how busy it was meanwhile."""
     run()
+    rounds = 1 if options.quick else ROUNDS
     activity = ProfilerActivity.CUDA if options.on_gpu else ProfilerActivity.CPU
     with profile(activities=[activity]) as seen:
         started = time.perf_counter()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             run()
         if options.on_gpu:
             torch.cuda.synchronize()
@@ -30,7 +31,7 @@ def top_kernels(run: Callable[[], object], options: Options) -> dict[str, Any]:
     return {
         "busy": total / 1e6 / seconds,
         "kernels": [
-            {"name": name[:120], "share": time_ / max(total, 1e-9), "calls": count / ROUNDS}
+            {"name": name[:120], "share": time_ / max(total, 1e-9), "calls": count / rounds}
             for name, (time_, count) in largest
         ],
     }

@@ -32,7 +32,7 @@ class Measuring:
         self.options = options
         self.results = Results(options, stage)
         self.clock = Clock(options.device)
-        self.rounds = 2 if options.quick else 5
+        self.warming, self.rounds = (1, 1) if options.quick else (2, 5)
         self.middle = 2 if options.quick else 32
         self.failed: list[str] = []
 
@@ -52,8 +52,8 @@ class Measuring:
         return pictures(1, self.side).repeat(batch, 1, 1, 1).to(self.options.device)
 
     def seconds(self, run: Callable[..., object], *args: object) -> float:
-        """Return the median of some rounds, after two that warm up."""
-        for _ in range(2):
+        """Return the median of some rounds, after those that warm up."""
+        for _ in range(self.warming):
             run(*args)
         return statistics.median(self.clock.seconds(run, *args) for _ in range(self.rounds))
 

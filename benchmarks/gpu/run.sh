@@ -12,7 +12,8 @@ for ((i = 1; i < $#; i++)); do
 done
 
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
-if ! "$python" -c 'import pycocotools, pydantic, pytorch_wavelets, zstandard' 2>/dev/null &&
+lacking='from importlib.util import find_spec; import sys; sys.exit(None in map(find_spec, sys.argv[1:]))'
+if ! "$python" -c "$lacking" pycocotools pydantic pytorch_wavelets zstandard &&
   compgen -G "$carried/wheels/*.whl" >/dev/null; then
   site=$(mktemp -d)
   trap 'rm -rf "$site"' EXIT

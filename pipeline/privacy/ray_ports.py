@@ -2,7 +2,6 @@
 
 from enum import Enum
 
-JOB_AGENT_PORT = 52365
 _METHOD = "/ray.rpc.InternalKVGcsService/InternalKVKeys"
 """Of the one server that every cluster has, GCS: reads the names of what the cluster stores."""
 _SECONDS = 5.0
@@ -11,8 +10,6 @@ LOCAL_PORTS = {
     "this process": "results of tasks",
     "gcs_server": "what runs where",
     "raylet": "two ports: starts workers, hands over blocks of pixels",
-    "DashboardAgent": f"two ports: figures of this machine; {JOB_AGENT_PORT}, if it is free, runs commands",
-    "RuntimeEnvAgent": "packages of workers",
     "each worker": "results of tasks",
 }
 """Processes of a Ray that is started for a run, and what their ports are for."""

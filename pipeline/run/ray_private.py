@@ -3,9 +3,12 @@
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
 
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 from ray._private.node import Node
@@ -16,6 +19,8 @@ from s2sw.pipeline.run.executor import words_of
 from s2sw.pipeline.run.interruption import in_main_thread
 
 NOT_STARTED = ("start_api_server", "start_log_monitor", "start_monitor")
+AGENTS = (ray_constants.PROCESS_TYPE_DASHBOARD_AGENT, ray_constants.PROCESS_TYPE_RUNTIME_ENV_AGENT)
+STAND_IN = Path(__file__).with_name("ray_agent.py")
 
 
 @contextlib.contextmanager
@@ -53,20 +58,27 @@ def signals_left_alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def few_processes() -> Iterator[None]:
-    """Start neither dashboard nor log monitor nor autoscaler: each is a process that no run needs.
+    """Start neither dashboard nor log monitor nor autoscaler nor agents: processes that no run needs.
 
     Even without a dashboard Ray 2.60 starts its process, for usage reports alone. Before it looks whether
     they are off it asks 169.254.169.254 and metadata.google.internal which cloud it is in, and no setting
-    stops that. The log monitor reads what workers print, to publish it.
+    stops that. The log monitor reads what workers print, to publish it. A raylet insists on its two agents,
+    which took half of the processor time of Ray's start; one of them runs commands for whoever has the token.
     """
-    before = {name: getattr(Node, name) for name in NOT_STARTED}
-    for name in NOT_STARTED:
-        setattr(Node, name, _start_nothing)
-    try:
+    build = services._build_python_executable_command_memory_profileable
+
+    def python(component: str, *arguments: object, **options: object) -> list[str]:
+        if component in AGENTS:
+            # the stand-in needs nothing of what is installed
+            return [sys.executable, "-I", "-S", str(STAND_IN)]
+        command: list[str] = build(component, *arguments, **options)  # type: ignore[arg-type]
+        return command
+
+    with contextlib.ExitStack() as stack:
+        for name in NOT_STARTED:
+            stack.enter_context(patch.object(Node, name, _start_nothing))
+        stack.enter_context(patch.object(services, build.__name__, python))
         yield
-    finally:
-        for name, method in before.items():
-            setattr(Node, name, method)
 
 
 def _start_nothing(node: Node, **_: object) -> None:

@@ -1,4 +1,4 @@
-"""A run whose bundle lies on S3 and whose key is a mounted secret, with processes and with Ray."""
+"""A run whose bundle lies on S3 and whose key is a mounted secret. On Ray: robustness/test_egress.py."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from s2sw.pipeline.privacy.ids import KEY_FILE_ENV, key_id
 from tests.support.archives import encoded, texture
-from tests.support.commands import RAY, screen
+from tests.support.commands import screen
 from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
@@ -15,9 +15,8 @@ pytestmark = pytest.mark.integration
 KEY = bytes(range(32))
 
 
-@pytest.mark.parametrize("cluster", [{"workers": 1}, {"workers": 1, **RAY}], ids=["processes", "ray"])
 def test_a_run_with_nothing_but_storage_and_a_secret(
-    bundle: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: dict[str, int]
+    bundle: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = s3.bucket()
     s3.client().put(f"{bundle}/", f"{bucket}/models/small/", recursive=True)
@@ -28,9 +27,8 @@ def test_a_run_with_nothing_but_storage_and_a_secret(
     monkeypatch.setenv(KEY_FILE_ENV, str(tmp_path / "key"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run = screen(
-        tmp_path, f"s3://{bucket}/lake/", f"s3://{bucket}/results", bundle=f"s3://{bucket}/models/small/",
-        cluster=cluster,
-    )  # fmt: skip
+        tmp_path, f"s3://{bucket}/lake/", f"s3://{bucket}/results", bundle=f"s3://{bucket}/models/small/"
+    )
     assert run.code == 0, run.stderr
     assert [row["status"] for row in run.objects()] == ["screened"] * 3
     (record,) = s3.client().glob(f"{bucket}/results/runs/*.json")

@@ -39,6 +39,16 @@ with served(sys.argv[1], Path(sys.argv[2])) as client:
     slice_ = client.get("/slice/" + page.text.split('/slice/')[1].split('"')[0].replace("&amp;", "&"))
 print(page.status, slice_.status)
 """
+COMMANDS = """
+import json
+from s2sw.jobs.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["s2sw", *words]
+    try:
+        main()
+    except SystemExit as end:
+        print(f"\\nended: {end.code}", flush=True)
+"""
 COMMAND = "from s2sw.jobs.cli import main; sys.argv[0] = 's2sw'; main()"
 
 
@@ -69,22 +79,23 @@ def test_the_review_page_shows_a_slice(screened: Screened) -> None:
     assert (done.returncode, done.stdout) == (0, "200 200\n"), done.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["report", "{out}", "--html", "{to}.html"],
-        ["verify", "{out}"],
-        ["threshold", "{out}", "--target-rate", "0.5"],
-        ["export", "{out}", "--format", "coco", "--to", "{to}"],
-        ["export", "{out}", "--format", "dicom-seg", "--to", "{to}", "--threshold", "0.1", "--top", "0"],
-        ["export", "{out}", "--html", "{to}.html"],
-        ["compact", "{out}"],
-    ],
+READERS = (
+    ("report", "{out}", "--html", "{to}-report.html"),
+    ("verify", "{out}"),
+    ("threshold", "{out}", "--target-rate", "0.5"),
+    ("export", "{out}", "--format", "coco", "--to", "{to}-coco"),
+    ("export", "{out}", "--format", "dicom-seg", "--to", "{to}-seg", "--threshold", "0.1", "--top", "0"),
+    ("export", "{out}", "--html", "{to}-export.html"),
+    ("compact", "{out}"),
 )
-def test_commands_that_read_work(screened: Screened, tmp_path: Path, arguments: list[str]) -> None:
-    told = [one.format(out=screened.output, to=tmp_path / "to") for one in arguments]
-    done = run(COMMAND, *told)
+
+
+def test_commands_that_read_work(screened: Screened, tmp_path: Path) -> None:
+    """One after another in one process, which lacks the packages to its end."""
+    told = [[one.format(out=screened.output, to=tmp_path / "to") for one in words] for words in READERS]
+    done = run(COMMANDS, json.dumps(told))
     assert done.returncode == 0, done.stderr
+    assert re.findall("^ended: (.*)$", done.stdout, re.MULTILINE) == ["0"] * len(READERS), done.stderr
 
 
 def test_a_command_that_screens_says_what_it_needs(screened: Screened, tmp_path: Path) -> None:

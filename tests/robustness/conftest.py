@@ -85,5 +85,5 @@ def job(archive: Archive, bundle: Path, ray_temp: Path, tmp_path: Path) -> Path:
         batch_size=4,
         profile="none",
         parts={"seconds": 0.5},
-        cluster=RAY | {"workers": 2, "temp_dir": str(ray_temp)},
+        cluster=RAY | {"workers": 1, "temp_dir": str(ray_temp)},
     )

@@ -1,6 +1,7 @@
 """A whole run, S3 included, under a tracer: it connects to this machine and to the S3 server alone."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import yaml
 from s2sw.connectors.storage.objects import list_objects, read_object
 from s2sw.connectors.storage.s3 import s3_filesystem
 from s2sw.connectors.storage.stored import StoredObject
+from s2sw.pipeline.privacy.ids import KEY_FILE_ENV, key_id
 from s2sw.pipeline.results.reading import open_results
 from s2sw.schemas.layout import MARKER
 from s2sw.schemas.outcomes import ScreeningError
@@ -32,16 +34,19 @@ ADDRESS = re.compile(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"')
 PORT = re.compile(r"sin6?_port=htons\((\d+)\)")
 LOOPBACK = re.compile(r"(::ffff:)?127\.\d+\.\d+\.\d+|::1")
 NAME_SERVICE = 53
+KEY = bytes(range(32))
 
 
-def strace() -> str:
-    """Return the tracer, or skip: containers often forbid tracing."""
+def tracer(trace: Path) -> tuple[list[str | Path], str]:
+    """Return what traces a command into a file, or nothing and why: containers often forbid tracing."""
     path = shutil.which("strace")
     if path is None:
-        pytest.skip("strace is not installed: apt-get install strace")
+        return [], "strace is not installed: apt-get install strace"
     if subprocess.run([path, "-o", "/dev/null", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let processes be traced")
-    return path
+        return [], "this machine does not let processes be traced"
+    # with the filter in the kernel, no other call stops its process
+    options = ["-f", "--seccomp-bpf", "-qq", "-e", "trace=network", "-e", "signal=none", "-o"]
+    return [path, *options, trace], ""
 
 
 def addresses(trace: str) -> Iterator[tuple[str, int]]:
@@ -75,42 +80,55 @@ def test_a_foreign_address_would_be_seen(call: str, expected: tuple[str, int]) -
 
 
 @pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switches are the program's own: nothing that the tests set helps it."""
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let nothing that the tests set help: the switches are the program's own. The key is a secret's file."""
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    (tmp_path / "key").write_text(KEY.hex())
+    (tmp_path / "key").chmod(0o400)
+    monkeypatch.setenv(KEY_FILE_ENV, str(tmp_path / "key"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_a_run_on_s3_connects_to_nothing_else(
     bundle: Path, s3: S3Server, credentials: None, tmp_path: Path
 ) -> None:
+    """With nothing but storage and a secret: the bundle lies there, too. Untraced, the rest is checked."""
     canaries = plant(tmp_path / "archive")
     plant_alike(tmp_path / "archive", canaries)
     bucket, private = s3.bucket(), tmp_path / "private"
     s3.client().put(f"{tmp_path / 'archive'}/", f"{bucket}/lake/", recursive=True)
+    s3.client().put(f"{bundle}/", f"{bucket}/models/small/", recursive=True)
     job, trace = tmp_path / "job.yaml", tmp_path / "trace"
     values = {
         "source": f"s3://{bucket}/lake/", "output": f"s3://{bucket}/results/", "private_dir": str(private),
-        "bundle": str(bundle), "batch_size": 4, "cluster": RAY | {"workers": 1},
+        "bundle": f"s3://{bucket}/models/small/", "batch_size": 4, "cluster": RAY | {"workers": 1},
     }  # fmt: skip
     job.write_text(yaml.safe_dump(values))
-    # with the filter in the kernel, no other call stops its process
-    tracer = [strace(), "-f", "--seccomp-bpf", "-qq", "-e", "trace=network", "-e", "signal=none", "-o", trace]
-    command = [*tracer, COMMAND, "screen", job]
+    traced, why_not = tracer(trace)
     done = subprocess.run(
-        command, cwd=tmp_path, env=os.environ, capture_output=True, timeout=600, check=False
-    )
+        [*traced, COMMAND, "screen", job],
+        cwd=tmp_path, env=os.environ, capture_output=True, timeout=600, check=False,
+    )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    called = set(addresses(trace.read_text(errors="replace")))
-    assert ("127.0.0.1", s3.port) in called
-    assert len(called) > 5  # Ray's own processes on this machine
     assert list(private.glob("profiles/*/profile.json"))  # a profile was built on the way
-    assert {host for host, _ in called if not LOOPBACK.fullmatch(host)} == set()
-    assert {port for _, port in called if port == NAME_SERVICE} == set()
-
     objects = open_results(f"s3://{bucket}/results").objects()
     assert objects["uri"].null_count == len(objects) > len(canaries.named)
     assert search(done.stdout + done.stderr + everything(s3, bucket, tmp_path)) == []
+    (record,) = (tmp_path / "results/runs").glob("*.json")
+    assert json.loads(record.read_text())["key_id"] == key_id(KEY)
+    assert not (private / "id.key").exists()
+    if why_not:
+        pytest.skip(why_not)
+    assert_connected_here(trace, s3)
+
+
+def assert_connected_here(trace: Path, s3: S3Server) -> None:
+    called = set(addresses(trace.read_text(errors="replace")))
+    assert ("127.0.0.1", s3.port) in called
+    assert len(called) > 5  # Ray's own processes on this machine
+    assert {host for host, _ in called if not LOOPBACK.fullmatch(host)} == set()
+    assert {port for _, port in called if port == NAME_SERVICE} == set()
 
 
 def everything(s3: S3Server, bucket: str, folder: Path) -> bytes:

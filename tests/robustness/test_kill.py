@@ -11,6 +11,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import ACTOR, DECODER, WRITER, Screening, job_file, kill, screening, until
+from tests.support.commands import RAY
 from tests.support.s3server import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
@@ -106,9 +107,13 @@ def undergo(
     assert {status for status, _ in accounts.ends(killer.output).values()} == {"screened"}
 
 
-def test_killed_on_local_disk(job: Path, archive: Archive, undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_killed_on_local_disk(
+    job: Path, archive: Archive, undisturbed: Undisturbed, ray_temp: Path, tmp_path: Path
+) -> None:
+    """With two of each process: while one is gone, the other one works."""
+    two = job_file(tmp_path, job, cluster=RAY | {"workers": 2, "temp_dir": str(ray_temp)})
     killer = Killer(len(archive.slices), victims(KILLS), str(tmp_path / "results"))
-    undergo(job, killer, archive, undisturbed)
+    undergo(two, killer, archive, undisturbed)
     assert not list(tmp_path.glob("private/*/work-*"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.robustness import accounts
 from tests.robustness.conftest import Archive, Undisturbed
 from tests.robustness.processes import ACTOR, Screening, frozen, job_file, screening, until
-from tests.support.commands import RAY, s2sw_here
+from tests.support.commands import s2sw_here
 
 pytestmark = pytest.mark.integration
 
@@ -17,10 +17,9 @@ SLACK = 40  # objects that may overtake others: those of a few decode tasks and 
 
 
 @pytest.fixture
-def prompt_job(job: Path, ray_temp: Path) -> Path:
-    """Write the job once more: with one detector, which can be held, and a commit every few slices."""
-    cluster = RAY | {"workers": 1, "temp_dir": str(ray_temp)}
-    return job_file(job.parent, job, parts={"seconds": 0.5, "rows": 4}, cluster=cluster)
+def prompt_job(job: Path) -> Path:
+    """Write the job once more, with a commit every few slices. Its one detector can be held."""
+    return job_file(job.parent, job, parts={"seconds": 0.5, "rows": 4})
 
 
 def seconds_to_start(undisturbed: Undisturbed) -> float:
@@ -54,7 +53,7 @@ def test_a_window_an_interrupt_and_the_rest(
 
     first: list[str] = []
     # Ray takes longer than the processes of the undisturbed run, and on a busy machine much longer
-    for share in (4, 8, 16):
+    for share in (6, 12, 24):
         if first := screen_until(job, round(share * seconds_to_start(undisturbed)), output):
             break
     after_window = accounts.last_run(output)

@@ -84,11 +84,16 @@ def test_stored_values_are_those_of_pydicom(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCREENED)
 def test_windows_are_those_of_pydicom(name: str) -> None:
-    theirs, dataset = pydicom_frames(name)
-    if dataset.get("WindowCenter") in (None, "") or "MONOCHROME" not in dataset.PhotometricInterpretation:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(FILES[name], force=True)
+    if dataset.get("WindowCenter") in (None, "") or "MONOCHROME" not in dataset.get(
+        "PhotometricInterpretation", ""
+    ):
         pytest.skip("no window at the top level")
     if "PixelPaddingValue" in dataset or "VOILUTSequence" in dataset:
         pytest.skip("padding is black here; look-up tables are tested by hand")
+    theirs, _ = pydicom_frames(name)
     values = apply_modality_lut(theirs[0], dataset)
     shown = apply_voi_lut(values, dataset)
     ends = apply_voi_lut(np.array([[-1e9, 1e9]]), dataset).ravel()

@@ -16,7 +16,7 @@ DEVICES = (
     "cpu",
     pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
 )
-THREADS, CALLS = 2, 6
+THREADS, CALLS = 2, 4
 
 
 @pytest.fixture(scope="module")

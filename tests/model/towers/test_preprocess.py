@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from torchvision.transforms import functional
 
 from s2sw.model.towers.normalisation import MEAN, STD
 from s2sw.model.towers.preprocess import as_batch, normalize, resize_to_square
@@ -25,6 +24,8 @@ def test_squash_equals_pillow(rows, cols, side, seed):
 
 
 def test_normalize():
+    from torchvision.transforms import functional  # here: slow to import, in every process of the tests
+
     image = np.random.default_rng(2).integers(0, 256, (1, 30, 30, 3), dtype=np.uint8)
     expected = functional.normalize(functional.to_tensor(image[0]), list(MEAN), list(STD))
     mean, std = (torch.tensor(c).view(3, 1, 1) for c in (MEAN, STD))

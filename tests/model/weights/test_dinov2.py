@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 
@@ -17,6 +16,8 @@ WIDTH, GRID, SIDE = 128, 5, 70
 
 def network(registers):
     """timm's DINOv2 in small, every weight drawn from a seed, layer scales far from one."""
+    import timm  # here: slow to import, in every process of the tests
+
     torch.manual_seed(registers)
     net = timm.models.vision_transformer.VisionTransformer(
         img_size=SIDE, patch_size=14, embed_dim=WIDTH, depth=3, num_heads=2, init_values=0.3, num_classes=0,

@@ -4,10 +4,8 @@ import json
 import os
 import pickle
 
-import open_clip
 import pytest
 import torch
-from open_clip.model import CLIP
 
 from s2sw.model.errors import BundleError
 from s2sw.model.towers.patches import resize_positions
@@ -78,6 +76,9 @@ def test_every_format_gives_the_same_features(form, tensors, images, tmp_path):
 @pytest.mark.parametrize(("grid", "patch", "layers"), [(3, 8, 4), (7, 4, 2), (2, 14, 3)])
 def test_features_equal_open_clip(quick, grid, patch, layers):
     """B/32, B/16, L/14, H/14 and the rest differ in nothing but these numbers."""
+    from open_clip import tokenize  # here: slow to import, in every process of the tests
+    from open_clip.model import CLIP
+
     state = small_clip.state_dict(seed=grid, grid=grid, patch=patch, vision_layers=layers)
     vision = {
         "image_size": grid * patch,
@@ -93,7 +94,7 @@ def test_features_equal_open_clip(quick, grid, patch, layers):
     with torch.inference_mode():
         expected = (
             theirs.encode_image(x),
-            theirs.encode_text(open_clip.tokenize(["a cat", "a damaged bottle."])),
+            theirs.encode_text(tokenize(["a cat", "a damaged bottle."])),
         )
     clip = clip_from_tensors(state, "memory", LoadOptions("quick_gelu" if quick else "gelu"))
     for one, other in zip(features(clip, x), expected, strict=True):
@@ -101,8 +102,10 @@ def test_features_equal_open_clip(quick, grid, patch, layers):
 
 
 def test_tokens_equal_open_clip():
+    from open_clip import tokenize  # here: slow to import, in every process of the tests
+
     texts = ["a photo of the flawless object.", "crack scratch dent", "X X X, (odd) text's  spaces"]
-    torch.testing.assert_close(tokens(texts), open_clip.tokenize(texts))
+    torch.testing.assert_close(tokens(texts), tokenize(texts))
 
 
 @pytest.mark.parametrize(("how", "antialias"), [("bilinear", False), ("bicubic", True)])

@@ -55,13 +55,14 @@ def test_a_change_of_the_pictures_is_found_within_500(change: str) -> None:
 
 
 def test_nights_without_a_change_are_quiet() -> None:
-    """Fewer than 1 in 100 with an alarm, of 500 nights of 20 comparisons each."""
+    """Fewer than 1 in 100 with an alarm, of 250 nights of 20 comparisons each."""
     rng = np.random.default_rng(0)
     alarms = 0
-    for _ in range(500):
-        found = [compare(str(n), "score", rng.random(400), rng.random(100)) for n in range(20)]
+    for _ in range(250):
+        # enough for the quick formula of the test's distribution
+        found = [compare(str(n), "score", rng.random(800), rng.random(200)) for n in range(20)]
         alarms += any(one.moved for one in corrected([one for one in found if one is not None]))
-    assert alarms <= 5
+    assert alarms <= 2
 
 
 def test_p_values_are_corrected_for_the_number_of_comparisons() -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
-from torchvision.datasets import CocoDetection
 
 from s2sw.pipeline.exports.coco import run_lengths
 from s2sw.pipeline.exports.revealing import Reveal
@@ -98,6 +97,8 @@ def test_pictures_that_were_asked_for_have_the_size_of_their_masks(
 
 
 def test_torchvision_reads_pictures_and_regions(private_archive: Screened, folder: Path) -> None:
+    from torchvision.datasets import CocoDetection  # here: slow to import, in every process of the tests
+
     exported = export(private_archive, "coco", folder, Reveal.PIXELS, top=6)
     found = CocoDetection(str(folder / "images"), str(folder / "coco.json"))
     assert len(found) == exported.written == 6

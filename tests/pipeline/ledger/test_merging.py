@@ -26,6 +26,7 @@ from s2sw.pipeline.ledger.merging import merge, merges
 from s2sw.pipeline.ledger.verification import verify
 from s2sw.pipeline.ledger.writer import sweep_orphans
 from s2sw.pipeline.results.reading import open_results
+from s2sw.pipeline.stages.collecting import FinishedObject
 from s2sw.schemas.storage import StorageSettings
 from tests.support.finished_runs import (
     FIRST,
@@ -76,11 +77,11 @@ class Mortal(LocalOutput):
         self._step(lambda: LocalOutput.delete(self, name))
 
 
-def fill(output: OutputFolder) -> None:
+def fill(output: OutputFolder, objects: list[FinishedObject] = OBJECTS) -> None:
     """Three runs, one of an earlier version; the last screened again what the first had."""
-    write_old_parts(output, OBJECTS[:4], FIRST, "north")
-    write_parts(output, OBJECTS, SECOND, site="south")
-    write_parts(output, OBJECTS[:2], THIRD, fingerprint=OTHER)
+    write_old_parts(output, objects[:4], FIRST, "north")
+    write_parts(output, objects, SECOND, site="south")
+    write_parts(output, objects[:2], THIRD, fingerprint=OTHER)
     for run_id in (FIRST, SECOND, THIRD):
         write_run(output, summarise([], run_id), config(mode="open"))
 
@@ -170,13 +171,14 @@ def test_parts_of_a_later_version_and_damaged_ones_are_left_alone(tmp_path: Path
 
 
 def test_whatever_step_is_the_last_every_row_is_there_once(tmp_path: Path) -> None:
-    fill(LocalOutput(tmp_path / "whole"))
+    few = OBJECTS[4:]
+    fill(LocalOutput(tmp_path / "whole"), few)
     expected = rows(LocalOutput(tmp_path / "whole"))
     counting = Mortal(tmp_path / "whole", 0, after=False)
     merge_all(counting)
     assert counting.steps > 15
     after = files(tmp_path / "whole")
-    fill(LocalOutput(tmp_path / "filled"))
+    fill(LocalOutput(tmp_path / "filled"), few)
     # before a step is after the one before it
     for dies_at, late in ((1, False), *((step, True) for step in range(1, counting.steps + 1))):
         folder = tmp_path / f"{dies_at}-{late}"

@@ -62,9 +62,9 @@ def written(output: OutputFolder, **values: object) -> RunRecord:
 
 
 def test_many_parts_make_one_histogram(output: OutputFolder) -> None:
-    scores = np.random.default_rng(3).random((150, 2)).astype(np.float32)
+    scores = np.random.default_rng(3).random((40, 2)).astype(np.float32)
     write_parts(output, [screened(i, *map(float, pair)) for i, pair in enumerate(scores)], rows=2)
-    assert len(output.names("slices")) == 150
+    assert len(output.names("slices")) == 40
     histogram = gather(output, written(output)).own.scores
     assert histogram.total == scores.size
     assert dict(histogram.markers())["p95"] == pytest.approx(

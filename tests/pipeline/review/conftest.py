@@ -40,7 +40,12 @@ def browser() -> Iterator["Browser"]:
 
     with play as started:
         # the sandbox needs rights that a container may not give; pages come from this machine alone
-        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        arguments = [
+            "--no-sandbox",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-gpu",
+        ]
         opened = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield opened
         opened.close()
