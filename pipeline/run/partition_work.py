@@ -240,12 +240,12 @@ class PartitionWork:
             with self._changed:
                 if not (self._tables or self._over is not None or self._stopping):
                     self._changed.wait(IDLE_SECONDS)
-                if self._stopping:
-                    raise _StoppedError
-                if self._tables:
+                if self._tables:  # also where the run stops: they were taken before
                     table = self._tables.popleft()
                     self._changed.notify_all()
                     return table
+                if self._stopping:
+                    raise _StoppedError
                 over = self._over
             if over is not None:
                 self._passes.seen(self._decoded, self._scored)

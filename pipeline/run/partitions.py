@@ -6,6 +6,7 @@ asks for what its predecessor had not committed.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 
 ANSWERS_AHEAD = 3
 """Calls of a writer that are not answered yet; rows are held back then."""
+ROWS_AT_ONCE = 1024
+BYTES_AT_ONCE = 4 << 20
+SECONDS_AT_ONCE = 1.0
+"""Rows wait for others, so many for each writer, so many bytes or so long: each call costs a millisecond."""
 LOSSES = 4
 """So many writers of a partition, one after the other, may be lost before one commits anything."""
 
@@ -177,12 +182,10 @@ class Partitions:
             self.say(f"trying {joint.objects} objects again")
         self._lost.clear()
         with suppress(NothingLivesError):
-            for table in self.results(joint, number, self._on_lost):
-                self._decoded = True
+            for table in self._rows(joint, number):
                 for one, rows in _by_list(table, joint, partitions):
                     self._hand(one, rows)
                 self._add_up()
-                self.ticked()
                 if not any(one.takes for one in partitions):
                     break
         for one in partitions:
@@ -191,6 +194,28 @@ class Partitions:
                     lost = [] if self._decoded else list(self._lost)
                     one.handle.push("over", one.serial, self._decoded, self._scored, lost)
                     one.serial = 0
+
+    def _rows(self, joint: JointTodo, number: int) -> Iterator[pa.Table]:
+        """Yield the rows of a pass in tables that are worth a call."""
+        parts = self.tasks[0].parts
+        most, seconds = min(ROWS_AT_ONCE, parts.rows) * len(joint.lists), min(SECONDS_AT_ONCE, parts.seconds)
+        waiting: list[pa.Table] = []
+        since = time.monotonic()
+        try:
+            for table in self.results(joint, number, self._on_lost):
+                self._decoded = True
+                waiting.append(table)
+                self.ticked()
+                rows, size = sum(map(len, waiting)), sum(one.nbytes for one in waiting)
+                if rows >= most or size >= BYTES_AT_ONCE or time.monotonic() - since >= seconds:
+                    yield pa.concat_tables(waiting).combine_chunks()
+                    waiting, since = [], time.monotonic()
+        except KeyboardInterrupt:  # what is whole is committed all the same
+            if waiting:
+                yield pa.concat_tables(waiting).combine_chunks()
+            raise
+        if waiting:
+            yield pa.concat_tables(waiting).combine_chunks()
 
     def _hand(self, one: Partition, rows: pa.Table) -> None:
         if not one.takes:
