@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.schemas import layout
 from s2sw.schemas.errors import UserError
 from s2sw.schemas.layout import RUNS_FOLDER
@@ -19,6 +20,11 @@ class ReportError(UserError):
 def run_ids(output: OutputFolder) -> list[str]:
     """Return the ids of the runs that left a record, oldest first."""
     return layout.run_ids(output.names(RUNS_FOLDER))
+
+
+def next_run_id(output: OutputFolder) -> str:
+    """Return the id of a run that starts now, and so sorts behind those that left a record."""
+    return new_run_id(run_ids(output))
 
 
 def read_run(output: OutputFolder, run_id: str) -> RunRecord:
