@@ -18,7 +18,7 @@ from s2sw.pipeline.ledger.lease import LeaseLostError, WriterLease
 from s2sw.pipeline.listing.partitions import JointTodo
 from s2sw.pipeline.run.executor import RunFailedError
 from s2sw.pipeline.run.partition_rows import committed_tally, sweep_partition
-from s2sw.pipeline.run.partition_work import PartitionState, PartitionTask
+from s2sw.pipeline.run.partition_state import PARTITION, PartitionState, PartitionTask
 from s2sw.pipeline.run.passes import NothingLivesError, Results
 from s2sw.pipeline.run.progress import Tally
 from s2sw.schemas.outcomes import Status
@@ -65,6 +65,7 @@ class Partition:
 
     serial: of the pass that it is in, 0 if in none; base: that is the first over its list. losses: in a row.
     parts, seconds: of the writers that were lost. last: how far it was when its last one was lost at the end.
+    told: so much of what its writer said is in the log.
     """
 
     task: PartitionTask
@@ -75,6 +76,7 @@ class Partition:
     parts: int = 0
     seconds: float = 0.0
     last: PartitionState | None = None
+    told: int = 0
 
     @property
     def state(self) -> PartitionState:
@@ -244,7 +246,7 @@ class Partitions:
             one.seconds += one.state.seconds
             one.handle.discard()
             one.task = replace(one.task, term=one.task.term + 1, joins=joins)
-            one.serial = 1 if joins else 0
+            one.serial, one.told = 1 if joins else 0, 0
             one.handle = self.start(one.task)
 
     def _on_lost(self, words: str) -> None:
@@ -259,6 +261,11 @@ class Partitions:
 
     def _add_up(self) -> None:
         self.tally.become_sum([one.state.tally for one in self._partitions])
+        for one in self._partitions:
+            for said in one.state.said[one.told :]:
+                extra = {PARTITION: one.task.number}
+                log.log(said.level, "partition %d: %s", one.task.number, said.message, extra=extra)
+            one.told = len(one.state.said)
 
     def _check(self, one: Partition) -> None:
         failure = one.state.failure

@@ -12,7 +12,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from s2sw.pipeline.run.executor import words_of
-from s2sw.pipeline.run.partition_work import PartitionState, PartitionTask, PartitionWork
+from s2sw.pipeline.run.partition_state import PartitionState, PartitionTask
+from s2sw.pipeline.run.partition_work import PartitionWork
 from s2sw.pipeline.run.partitions import WriterLostError
 
 NO_CPU = 0

@@ -259,11 +259,11 @@ class ScreeningRun:
         return executor.run_pass(decode, detect, number, lost)
 
     def _live(self) -> Live:
-        return Live(self._tally, *(self._writing.uncommitted if self._writing else (0, 0.0)))
+        return Live(self._tally, *of.uncommitted, of.facts()) if (of := self._writing) else Live(self._tally)
 
     def _ticked(self) -> None:
         """Show where the run stands."""
-        self._display.update()
+        self._display.update(self._writing.facts if self._writing else list)
         self._metrics.update()
         self._timeline.add(self._tally.objects, self._tally.slices)
 
