@@ -202,16 +202,16 @@ class Partitions:
         parts = self.tasks[0].parts
         most, seconds = min(ROWS_AT_ONCE, parts.rows) * len(joint.lists), min(SECONDS_AT_ONCE, parts.seconds)
         waiting: list[pa.Table] = []
-        since = time.monotonic()
+        rows, size, since = 0, 0, time.monotonic()
         try:
             for table in self.results(joint, number, self._on_lost):
                 self._decoded = True
                 waiting.append(table)
                 self.ticked()
-                rows, size = sum(map(len, waiting)), sum(one.nbytes for one in waiting)
+                rows, size = rows + len(table), size + table.get_total_buffer_size()
                 if rows >= most or size >= BYTES_AT_ONCE or time.monotonic() - since >= seconds:
                     yield pa.concat_tables(waiting).combine_chunks()
-                    waiting, since = [], time.monotonic()
+                    waiting, rows, size, since = [], 0, 0, time.monotonic()
         except KeyboardInterrupt:  # what is whole is committed all the same
             if waiting:
                 yield pa.concat_tables(waiting).combine_chunks()
