@@ -43,7 +43,7 @@ class RayWriter:
 
     def push(self, method: str, *arguments: Any) -> None:
         """Call it without waiting for the answer."""
-        given = [_packed(one) if isinstance(one, pa.Table) else one for one in arguments]
+        given = [packed(one) if isinstance(one, pa.Table) else one for one in arguments]
         self._asked.append(getattr(self._actor, method).remote(*given))
 
     def settle(self, most: int = 0) -> PartitionState:
@@ -62,7 +62,7 @@ class RayWriter:
         ray.kill(self._actor)
 
 
-def _packed(table: pa.Table) -> bytes:
+def packed(table: pa.Table) -> bytes:
     """Return the table as an Arrow stream: Ray's own way to serialise tables takes tens of milliseconds."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
