@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # processes of tests: each takes up to 2 GB, and as much again for what it starts
 WORKERS ?= $(shell awk '/MemAvailable/ {print ($$2 > 12000000) ? 3 : 2}' /proc/meminfo 2>/dev/null || echo 2)
 
-.PHONY: demo test test-cluster test-clients lint types unit format fuzz audit clean
+.PHONY: demo test image-check test-cluster test-clients lint types unit format fuzz audit clean
 
 demo: $(STAMP)
 	$(BIN)/s2sw demo
@@ -25,6 +25,15 @@ types: $(STAMP)
 # a head of Ray and other nodes on one machine: apart from the others, since they need a quiet one
 test-cluster: $(STAMP)
 	$(BIN)/pytest -m cluster tests/robustness tests/integration/test_submit.py
+
+# the steps of deploy/Containerfile in a fresh Debian root, and a screening in it: root on Debian, 10 GB, and
+# the first time 4 GB to fetch. make image-check TARGET=cuda takes the other target
+TARGET ?= cpu
+image-check: $(STAMP)
+	@for tool in mmdebstrap:mmdebstrap ip:iproute2; do command -v $${tool%%:*} >/dev/null || \
+	  apt-get install --yes $${tool##*:} >/dev/null 2>&1 || \
+	  { apt-get update && apt-get install --yes $${tool##*:}; } >/dev/null 2>&1 || true; done
+	$(BIN)/python -m tests.deploy.rehearsal --target $(TARGET)
 
 # what is written, in programs that are fetched for it (npm, apt, pip); 4 GB, most of it Spark and ClickHouse
 CLIENTS := readers datumaro label-studio

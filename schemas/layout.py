@@ -89,18 +89,18 @@ def part_name(run_id: str, number: int, writer: str = "") -> str:
 
 
 def partition_mark(partition: int) -> str:
-    """Return what the names of a partition's parts begin with, behind the run."""
-    return f"p{partition:03}"
+    """Return what the names of a partition's parts begin with, behind the run, and no other's."""
+    return f"{_partition(partition)}w"
 
 
 def writer_mark(partition: int, term: int) -> str:
     """Return the mark of a partition's writer. term: 1 for the first, and so on for those that take over."""
-    return f"{partition_mark(partition)}w{term:03}n"
+    return f"{partition_mark(partition)}{term:03}n"
 
 
 def writer_leases(partition: int) -> str:
     """Return what the leases of a partition's writers begin with."""
-    return f"{WRITER_LEASES}{partition_mark(partition)}-"
+    return f"{WRITER_LEASES}{_partition(partition)}-"
 
 
 def merged_name(run_id: str, replaced: Iterable[str]) -> str:
@@ -196,3 +196,7 @@ def entry_number(name: str) -> int:
     stem = PurePosixPath(name).stem
     number = int(stem) if _NUMBER.fullmatch(stem) else -1
     return number if number >= 0 and name == entry_name(number) else -1
+
+
+def _partition(number: int) -> str:
+    return f"p{number:03}"

@@ -64,6 +64,10 @@ class OutputFolder(ABC):
         """Return the last bytes, ``most`` of them at most, of a file of so many bytes."""
 
     @abstractmethod
+    def modified(self, name: str) -> float:
+        """Return when a file was written, in Unix seconds by the clock of the storage; on S3 whole ones."""
+
+    @abstractmethod
     def address(self, name: str) -> str:
         """Return where a library finds the file: an absolute path, or ``s3://bucket/key``."""
 

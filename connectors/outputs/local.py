@@ -93,6 +93,10 @@ class LocalOutput(OutputFolder):
             return file.read(min(size, most))
 
     @override
+    def modified(self, name: str) -> float:
+        return self._place(name).lstat().st_mtime
+
+    @override
     def address(self, name: str) -> str:
         return str(self._root.absolute() / name)
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from s2sw.connectors.outputs.folder import CONTROL_BYTES, OutputFolder, T, too_large
 from s2sw.connectors.parquet.tables import bounded_table
-from s2sw.connectors.storage.objects import list_objects
+from s2sw.connectors.storage.objects import list_objects, stat_object
 from s2sw.connectors.storage.retries import with_retries
 from s2sw.connectors.storage.s3 import read_start, s3_filesystem, s3_reader, split_s3
 from s2sw.schemas.outcomes import Reason, ScreeningError
@@ -114,6 +114,10 @@ class S3Output(OutputFolder):
         start = len(f"s3://{self._bucket}/") + len(self._key(""))
         found = list_objects(f"s3://{self._bucket}/{self._key(folder)}/", self._settings)
         return dict(sorted((stored.uri[start:], stored.size) for stored in found))
+
+    @override
+    def modified(self, name: str) -> float:
+        return stat_object(self.address(name), self._settings).modified
 
     @override
     def address(self, name: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.opening import open_output
-from s2sw.connectors.storage.objects import stat_object
 from s2sw.model.bundles.record import read_record
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.ledger.other_key import refuse_other_key
@@ -45,7 +44,7 @@ def _output(config: ScreenConfig) -> Iterator[Check]:
     remedy = "check the address and its rights: files are written, created once, read, listed and deleted"
     try:
         yield guarded("output", lambda: _written(output, name), remedy)
-        yield guarded("clock", lambda: _clock(output, name, config), "set the clock of this machine (NTP)")
+        yield guarded("clock", lambda: _clock(output, name), "set the clock of this machine (NTP)")
     finally:
         with contextlib.suppress(Exception):  # what cannot be written cannot be deleted either, and was told
             output.delete(name)
@@ -64,9 +63,9 @@ def _written(output: OutputFolder, name: str) -> Check:
     return Check("output", f"{output.root}: write, create once, read and delete work")
 
 
-def _clock(output: OutputFolder, name: str, config: ScreenConfig) -> Check:
+def _clock(output: OutputFolder, name: str) -> Check:
     """Compare this machine's clock with that of the storage, by a file just written."""
-    off = time.time() - stat_object(output.address(name), config.storage).modified
+    off = time.time() - output.modified(name)
     if abs(off) > CLOCK_SECONDS:
         return warning("clock", f"{off:.0f} s off that of the output", "set the clock of this machine (NTP)")
     return Check("clock", f"within {CLOCK_SECONDS:.0f} s of the output's")

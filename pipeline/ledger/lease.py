@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import re
+import secrets
 import threading
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.schemas.errors import FailedError
 from s2sw.schemas.layout import LEASE_PREFIX, RUNS_FOLDER, WRITER_LEASES, writer_leases
+from s2sw.schemas.whole_files import TEMPORARY
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ RENEW_SECONDS = 30.0
 PATIENCE = 15.0
 """Seconds that the processes of a killed run get to end, where its lease is free already."""
 LOOK_SECONDS = 0.1
+CLOCK_SECONDS = 5.0
+"""A clock that differs less from that of the storage, which may tell whole seconds only, agrees with it."""
 LONGEST_SECONDS = 86_400.0
 """More than the clocks of two machines differ: whoever is to wait for longer is told which file to remove."""
 _NUMBER = re.compile(r"[0-9]{6,9}")
@@ -80,6 +84,7 @@ class Lease:
         self._run_id = run_id
         self.name = ""
         self._valid_until = 0.0
+        self._ahead: float | None = None
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
 
@@ -153,7 +158,7 @@ class Lease:
             # it is written in one step: no run that is at work has one like this
             log.warning("%s", f"{name} is damaged: its run is taken as ended")
             return
-        left = holder.expires - time.time()
+        left = holder.expires - self._now()
         if left > 0 and not is_dead(holder.process):
             wait = f"wait {left:.0f} s" if left <= LONGEST_SECONDS else f"remove {name}"
             raise LeaseHeldError(
@@ -161,8 +166,29 @@ class Lease:
                 f"if it is gone, {wait}"
             )
 
+    def _now(self) -> float:
+        """Return the time by the clock of the storage, so that no machine's clock decides who holds what."""
+        if self._ahead is None:
+            self._ahead = self._measured()
+        return time.time() - self._ahead
+
+    def _measured(self) -> float:
+        """Return by how many seconds this machine's clock is ahead, by a file just written."""
+        name = f"{RUNS_FOLDER}/{TEMPORARY}clock-{secrets.token_hex(8)}"
+        before = time.time()
+        try:
+            self._output.create(name, b"")
+            after, written = time.time(), self._output.modified(name)
+        finally:
+            self._output.delete(name)
+        ahead = before - written if written < before else min(0.0, after - written)
+        if abs(ahead) < CLOCK_SECONDS:
+            return 0.0
+        log.warning("%s", f"this machine's clock is {ahead:.0f} s off that of the output")
+        return ahead
+
     def _document(self, seconds: float) -> bytes:
-        content = {"run_id": self._run_id, "process": process_mark(), "expires": time.time() + seconds}
+        content = {"run_id": self._run_id, "process": process_mark(), "expires": self._now() + seconds}
         return json.dumps(content).encode()
 
     def _renew(self) -> None:

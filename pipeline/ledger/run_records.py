@@ -4,9 +4,11 @@ import logging
 from collections.abc import Iterator
 
 from s2sw.connectors.outputs.folder import OutputFolder
+from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.schemas import layout
 from s2sw.schemas.errors import UserError
-from s2sw.schemas.layout import RUNS_FOLDER
+from s2sw.schemas.forms import is_run_id
+from s2sw.schemas.layout import OBJECTS_FOLDER, RUNS_FOLDER
 from s2sw.schemas.run_record import RunRecord, parse_record
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,13 @@ class ReportError(UserError):
 def run_ids(output: OutputFolder) -> list[str]:
     """Return the ids of the runs that left a record, oldest first."""
     return layout.run_ids(output.names(RUNS_FOLDER))
+
+
+def next_run_id(output: OutputFolder) -> str:
+    """Return the id of a run that starts now, and so sorts behind all that left a record or rows."""
+    parts = layout.parts(output.names(OBJECTS_FOLDER))
+    of_parts = filter(is_run_id, (layout.part_of(name).run for name in parts))
+    return new_run_id([*run_ids(output), *of_parts])
 
 
 def read_run(output: OutputFolder, run_id: str) -> RunRecord:

@@ -4,8 +4,9 @@ import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from s2sw.connectors.outputs.local import LocalOutput
@@ -14,11 +15,21 @@ from s2sw.pipeline.privacy.ids import check_private_folder, existing_key, load_o
 from s2sw.pipeline.privacy.output_scopes import OutputScopes
 from s2sw.schemas.forms import is_run_id
 
+_SECOND = "%Y%m%dT%H%M%S"
 
-def new_run_id() -> str:
-    """Return a name for a run that sorts by time and is never used twice."""
+
+def new_run_id(earlier: Iterable[str] = ()) -> str:
+    """Return a name for a run that sorts by time and is never used twice.
+
+    earlier: ids of runs that it has to sort behind, although the clocks of their machines may be ahead of
+    this one's, by a day at most.
+    """
     now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.randbelow(16):x}"
+    soon = f"{now + timedelta(days=1):{_SECOND}}"
+    newest = max((one for one in earlier if one < soon), default="")
+    if newest >= f"{now:{_SECOND}}":
+        now = datetime.strptime(newest[:15], _SECOND).replace(tzinfo=UTC) + timedelta(seconds=1)
+    return f"{now:{_SECOND}}-{now.microsecond:05x}{secrets.randbelow(16):x}"
 
 
 @dataclass(frozen=True)

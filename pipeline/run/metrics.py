@@ -5,7 +5,7 @@ Collectors such as node_exporter's textfile collector read it. It holds counts, 
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -31,11 +31,13 @@ class Live:
     """Where a run at work stands.
 
     uncommitted: objects whose outcome is not written yet. oldest: seconds that the first of them waits.
+    partitions: as of ``RunSummary``.
     """
 
     tally: Tally
     uncommitted: int = 0
     oldest: float = 0.0
+    partitions: Sequence[Mapping[str, float]] = ()
 
 
 def metrics_text(
@@ -66,6 +68,8 @@ class _Run(Collector):
         yield from (*_identity(summary), *_counts(summary), *_seconds(summary))
         if self._live and summary.outcome == "running":
             yield from _queues(self._live)
+        partitions = summary.partitions or (self._live.partitions if self._live else ())
+        yield from (_by(family, _of(partitions, name)) for name, family in _partitions() if partitions)
         if summary.by_status:
             yield from _account(summary)
         if summary.outcome != "running":
@@ -206,6 +210,23 @@ def _queues(live: Live) -> list[Metric]:
             "s2sw_oldest_uncommitted_seconds", "How long the first of these has been waiting.", live.oldest
         ),
     ]
+
+
+def _partitions() -> list[tuple[str, GaugeMetricFamily]]:
+    """Return what is told of each partition of a run with several writers, by its name in the record."""
+    told = {
+        "objects": "Objects that the run gave to the partition.",
+        "finished": "Of these, objects that have their outcome.",
+        "writers": "Writers that the partition has had; more than 1 where one was lost.",
+    }
+    return [
+        (name, GaugeMetricFamily(f"s2sw_partition_{name}", text, labels=["partition"]))
+        for name, text in told.items()
+    ]
+
+
+def _of(partitions: Sequence[Mapping[str, float]], name: str) -> dict[str, float]:
+    return {str(int(one["number"])): one[name] for one in partitions}
 
 
 def _account(summary: RunSummary) -> list[Metric]:

@@ -6,16 +6,15 @@ learns from its answers how far it is and which pass it waits for.
 
 import contextlib
 import copy
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time, time
 
 import pyarrow as pa
 
-from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.pipeline.ledger.lease import LeaseHeldError, LeaseLostError, WriterLease
 from s2sw.pipeline.ledger.writer import Writer
 from s2sw.pipeline.listing.todo import Todo
@@ -24,82 +23,16 @@ from s2sw.pipeline.privacy.ids import uid_ids
 from s2sw.pipeline.privacy.redaction import describe
 from s2sw.pipeline.run.executor import LostGroup, RunFailedError
 from s2sw.pipeline.run.partition_rows import committed_numbers, committed_tally, sweep_partition
+from s2sw.pipeline.run.partition_state import Failure, PartitionState, PartitionTask, WantedPass, WriterLog
 from s2sw.pipeline.run.passes import Passes
 from s2sw.pipeline.run.progress import Tally
+from s2sw.pipeline.run.run_log import OWN
 from s2sw.pipeline.run.sink import WritingSink
-from s2sw.schemas.config import PartSettings
 from s2sw.schemas.layout import writer_mark
-from s2sw.schemas.storage import StorageSettings
-from s2sw.schemas.tables import Row
 
 TABLES_AHEAD = 4
 IDLE_SECONDS = 1.0
 """Without rows for so long, a writer looks whether what it holds is old enough to be committed."""
-
-
-@dataclass(frozen=True)
-class PartitionTask:
-    """What the writer of a partition is told.
-
-    number: of the partition. term: 1 for its first writer, and so on. joins: a first pass over the list is
-    under way. constants, keep_uri: as of ``Writer``. work: a folder for lists of passes. run_lease: name of
-    the run's.
-    """
-
-    number: int
-    todo: Todo
-    output: OutputFolder
-    parts: PartSettings
-    constants: Row
-    keep_uri: bool
-    work: Path
-    run_lease: str
-    deadline: float | None
-    give_up_after: int
-    storage: StorageSettings
-    private: bool
-    term: int = 1
-    joins: bool = True
-
-    @property
-    def run_id(self) -> str:
-        """The id of the run."""
-        return str(self.constants["run_id"])
-
-
-@dataclass(frozen=True)
-class WantedPass:
-    """A pass that a partition waits for. base: it is the first over its whole list. serial: counts them."""
-
-    todo: Todo
-    number: int
-    serial: int
-    base: bool
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a partition ended early, in our own words."""
-
-    words: str
-    lease: bool = False
-
-
-@dataclass(frozen=True)
-class PartitionState:
-    """How far a partition is. uncommitted, oldest: as of ``Writer.uncommitted``; parts: that it committed.
-
-    seconds: processor time of its process since it asked for its first pass.
-    """
-
-    tally: Tally = field(default_factory=Tally)
-    uncommitted: int = 0
-    oldest: float = 0.0
-    parts: int = 0
-    seconds: float = 0.0
-    wanted: WantedPass | None = None
-    ended: bool = False
-    failure: Failure | None = None
 
 
 class _StoppedError(Exception):
@@ -124,6 +57,7 @@ class PartitionWork:
         self._over: list[str] | None = None  # with what was lost, once a pass is over
         self._decoded = self._scored = False  # anywhere in the run
         self._failure: Failure | None = None
+        self._log = WriterLog()
         self._lease: WriterLease | None = None
         self._thread: threading.Thread | None = None
 
@@ -131,6 +65,7 @@ class PartitionWork:
         """Take the partition, and ask for its first pass. key: of the ids."""
         task = self._task
         enter_worker(task.storage, task.private)
+        logging.getLogger(OWN).addHandler(self._log)
         try:
             lease = WriterLease(task.output, task.run_id, task.number, task.run_lease)
             self._lease = lease.__enter__()
@@ -189,6 +124,7 @@ class PartitionWork:
             self._changed.notify_all()
         if self._thread:
             self._thread.join()
+        logging.getLogger(OWN).removeHandler(self._log)
         if self._lease:
             with contextlib.suppress(OSError):  # it runs out by itself
                 self._lease.__exit__(None, None, None)
@@ -240,12 +176,12 @@ class PartitionWork:
             with self._changed:
                 if not (self._tables or self._over is not None or self._stopping):
                     self._changed.wait(IDLE_SECONDS)
-                if self._stopping:
-                    raise _StoppedError
-                if self._tables:
+                if self._tables:  # also where the run stops: they were taken before
                     table = self._tables.popleft()
                     self._changed.notify_all()
                     return table
+                if self._stopping:
+                    raise _StoppedError
                 over = self._over
             if over is not None:
                 self._passes.seen(self._decoded, self._scored)
@@ -277,6 +213,7 @@ class PartitionWork:
             self._wanted,
             self._ended,
             self._failure,
+            self._log.said,
         )
         return self._state
 

@@ -6,6 +6,7 @@ asks for what its predecessor had not committed.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from s2sw.pipeline.ledger.lease import LeaseLostError, WriterLease
 from s2sw.pipeline.listing.partitions import JointTodo
 from s2sw.pipeline.run.executor import RunFailedError
 from s2sw.pipeline.run.partition_rows import committed_tally, sweep_partition
-from s2sw.pipeline.run.partition_work import PartitionState, PartitionTask
+from s2sw.pipeline.run.partition_state import PARTITION, PartitionState, PartitionTask
 from s2sw.pipeline.run.passes import NothingLivesError, Results
 from s2sw.pipeline.run.progress import Tally
 from s2sw.schemas.outcomes import Status
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 
 ANSWERS_AHEAD = 3
 """Calls of a writer that are not answered yet; rows are held back then."""
+ROWS_AT_ONCE = 1024
+BYTES_AT_ONCE = 4 << 20
+SECONDS_AT_ONCE = 1.0
+"""Rows wait for others, so many for each writer, so many bytes or so long: each call costs a millisecond."""
 LOSSES = 4
 """So many writers of a partition, one after the other, may be lost before one commits anything."""
 
@@ -60,6 +65,7 @@ class Partition:
 
     serial: of the pass that it is in, 0 if in none; base: that is the first over its list. losses: in a row.
     parts, seconds: of the writers that were lost. last: how far it was when its last one was lost at the end.
+    told: so much of what its writer said is in the log.
     """
 
     task: PartitionTask
@@ -70,6 +76,7 @@ class Partition:
     parts: int = 0
     seconds: float = 0.0
     last: PartitionState | None = None
+    told: int = 0
 
     @property
     def state(self) -> PartitionState:
@@ -177,12 +184,10 @@ class Partitions:
             self.say(f"trying {joint.objects} objects again")
         self._lost.clear()
         with suppress(NothingLivesError):
-            for table in self.results(joint, number, self._on_lost):
-                self._decoded = True
+            for table in self._rows(joint, number):
                 for one, rows in _by_list(table, joint, partitions):
                     self._hand(one, rows)
                 self._add_up()
-                self.ticked()
                 if not any(one.takes for one in partitions):
                     break
         for one in partitions:
@@ -191,6 +196,28 @@ class Partitions:
                     lost = [] if self._decoded else list(self._lost)
                     one.handle.push("over", one.serial, self._decoded, self._scored, lost)
                     one.serial = 0
+
+    def _rows(self, joint: JointTodo, number: int) -> Iterator[pa.Table]:
+        """Yield the rows of a pass in tables that are worth a call."""
+        parts = self.tasks[0].parts
+        most, seconds = min(ROWS_AT_ONCE, parts.rows) * len(joint.lists), min(SECONDS_AT_ONCE, parts.seconds)
+        waiting: list[pa.Table] = []
+        rows, size, since = 0, 0, time.monotonic()
+        try:
+            for table in self.results(joint, number, self._on_lost):
+                self._decoded = True
+                waiting.append(table)
+                self.ticked()
+                rows, size = rows + len(table), size + table.get_total_buffer_size()
+                if rows >= most or size >= BYTES_AT_ONCE or time.monotonic() - since >= seconds:
+                    yield pa.concat_tables(waiting).combine_chunks()
+                    waiting, rows, size, since = [], 0, 0, time.monotonic()
+        except KeyboardInterrupt:  # what is whole is committed all the same
+            if waiting:
+                yield pa.concat_tables(waiting).combine_chunks()
+            raise
+        if waiting:
+            yield pa.concat_tables(waiting).combine_chunks()
 
     def _hand(self, one: Partition, rows: pa.Table) -> None:
         if not one.takes:
@@ -219,7 +246,7 @@ class Partitions:
             one.seconds += one.state.seconds
             one.handle.discard()
             one.task = replace(one.task, term=one.task.term + 1, joins=joins)
-            one.serial = 1 if joins else 0
+            one.serial, one.told = 1 if joins else 0, 0
             one.handle = self.start(one.task)
 
     def _on_lost(self, words: str) -> None:
@@ -234,6 +261,11 @@ class Partitions:
 
     def _add_up(self) -> None:
         self.tally.become_sum([one.state.tally for one in self._partitions])
+        for one in self._partitions:
+            for said in one.state.said[one.told :]:
+                extra = {PARTITION: one.task.number}
+                log.log(said.level, "partition %d: %s", one.task.number, said.message, extra=extra)
+            one.told = len(one.state.said)
 
     def _check(self, one: Partition) -> None:
         failure = one.state.failure

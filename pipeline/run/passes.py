@@ -26,6 +26,7 @@ from s2sw.schemas.outcomes import TRANSIENT_REASONS, Reason, Status
 from s2sw.schemas.tables import MANIFEST
 
 IDLE_TABLES = 32  # tables of deferred objects only, after the window, that show that the pipeline is drained
+ROWS_OF_A_TABLE = 64  # as detectors give them; several may come as one
 ALONE = 3
 """So many objects, and no more, may be all that a run has, all crash, and still be at fault themselves."""
 
@@ -164,7 +165,8 @@ class Passes:
                     self._take(replace(finished, attempts=number + 1), reader)
             self._decoded = True
             self._sink.tick()
-            idle = idle + 1 if deferred_only and self._too_late() else 0
+            tables = max(1, len(table) // ROWS_OF_A_TABLE)
+            idle = idle + tables if deferred_only and self._too_late() else 0
             if idle >= IDLE_TABLES and not collector.has_open:
                 break
         missing = collector.missing()

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -118,8 +118,8 @@ class ProgressDisplay:
         self._started = time.monotonic()
         self._bar.reset(self._task, total=self._tally.total, description="screening", rates="")
 
-    def update(self) -> None:
-        """Show the tally as it is now."""
+    def update(self, partitions: Callable[[], Sequence[Mapping[str, float]]] = list) -> None:
+        """Show the tally as it is now. partitions: returns what each has done, as for ``RunSummary``."""
         rates = self._rates()
         self._bar.update(self._task, completed=self._tally.objects, rates=rates)
         now = time.monotonic()
@@ -128,11 +128,12 @@ class ProgressDisplay:
             left = self._bar.tasks[0].time_remaining
             end = f", about {left:.0f} s left" if left is not None else ""
             tally = self._tally
+            each = partitions()
             fields = {
                 "event": "progress", "objects": tally.objects, "total": tally.total, "slices": tally.slices,
                 "quarantined": tally.statuses[Status.QUARANTINED], "seconds_left": left,
-            }  # fmt: skip
-            text = f"{tally.objects} of {tally.total} objects, {rates}{end}"
+            } | ({"partitions": [one["finished"] for one in each]} if each else {})  # fmt: skip
+            text = f"{tally.objects} of {tally.total} objects, {rates}{_spread(each)}{end}"
             log.info("%s", text, extra={"fields": fields})
 
     def _rates(self) -> str:
@@ -143,3 +144,13 @@ class ProgressDisplay:
             f"{tally.objects / elapsed:.1f} objects/s, {tally.slices} slices "
             f"({tally.slices / elapsed:.1f}/s), {quarantined} quarantined"
         )
+
+
+def _spread(partitions: Sequence[Mapping[str, float]]) -> str:
+    """Return how far the partitions are, from the slowest to the fastest; "" where there are none."""
+    shares = [one["finished"] / one["objects"] for one in partitions if one["objects"]]
+    if not shares:
+        return ""
+    again = sum(int(one["writers"]) - 1 for one in partitions)
+    lost = f", writers lost: {again}" if again else ""
+    return f", {len(shares)} partitions at {min(shares):.0%} to {max(shares):.0%}{lost}"

@@ -12,7 +12,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from s2sw.pipeline.run.executor import words_of
-from s2sw.pipeline.run.partition_work import PartitionState, PartitionTask, PartitionWork
+from s2sw.pipeline.run.partition_state import PartitionState, PartitionTask
+from s2sw.pipeline.run.partition_work import PartitionWork
 from s2sw.pipeline.run.partitions import WriterLostError
 
 NO_CPU = 0
@@ -42,7 +43,7 @@ class RayWriter:
 
     def push(self, method: str, *arguments: Any) -> None:
         """Call it without waiting for the answer."""
-        given = [_packed(one) if isinstance(one, pa.Table) else one for one in arguments]
+        given = [packed(one) if isinstance(one, pa.Table) else one for one in arguments]
         self._asked.append(getattr(self._actor, method).remote(*given))
 
     def settle(self, most: int = 0) -> PartitionState:
@@ -61,7 +62,7 @@ class RayWriter:
         ray.kill(self._actor)
 
 
-def _packed(table: pa.Table) -> bytes:
+def packed(table: pa.Table) -> bytes:
     """Return the table as an Arrow stream: Ray's own way to serialise tables takes tens of milliseconds."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:

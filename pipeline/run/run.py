@@ -17,6 +17,7 @@ from s2sw.pipeline.ledger.done import deferred_objects, done_objects
 from s2sw.pipeline.ledger.lease import Lease
 from s2sw.pipeline.ledger.merging import warn_of_old_parts
 from s2sw.pipeline.ledger.output_key import configured_key
+from s2sw.pipeline.ledger.run_records import next_run_id
 from s2sw.pipeline.ledger.summary import describe_bundle
 from s2sw.pipeline.ledger.writer import sweep_orphans
 from s2sw.pipeline.listing.id_sets import IdSets
@@ -24,7 +25,6 @@ from s2sw.pipeline.listing.manifest import freeze
 from s2sw.pipeline.listing.partitions import write_partitions
 from s2sw.pipeline.listing.todo import Todo, group_size
 from s2sw.pipeline.privacy.ids import key_id, object_ids
-from s2sw.pipeline.privacy.private_dir import new_run_id
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.run.account import account
 from s2sw.pipeline.run.executor import Executor, LostGroup
@@ -99,7 +99,7 @@ class ScreeningRun:
         self._timeline = Timeline()
         self._display = ProgressDisplay(self._tally, live)
         self._interruption = Interruption()
-        self._state = job.inside.open_state(job.config.output, new_run_id())
+        self._state = job.inside.open_state(job.config.output, next_run_id(job.output))
         self._sets = IdSets(self._state.manifest, self._state.work, job.config.online)
         own = configured_key(job.config, job.inside, job.output, make=True)
         self._key = own.key
@@ -259,11 +259,11 @@ class ScreeningRun:
         return executor.run_pass(decode, detect, number, lost)
 
     def _live(self) -> Live:
-        return Live(self._tally, *(self._writing.uncommitted if self._writing else (0, 0.0)))
+        return Live(self._tally, *of.uncommitted, of.facts()) if (of := self._writing) else Live(self._tally)
 
     def _ticked(self) -> None:
         """Show where the run stands."""
-        self._display.update()
+        self._display.update(self._writing.facts if self._writing else list)
         self._metrics.update()
         self._timeline.add(self._tally.objects, self._tally.slices)
 

@@ -14,7 +14,7 @@ from s2sw.pipeline.privacy.ids import uid_ids
 from s2sw.pipeline.privacy.private_dir import RunState
 from s2sw.pipeline.profile.place import with_part_of
 from s2sw.pipeline.run.job import Job
-from s2sw.pipeline.run.partition_work import PartitionTask
+from s2sw.pipeline.run.partition_state import PartitionTask
 from s2sw.pipeline.run.partitions import Partitions, StartWriter
 from s2sw.pipeline.run.passes import Passes, Results
 from s2sw.pipeline.run.progress import Tally

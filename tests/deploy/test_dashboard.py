@@ -26,7 +26,11 @@ GROUPED = re.compile(r"\b(?:by|on) \((\w*)\)")
 def told() -> dict[str, set[str]]:
     """Return every figure of runs, at work and ended, and its labels."""
     running = RunSummary(FIRST, SETTINGS, BUNDLE, "2026-07-01T01:00:00+00:00")
-    texts = metrics_text(running, live=Live(Tally(1))), metrics_text(summarise([]), {"brightness": 1})
+    partition = {"number": 0, "objects": 1, "finished": 0, "writers": 1}
+    texts = (
+        metrics_text(running, live=Live(Tally(1), partitions=[partition])),
+        metrics_text(summarise([]), {"brightness": 1}),
+    )
     samples = [
         sample for text in texts for one in text_string_to_metric_families(text) for sample in one.samples
     ]

@@ -15,7 +15,7 @@ import pytest
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.run.executor import DecodeStep, LostGroup
 from s2sw.pipeline.run.job import prepare
-from s2sw.pipeline.run.partition_work import PartitionTask
+from s2sw.pipeline.run.partition_state import PartitionTask
 from s2sw.pipeline.run.ray_executor import RayExecutor
 from s2sw.pipeline.run.ray_writer import RayWriter
 from s2sw.pipeline.run.resources import plan_resources

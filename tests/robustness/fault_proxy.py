@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
+import struct
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -26,6 +28,12 @@ class Kind(Enum):
 
     THROTTLE = auto()
     """Refused with 503 SlowDown."""
+    BREAK = auto()
+    """Refused with 500 InternalError."""
+    RESET = auto()
+    """The connection is reset without an answer."""
+    EXPIRE = auto()
+    """Refused with 400 ExpiredToken."""
     CUT = auto()
     """The connection breaks in the middle of the body, of the answer or of what is uploaded."""
     LOSE = auto()
@@ -44,6 +52,8 @@ class Kind(Enum):
 
 REFUSALS = {
     Kind.THROTTLE: (503, "SlowDown", "Please reduce your request rate."),
+    Kind.BREAK: (500, "InternalError", "We encountered an internal error. Please try again."),
+    Kind.EXPIRE: (400, "ExpiredToken", "The provided token has expired."),
     Kind.DENY: (403, "AccessDenied", "Access Denied"),
     Kind.VANISH: (404, "NoSuchKey", "The specified key does not exist."),
 }
@@ -52,10 +62,15 @@ DELAY_SECONDS = 6.0
 
 @dataclass
 class Fault:
-    """One kind of failure for the next ``times`` requests; hits counts those that met it."""
+    """One kind of failure for the next ``times`` requests; hits counts those that met it.
+
+    below: only of keys with this folder. lasts: from the first one on all requests fail so.
+    """
 
     kind: Kind
     times: int = FOREVER
+    below: str = ""
+    lasts: bool = False
     hits: int = 0
 
 
@@ -69,6 +84,7 @@ class FaultProxy:
         self.upstream = port
         self.requests: Counter[tuple[str, str]] = Counter()
         self._faults: dict[tuple[str, str], list[Fault]] = {}
+        self._outage: Kind | None = None
         self._lock = threading.Lock()
         self.stopped = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -88,26 +104,32 @@ class FaultProxy:
         self._server.server_close()
         self._thread.join()
 
-    def add(self, method: str, key: str, kind: Kind, times: int = FOREVER) -> Fault:
+    def add(
+        self, method: str, key: str, kind: Kind, times: int = FOREVER, below: str = "", lasts: bool = False
+    ) -> Fault:
         """Let requests fail whose key (without the bucket) ends with ``key``; later faults queue."""
-        fault = Fault(kind, times)
+        fault = Fault(kind, times, below, lasts)
         self._faults.setdefault((method, key), []).append(fault)
         return fault
 
     def heal(self) -> None:
         """Let everything succeed from now on."""
         self._faults.clear()
+        self._outage = None
 
     def fault(self, method: str, key: str) -> Kind | None:
         """Count a request and say what happens to it."""
         with self._lock:
             self.requests[method, key] += 1
+            if self._outage is not None:
+                return self._outage
             for (wanted, ending), faults in self._faults.items():
                 if wanted != method or not key.endswith(ending):
                     continue
                 for fault in faults:
-                    if fault.hits < fault.times:
+                    if fault.hits < fault.times and f"{fault.below}/" in f"/{key}":
                         fault.hits += 1
+                        self._outage = fault.kind if fault.lasts else None
                         return fault.kind
         return None
 
@@ -140,6 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(size)
         if kind is Kind.KILL:
             return self._kill_client()
+        if kind is Kind.RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            return self.connection.close()
         if kind in REFUSALS:
             return self._refuse(*REFUSALS[kind])
         if kind is Kind.DELAY:

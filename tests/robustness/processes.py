@@ -65,10 +65,15 @@ class Screening:
 
     def find(self, title: str) -> list[psutil.Process]:
         """Return those of its processes whose title starts with ``title``."""
-        with contextlib.suppress(psutil.Error):
-            family = psutil.Process(self.process.pid).children(recursive=True)
-            return [process for process in family if " ".join(_command(process)).startswith(title)]
-        return []
+        return titled(self.process.pid, title)
+
+
+def titled(parent: int, title: str) -> list[psutil.Process]:
+    """Return the processes below another one whose title starts with ``title``."""
+    with contextlib.suppress(psutil.Error):
+        family = psutil.Process(parent).children(recursive=True)
+        return [process for process in family if " ".join(_command(process)).startswith(title)]
+    return []
 
 
 @contextlib.contextmanager

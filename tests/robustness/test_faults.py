@@ -49,6 +49,9 @@ def quarantined(reason: Reason) -> tuple[str, str]:
 PASSING = {
     "throttled": (Kind.THROTTLE, 2),
     "throttled-long": (Kind.THROTTLE, ONE_PASS),
+    "broken": (Kind.BREAK, 2),
+    "reset": (Kind.RESET, 2),
+    "reset-long": (Kind.RESET, ONE_PASS),
     "cut": (Kind.CUT, 2),
     "cut-long": (Kind.CUT, ONE_PASS),
     "delayed": (Kind.DELAY, 1),
@@ -57,6 +60,7 @@ PASSING = {
 STAYING = {
     "overloaded": (Kind.THROTTLE, FOREVER, Reason.THROTTLED),
     "always-cut": (Kind.CUT, FOREVER, Reason.IO_ERROR),
+    "always-broken": (Kind.BREAK, FOREVER, Reason.IO_ERROR),
     "denied": (Kind.DENY, FOREVER, Reason.DENIED),
     "vanished": (Kind.VANISH, FOREVER, Reason.NOT_FOUND),
     "changed": (Kind.CHANGE, FOREVER, Reason.CHANGED),
@@ -72,7 +76,10 @@ def test_storage_that_fails_in_passing_loses_nothing(
     faults |= {name: proxy.add("GET", f"/{name}", kind, times) for name, (kind, times, _) in STAYING.items()}
     faults |= {
         "lease": proxy.add("PUT", "runs/lease-000000", Kind.LOSE, 1),
-        "listing": proxy.add(LIST, "archive/", Kind.THROTTLE, 2),
+        "listing": proxy.add(LIST, "archive/", Kind.THROTTLE, 1),
+        "listing reset": proxy.add(LIST, "archive/", Kind.RESET, 1),
+        "commit": proxy.add("PUT", "-00000.parquet", Kind.BREAK, 1, below="objects"),
+        "commit again": proxy.add("PUT", "-00000.parquet", Kind.RESET, 1, below="objects"),
         "slices": proxy.add("PUT", "-00000.parquet", Kind.CUT, 1),
         "slices again": proxy.add("PUT", "-00000.parquet", Kind.THROTTLE, 1),
         "objects": proxy.add("PUT", "-00000.parquet", Kind.LOSE, 1),
@@ -99,6 +106,30 @@ def test_storage_that_fails_in_passing_loses_nothing(
     document = accounts.last_run(output)
     assert document["already_done"] == 1 + len(PASSING)
     assert (document["missing"], document["duplicates"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", [Kind.BREAK, Kind.RESET, Kind.EXPIRE])
+def test_an_outage_ends_the_run_and_the_same_command_continues(
+    bundle: Path, s3: S3Server, proxy: FaultProxy, tmp_path: Path, kind: Kind
+) -> None:
+    """From the second commit on nothing is answered, or the credentials have expired."""
+    names = [f"{number:02}.png" for number in range(FINE)]
+    source, output = fill(s3, pictures(*names))
+    fault = proxy.add("PUT", "-00001.parquet", kind, below="objects", lasts=True)
+    job = {"bundle": str(bundle), "mode": "open", "storage": SETTINGS, "parts": {"rows": 10}}
+    run = screen(tmp_path, source, output, here=False, **job)
+    assert fault.hits == 1
+    assert run.code == 1, run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stderr.rstrip().splitlines()[-1].startswith("s2sw: "), run.stderr
+    proxy.heal()
+    before = accounts.committed(output)
+    assert 0 < before < FINE, "what was committed stays"
+    again = screen(tmp_path, source, output, here=False, **job)
+    assert again.code == 0, again.stderr
+    accounts.assert_each_once(output, dict.fromkeys(names, 1))
+    assert set(accounts.ends(output).values()) == {SCREENED}
+    assert accounts.last_run(output)["already_done"] == before
 
 
 def test_poison_ends_in_quarantine_and_the_rest_is_screened(

@@ -1,4 +1,4 @@
-"""A head that dies, without fault tolerance of its own, in the middle of a run."""
+"""A head that dies in the middle of a run, with the writers of its partitions, without fault tolerance."""
 
 from pathlib import Path
 
@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 def on(head: RayHead, job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.setenv(name, head.environment[name])
-    return job_file(job.parent, job, cluster={"address": head.address, "decode_memory": 200 << 20})
+    settings = {"address": head.address, "decode_memory": 200 << 20}
+    return job_file(job.parent, job, cluster=settings, partitions=3)
 
 
 def test_the_run_fails_and_the_same_command_continues(

@@ -1,4 +1,4 @@
-"""A driver on one node, and all work on another that has none of the first one's files."""
+"""A driver and its writers on one node, all other work on one that has none of its files; all state on S3."""
 
 import subprocess
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.support.tiny_dinov2 import tiny_dinov2
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
+PARTITIONS = 3
 PICTURES = 56
 """Enough for a profile of the archive's own."""
 
@@ -52,7 +53,7 @@ def test_workers_need_no_file_of_the_driver(s3: S3Server, tmp_path: Path) -> Non
     with ray_head(cpus=0) as head:
         job = job_file(
             tmp_path, source=f"s3://{bucket}/lake/", output=f"s3://{bucket}/results",
-            bundle=f"s3://{bucket}/models/tiny/", private_dir=str(head.folder / "private"),
+            bundle=f"s3://{bucket}/models/tiny/", private_dir=f"s3://{bucket}/private", partitions=PARTITIONS,
             cluster={"address": head.address, "decode_memory": 200 << 20},
         )  # fmt: skip
         home = head.folder / "node"
@@ -71,6 +72,13 @@ def test_workers_need_no_file_of_the_driver(s3: S3Server, tmp_path: Path) -> Non
             assert len(own) == PICTURES
             assert all(row["rank_score"] is not None for row in own)
             assert not any("private" in path for path in node.files(head.folder))
+            record = accounts.last_run(f"s3://{bucket}/results")
+            assert [one["left"] for one in record["partitions"]] == [0] * PARTITIONS
+            assert (record["listed"], record["missing"], record["duplicates"]) == (PICTURES, 0, 0)
+            assert s3.client().find(f"{bucket}/private")
+            again = screened(head, job)  # on what lies on S3 alone
+            assert again.returncode == 0, again.stdout + again.stderr
+            assert accounts.last_run(f"s3://{bucket}/results")["already_done"] == PICTURES
 
             embedded = job_file(
                 tmp_path, job, bundle="embedded", limit=2, output=f"s3://{bucket}/embedded", profile="none"

@@ -39,12 +39,17 @@ def write_parts(
     run_id: str = FIRST,
     fingerprint: str = SETTINGS,
     rows: int = 2,
+    mark: str = "",
+    start: int = 0,
     **parts: Any,
 ) -> None:
-    """Commit objects as a run does, a few rows a part."""
+    """Commit objects as a run does, a few rows a part.
+
+    mark: of the writer of a partition. start: number of the first object.
+    """
     constants = {"bundle": "b", "fingerprint": fingerprint, "run_id": run_id, "threshold": 0.5}
-    writer = Writer(output, PartSettings(rows=rows, **parts), constants, keep_uri=True)
-    for number, finished in enumerate(objects):
+    writer = Writer(output, PartSettings(rows=rows, **parts), constants, keep_uri=True, mark=mark)
+    for number, finished in enumerate(objects, start):
         writer.add(finished, made_id(run_id, number), stored(number))
     writer.commit()
 

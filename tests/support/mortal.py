@@ -7,7 +7,8 @@ from typing import Any
 from typing_extensions import override
 
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.pipeline.run.partition_work import PartitionState, PartitionTask, PartitionWork
+from s2sw.pipeline.run.partition_state import PartitionState, PartitionTask
+from s2sw.pipeline.run.partition_work import PartitionWork
 from s2sw.pipeline.run.partitions import WriterLostError
 
 

@@ -46,6 +46,7 @@ def ray_head(directory: Path | None = None, cpus: int = 2) -> Iterator[RayHead]:
         token.write_text(TOKEN)
         env = os.environ | FIXED | {
             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "HOME": name,
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",  # a crowded machine needs more than a minute
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }  # fmt: skip
         port, dashboard, agent = (free_port() for _ in range(3))

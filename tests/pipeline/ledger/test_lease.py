@@ -1,6 +1,7 @@
 """One run at a time in an output, and a lease that dies with its process."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -64,6 +65,27 @@ def test_a_lease_of_another_host_counts_until_it_expires(output: OutputFolder) -
     hold(output, elsewhere, seconds=-1)
     with Lease(output, "next"):
         assert output.names("runs") == ["runs/lease-000008"]
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_clocks_that_differ_decide_nothing(
+    output: OutputFolder, monkeypatch: pytest.MonkeyPatch, minutes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The holder's is right, and that of whoever looks is ahead or behind by minutes."""
+    clock = time.time
+    elsewhere = {**process_mark(), "host": "another-host"}
+    hold(output, elsewhere, seconds=60)
+    monkeypatch.setattr("s2sw.pipeline.ledger.lease.time.time", lambda: clock() + 60 * minutes)
+    with pytest.raises(LeaseHeldError, match=r"another-host.*if it is gone, wait \d\d s"):
+        Lease(output, "next").__enter__()
+    monkeypatch.undo()
+    hold(output, elsewhere, seconds=-30)
+    monkeypatch.setattr("s2sw.pipeline.ledger.lease.time.time", lambda: clock() + 60 * minutes)
+    with Lease(output, "next"):
+        expires = json.loads(output.read("runs/lease-000008"))["expires"]
+        assert 30 < expires - clock() < 180, "by the storage's clock"
+        assert output.names("runs") == ["runs/lease-000008"]
+    assert re.search(r"this machine's clock is -?\d{3} s off that of the output", caplog.text)
 
 
 def test_living_and_dead_processes_are_told_apart() -> None:

@@ -27,6 +27,7 @@ from s2sw.pipeline.ledger.verification import verify
 from s2sw.pipeline.ledger.writer import sweep_orphans
 from s2sw.pipeline.results.reading import open_results
 from s2sw.pipeline.stages.collecting import FinishedObject
+from s2sw.schemas.layout import writer_mark
 from s2sw.schemas.storage import StorageSettings
 from tests.support.finished_runs import (
     FIRST,
@@ -78,9 +79,11 @@ class Mortal(LocalOutput):
 
 
 def fill(output: OutputFolder, objects: list[FinishedObject] = OBJECTS) -> None:
-    """Three runs, one of an earlier version; the last screened again what the first had."""
+    """Three runs, one of an earlier version, one with two writers; the last repeats what the first had."""
     write_old_parts(output, objects[:4], FIRST, "north")
-    write_parts(output, objects, SECOND, site="south")
+    first = len(objects) // 2
+    write_parts(output, objects[:first], SECOND, site="south", mark=writer_mark(0, 1))
+    write_parts(output, objects[first:], SECOND, site="south", mark=writer_mark(12, 2), start=first)
     write_parts(output, objects[:2], THIRD, fingerprint=OTHER)
     for run_id in (FIRST, SECOND, THIRD):
         write_run(output, summarise([], run_id), config(mode="open"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from s2sw.connectors.outputs.folder import OutputFolder
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.pipeline.ledger.run_records import ReportError, all_runs, choose_run, read_run, run_ids
+from s2sw.pipeline.ledger.run_records import ReportError, all_runs, choose_run, next_run_id, read_run, run_ids
+from s2sw.schemas.layout import writer_mark
 from s2sw.schemas.run_record import record_bytes
-from tests.support.finished_runs import FIRST, SECOND, config, summarise, write_run
+from tests.support.finished_runs import FIRST, SECOND, config, summarise, write_parts, write_run
 from tests.support.rows import quarantined, screened
 
 OBJECTS = [screened(0, 0.25, 0.5), quarantined(1)]
@@ -35,6 +37,17 @@ def test_a_summary_comes_back(output: OutputFolder) -> None:
     assert record.versions["torch"]
     write_run(output, summary, config(mode="open"))
     assert not read_run(output, FIRST).private
+
+
+def test_the_next_run_sorts_behind_records_and_rows(output: OutputFolder) -> None:
+    """Those of a run that was killed have no record."""
+    now = datetime.now(UTC)
+    recorded, killed = (f"{now + timedelta(minutes=n):%Y%m%dT%H%M%S}-aaaaaa" for n in (5, 10))
+    assert next_run_id(output) < recorded
+    write_run(output, summarise([], recorded))
+    assert recorded < next_run_id(output) < killed
+    write_parts(output, OBJECTS, killed, mark=writer_mark(0, 1))
+    assert killed < next_run_id(output)
 
 
 def test_the_latest_is_chosen(output: OutputFolder) -> None:

@@ -74,6 +74,13 @@ def test_neither_kind_waits_when_the_other_is_out(make: Make) -> None:
     assert order(make(7, deferred=everything_waited)) == [6, 5, 4, 3, 2, 1, 0]
 
 
+def test_the_order_is_the_same_whether_something_was_deferred_or_not(make: Make) -> None:
+    """Two queries: the one without deferred objects sorts once only."""
+    gone = make(18, done(3, 7), deferred=[("no longer listed", "2026-01-01")])
+    without = make(18, done(3, 7))
+    assert order(gone) == order(without) == [n for n in range(17, -1, -1) if n not in (3, 7)]
+
+
 def test_deferred_objects_that_are_done_or_gone_are_no_more_to_do(make: Make) -> None:
     sets = make(3, done(1), deferred=[("1", "r"), ("77", "r")])
     assert order(sets) == [2, 0]

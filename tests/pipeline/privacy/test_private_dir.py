@@ -1,17 +1,30 @@
 """The private files of a run: one folder for each output, its owner's only."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from s2sw.pipeline.privacy.private_dir import Inside, new_run_id
+from s2sw.schemas.forms import is_run_id
 
 
 def test_run_ids_sort_by_time_and_are_unique() -> None:
     ids = {new_run_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{6}", text) for text in ids)
+
+
+def test_a_run_sorts_behind_one_whose_clock_was_ahead() -> None:
+    """Within a day: an id of the year 9999 is planted, and nothing could come after it."""
+    now = datetime.now(UTC)
+    ahead, planted = (f"{now + timedelta(minutes=n):%Y%m%dT%H%M%S}-aaaaaa" for n in (10, 10_000_000))
+    first = new_run_id(["20260101T000000-ffffff", ahead, planted])
+    assert ahead < first < planted
+    assert is_run_id(first)
+    assert first < new_run_id([first]), "whatever its digits"
+    assert new_run_id(["20260101T000000-ffffff"]) < ahead
 
 
 def test_folders_are_the_owners_only(tmp_path: Path) -> None:

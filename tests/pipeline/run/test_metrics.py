@@ -80,6 +80,21 @@ def test_a_running_run_has_no_end_and_no_account() -> None:
     )
 
 
+def test_each_partition_is_told_while_a_run_works_and_after_it() -> None:
+    partitions = [
+        {"number": 0, "objects": 7, "finished": 5, "writers": 1, "parts": 1},
+        {"number": 12, "objects": 6, "finished": 6, "writers": 3, "parts": 2},
+    ]
+    working = parse(metrics_text(running(), live=Live(Tally(total=13), 1, 2.0, partitions)))
+    ended = parse(metrics_text(summarise(OBJECTS, partitions=partitions)))
+    for samples in (working, ended):
+        assert value(samples, "s2sw_partition_objects", partition="0") == 7
+        assert value(samples, "s2sw_partition_finished", partition="12") == 6
+        assert value(samples, "s2sw_partition_writers", partition="12") == 3
+    one = parse(metrics_text(running(), live=Live(Tally())))
+    assert not [name for name, _ in one if "partition" in name]
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -1,5 +1,6 @@
 """What a run with several writers does where one of them fails, or goes on failing."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -12,9 +13,10 @@ from s2sw.pipeline.ledger.lease import Lease, LeaseLostError
 from s2sw.pipeline.listing.partitions import JointTodo, write_partitions
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.run.executor import LostGroup, RunFailedError
-from s2sw.pipeline.run.partition_work import PartitionTask
+from s2sw.pipeline.run.partition_state import PartitionTask
 from s2sw.pipeline.run.partitions import LOSSES, Partitions
 from s2sw.pipeline.run.progress import Tally
+from s2sw.pipeline.run.run_log import RunLog
 from s2sw.pipeline.run.writing import planned_partitions
 from s2sw.pipeline.stages.wire import DETECTED, table_of
 from s2sw.schemas.config import ClusterSettings, PartSettings
@@ -117,6 +119,21 @@ def test_a_writer_under_a_run_that_lost_its_lease_writes_nothing(make: Make, tmp
     with pytest.raises(LeaseLostError, match="does not hold the output any more"):
         finish(partitions)
     assert committed(tmp_path) == {}
+
+
+def test_what_writers_log_is_in_the_log_of_the_run(make: Make, tmp_path: Path) -> None:
+    """As here of a damaged lease that a writer finds."""
+    partitions = make(names("fine"))
+    damaged = tmp_path / "out/runs/lease.p001-000003"
+    damaged.write_text("{")
+    with RunLog() as run_log:
+        finish(partitions)
+    lines = [json.loads(line) for line in run_log.document().splitlines()]
+    said = [line["message"] for line in lines if line["message"].startswith("runs/lease.p001-000003")]
+    told = [line for line in lines if line["message"].startswith("partition 1: ")]
+    assert said, "in the process of this test the writer is, too"
+    assert [line["message"] for line in told] == [f"partition 1: {text}" for text in said], "each once"
+    assert {line["level"] for line in told} == {"warning"}
 
 
 def test_everything_crashes_and_the_run_stops_soon(make: Make, tmp_path: Path) -> None:
