@@ -60,9 +60,7 @@ def command(
 
     `s2sw screen /archive --output /results`
 
-    `s2sw screen s3://lake/2026/ -o s3://lake-results/ --open --until 06:00`
-
-    `s2sw screen nightly.yaml`
+    `s2sw screen s3://lake/2026/ -o s3://lake-results/ --open --until 06:00`, `s2sw screen nightly.yaml`
     """
     raise typer.Exit(run(_configuration(source, locals(), flag), quiet, verbose, log_format))
 
