@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from benchmarks.profile_quality import Picture, elpv
+from benchmarks.profile_sets import Picture, elpv
 from s2sw.model import load_detector
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.finding import resolve_bundle

@@ -180,10 +180,13 @@ def test_a_connection_loads_no_extension_and_writes_no_file(tmp_path: Path) -> N
     assert settings["temp_directory"] == ""
 
 
+BINARY = {"mask", "token_map", "zero_shot_map"}
+
+
 def test_pandas_leaves_out_what_is_binary_unless_asked(tmp_path: Path) -> None:
     write_parts(LocalOutput(tmp_path), [screened(0, 0.5)])
     results = open_results(str(tmp_path))
-    assert set(SLICES.names) - set(results.pandas().columns) == {"mask", "token_map"}
+    assert set(SLICES.names) - set(results.pandas().columns) == BINARY
     assert results.pandas("slices", ["mask"])["mask"].tolist() == [b"h0"]
 
 
