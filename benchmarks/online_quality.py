@@ -19,7 +19,6 @@ from s2sw.model import load_detector
 from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.rarity.online import PROTOTYPES, OnlineBank, Past
-from s2sw.pipeline.imaging.tiles import in_colour, shrunk
 
 SIZES = (PROTOTYPES, PROTOTYPES // 4)
 
@@ -51,8 +50,7 @@ def drawn(count: int, seed: int) -> list[Picture]:
 
 
 def see(detector: Detector, picture: Picture) -> Seen:
-    small = in_colour([next(iter(shrunk(picture.pixels(), detector.image_size, [])))[None]])
-    found, taps = detector.detect_with_patches(small)
+    found, taps = detector.detect_with_patches(picture.seen(detector.image_size).pixels[None])
     return Seen(
         picture.anomalous, found.score[0], found.token_map[0].flatten(), [tap[0].half() for tap in taps]
     )
