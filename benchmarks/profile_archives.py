@@ -6,7 +6,7 @@ needs neither the detector nor the banks. Files are resumed where they are, one 
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def kept(file: Path, make: Callable[[], Arrays]) -> Arrays:
         return dict(found)
 
 
-def load(name: str, data: Path, cache: Path, detector: Detector) -> tuple[Arrays, Arrays]:
+def load(name: str, data: Path, folder: Path, detector: Detector) -> tuple[Arrays, Arrays]:
     """Return what the detector gives of a set's pictures, and of the same with a seeded defect in each."""
     side = detector.image_size
 
@@ -78,8 +78,8 @@ def load(name: str, data: Path, cache: Path, detector: Detector) -> tuple[Arrays
     def seeds() -> Arrays:
         return extract(detector, _seeded(arrays["pix"], 2 * SEEDS))
 
-    arrays = kept(cache / f"{name}.npz", lambda: extract(detector, pictures()))
-    return arrays, kept(cache / f"{name}-seeds.npz", seeds)
+    arrays = kept(folder / f"{name}.npz", lambda: extract(detector, pictures()))
+    return arrays, kept(folder / f"{name}-seeds.npz", seeds)
 
 
 def _facts(one: Labelled) -> tuple[Pixels, Arrays]:
@@ -228,13 +228,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     detector = load_detector(resolve_bundle("embedded"), "cpu", options.precision)
-    sets = {name: load(name, options.data, options.cache, detector) for name in options.sets}
+    loaded = cache(lambda name: load(name, options.data, options.cache, detector))
     for draw in range(options.draws):
         for share in options.shares:
-            for name, (arrays, seeds) in sets.items():
-                measured(options.cache, name, arrays, seeds, share, draw)
-        for name, (arrays, _) in sets.items():
-            few = partial(few_shot, arrays, draw)
+            for name in options.sets:
+                measured(options.cache, name, *loaded(name), share, draw)
+        for name in options.sets:
+            few = partial(few_shot, loaded(name)[0], draw)
             kept(options.cache / f"{name}-few-{draw}.npz", few)
     # of each kind some early: what is there after a while is like the whole
     for number in sorted(range(*options.generated), key=lambda number: (number % 5, number)):
@@ -242,13 +242,13 @@ def main() -> None:
         kept(options.cache / f"generated-{number:02}.npz", partial(generated, number, detector))
 
 
-def measured(cache: Path, name: str, arrays: Arrays, seeds: Arrays, share: float, draw: int) -> Arrays:
+def measured(folder: Path, name: str, arrays: Arrays, seeds: Arrays, share: float, draw: int) -> Arrays:
     """Return the evidence of an archive drawn from a set."""
     share, draw = (0.0, 0) if name == WHOLE else (share, draw)
     rows = archive(arrays["label"].astype(bool), name, share, draw)
     print(f"{name} {share:.0%}, draw {draw}", flush=True)
     make = partial(evidence, arrays, seeds, rows, name, ())
-    return kept(cache / f"{name}-{100 * share:02.0f}-{draw}.npz", make)
+    return kept(folder / f"{name}-{100 * share:02.0f}-{draw}.npz", make)
 
 
 if __name__ == "__main__":
