@@ -16,7 +16,8 @@ LANGUAGES = {"sh", "python", "sql", "yaml", "text"}
 
 LACKING: dict[str, set[str]] = {
     "packages": set(), "S3": {"aws"}, "CLIP weights": set(), "DINOv2 weights": set(), "a GPU": set(),
-    "a published program": set(), "containers": {"podman"}, "a cluster": {"kubectl"},
+    "a folder that grows": set(), "a published program": set(), "containers": {"podman"},
+    "a cluster": {"kubectl"},
 }  # fmt: skip
 """What a machine that tests may lack, and the programs that come with it. ``packages``: gigabytes of them."""
 
