@@ -16,6 +16,7 @@ from s2sw.model.bundles.record import RECORD, WEIGHTS
 from s2sw.model.detectors.finding import embedded_bundle
 from s2sw.model.detectors.s2swclip import S2swClip
 from s2sw.model.precision import Precision
+from s2sw.model.towers.packed import as_on_a_gpu
 from s2sw.model.weights.untrained import VIT_L_14_336, Shape
 from s2sw.pipeline.imaging.tiles import views
 
@@ -45,7 +46,8 @@ def restored(carried: Path, visual: dict[str, Tensor], folder: Path) -> Path:
 
 
 def load(bundle: Path, options: Options, precision: Precision) -> S2swClip:
-    detector = load_detector(bundle, device=options.device, precision=precision)
+    with as_on_a_gpu():  # a rehearsal on a CPU
+        detector = load_detector(bundle, device=options.device, precision=precision)
     assert isinstance(detector, S2swClip)
     return detector
 

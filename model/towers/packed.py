@@ -4,6 +4,8 @@ torch's own linear copies the bias to every row, lays the weight out again at ea
 non-linearity to a pass of its own. The kernels are oneDNN's, by the operators that torch.compile calls.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -17,11 +19,26 @@ OPERATORS = torch.ops.mkldnn
 ROWS = 1024
 """Tokens that a weight is laid out for; other counts work as well."""
 
+_packing = True
+
 
 def packs() -> bool:
     """Tell whether the operators are there: they are internal to torch, and another release may lack them."""
-    known = hasattr(OPERATORS, "_linear_pointwise") and hasattr(OPERATORS, "_reorder_linear_weight")
+    known = (
+        _packing and hasattr(OPERATORS, "_linear_pointwise") and hasattr(OPERATORS, "_reorder_linear_weight")
+    )
     return known and multiplies_bf16(torch.device("cpu"))
+
+
+@contextmanager
+def as_on_a_gpu() -> Iterator[None]:
+    """Leave the layers of towers that are loaded inside as they are: for rehearsals of a GPU's code on a CPU."""
+    global _packing
+    _packing = False
+    try:
+        yield
+    finally:
+        _packing = True
 
 
 def pack(blocks: Blocks) -> None:

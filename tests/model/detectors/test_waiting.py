@@ -5,6 +5,7 @@ import torch
 
 from s2sw.model import build_ensemble, load_detector
 from s2sw.model.detectors.finding import embedded_bundle
+from s2sw.model.towers.packed import as_on_a_gpu
 from tests.support.fake_gpu import DEVICE, fake_gpu, onto_gpu
 from tests.support.family import build_family
 
@@ -26,7 +27,8 @@ def bundles(tmp_path_factory):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_copy_leaves_the_gpu(bundles, kind, precision):
-    detector = load_detector(bundles[kind], precision=precision)
+    with as_on_a_gpu():
+        detector = load_detector(bundles[kind], precision=precision)
     side = detector.image_size
     with fake_gpu() as crossings:
         onto_gpu(detector)
