@@ -32,7 +32,7 @@ def packs() -> bool:
 
 @contextmanager
 def as_on_a_gpu() -> Iterator[None]:
-    """Leave the layers of towers that are loaded inside as they are: for rehearsals of a GPU's code on a CPU."""
+    """Leave the layers of towers loaded inside as they are: to rehearse a GPU's code on a CPU."""
     global _packing
     _packing = False
     try:

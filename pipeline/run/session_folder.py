@@ -96,7 +96,7 @@ def _is_abandoned(parent: int, name: str) -> bool:
             if OWNER in _names(folder):
                 return is_dead(_mark(folder))
             age = time.time() - os.fstat(folder).st_mtime
-            return _holds_a_session_only(folder) and age > REMADE_SECONDS
+            return age > REMADE_SECONDS and _is_a_rest(folder)
     # being made or removed, or not what a run makes
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
@@ -109,10 +109,10 @@ def _mark(folder: int) -> dict[str, Any]:
     return mark
 
 
-def _holds_a_session_only(folder: int) -> bool:
-    """Tell what dying processes of Ray make again after it was removed from any other folder."""
+def _is_a_rest(folder: int) -> bool:
+    """Tell a folder whose run was killed before it had an owner, or that dying processes made again."""
     if _names(folder) != ["ray"]:
-        return False
+        return not _names(folder)
     with _opened("ray", _FOLDER, folder) as inner:
         sessions = _names(inner)
     return bool(sessions) and all(name.startswith("session_") for name in sessions)

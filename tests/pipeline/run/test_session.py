@@ -140,7 +140,7 @@ def test_what_a_dying_process_writes_is_wiped_later(temp: Path, monkeypatch: pyt
 
 
 def test_what_is_made_again_after_it_was_removed_is_wiped(temp: Path) -> None:
-    """Only folders that hold nothing but a session of Ray, and not while they may be being made."""
+    """Only folders that hold nothing or a session of Ray, and not while they may be being made."""
     old = time.time() - 3600
     for name, file in (
         ("remade", "ray/session_1/logs/late.log"),
@@ -150,9 +150,10 @@ def test_what_is_made_again_after_it_was_removed_is_wiped(temp: Path) -> None:
         (temp / f"{FOLDER_PREFIX}{name}" / file).parent.mkdir(parents=True)
         (temp / f"{FOLDER_PREFIX}{name}" / file).touch()
     (temp / f"{FOLDER_PREFIX}mixed" / "notes.txt").touch()
+    (temp / f"{FOLDER_PREFIX}killed before it had an owner").mkdir()
     settings = ClusterSettings(temp_dir=str(temp))
     wipe_abandoned(settings)
-    assert len(list(temp.iterdir())) == 3
+    assert len(list(temp.iterdir())) == 4
     for folder in temp.iterdir():
         os.utime(folder, (old, old))
     wipe_abandoned(settings)
