@@ -5,10 +5,12 @@ Distributions differ by Kolmogorov and Smirnov's two-sample test, shares by Fish
 corrected for all that is compared (Holm, Scand. J. Stat. 6, 1979). A change counts if it is sure and large.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -28,6 +30,8 @@ ALPHA = 0.005
 """Probability of any false alarm in a night where nothing changed."""
 LEAST_DISTANCE, LEAST_SHARE = 0.1, 0.02
 """Kolmogorov-Smirnov distance, and difference of shares, below which a change is too small to tell of."""
+MOST = 1_000_000
+"""Slices to compare, above which one object in two, three and so on is looked at."""
 MEASURES = ("score", "brightness", "sharpness", "size")
 QUARANTINED, EVERYTHING = "quarantined", "all"
 
@@ -39,9 +43,10 @@ SELECT kind AS "group", left(run_id, 8) AS day, run_id = ? AS own, avg(score) AS
 FROM (
     SELECT {GROUP} AS kind, run_id, object_id, {RANK} AS score, brightness, sharpness,
         CAST(rows AS DOUBLE) * cols AS size
-    FROM slices WHERE {SOUND} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?)
+    FROM slices WHERE {SOUND} AND (run_id = ? OR left(run_id, 8) BETWEEN ? AND ?) AND hash(object_id) % ? = 0
 ) GROUP BY kind, run_id, object_id
 """  # noqa: S608
+_COUNT = "SELECT count(*) FROM slices WHERE run_id = ? OR left(run_id, 8) BETWEEN ? AND ?"
 _NIGHTLY = f"""
 SELECT left(run_id, 8) AS day, avg(score) AS score, avg(brightness) AS brightness,
     avg(sharpness) AS sharpness, avg(size) AS size
@@ -104,12 +109,17 @@ def drift(results: Results, run_id: str) -> list[Change]:
     between = [run_id, run_id, f"{first:%Y%m%d}", f"{last:%Y%m%d}"]
     recent = [run_id, run_id, f"{night - timedelta(days=LEFT_OUT):%Y%m%d}", f"{night:%Y%m%d}"]
     connection = results.connect()
-    table = connection.sql(_OBJECTS, params=between).to_arrow_table()
-    found = list(_groups(table, connection.sql(_OBJECTS, params=recent).to_arrow_table()))
+    found = list(_groups(*(_objects(connection, days) for days in (between, recent))))
     shares = {kind: tuple(counts) for kind, *counts in connection.sql(_SHARES, params=between).fetchall()}
     parts = {kind: counts for kind, counts in shares.items() if counts != shares[EVERYTHING]}
     whole = {EVERYTHING: shares[EVERYTHING]} if shares else {}
     return corrected([*found, *share_changes({**whole, **parts})])
+
+
+def _objects(connection: duckdb.DuckDBPyConnection, days: list[str]) -> pa.Table:
+    """Return the objects of a night and of some days, in a table whose size is bounded."""
+    ((count,),) = connection.execute(_COUNT, days[1:]).fetchall()
+    return connection.sql(_OBJECTS, params=[*days, max(1, math.ceil(count / MOST))]).to_arrow_table()
 
 
 def by_day(results: Results, group: str, first: str, last: str) -> pa.Table:

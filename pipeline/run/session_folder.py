@@ -7,6 +7,7 @@ not followed, and only what belongs to this account and cannot be written by oth
 import contextlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -96,7 +97,7 @@ def _is_abandoned(parent: int, name: str) -> bool:
             if OWNER in _names(folder):
                 return is_dead(_mark(folder))
             age = time.time() - os.fstat(folder).st_mtime
-            return age > REMADE_SECONDS and _is_a_rest(folder)
+            return age > REMADE_SECONDS and (_holds_a_session_only(folder) or _is_unfinished(folder, name))
     # being made or removed, or not what a run makes
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
@@ -109,10 +110,15 @@ def _mark(folder: int) -> dict[str, Any]:
     return mark
 
 
-def _is_a_rest(folder: int) -> bool:
-    """Tell a folder whose run was killed before it had an owner, or that dying processes made again."""
+def _is_unfinished(folder: int, name: str) -> bool:
+    """Tell the folder of a run that was killed before it had an owner."""
+    return re.fullmatch(f"{FOLDER_PREFIX}[a-z0-9_]{{8}}", name) is not None and not _names(folder)
+
+
+def _holds_a_session_only(folder: int) -> bool:
+    """Tell what dying processes of Ray make again after it was removed from any other folder."""
     if _names(folder) != ["ray"]:
-        return not _names(folder)
+        return False
     with _opened("ray", _FOLDER, folder) as inner:
         sessions = _names(inner)
     return bool(sessions) and all(name.startswith("session_") for name in sessions)

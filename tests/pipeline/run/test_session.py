@@ -150,14 +150,17 @@ def test_what_is_made_again_after_it_was_removed_is_wiped(temp: Path) -> None:
         (temp / f"{FOLDER_PREFIX}{name}" / file).parent.mkdir(parents=True)
         (temp / f"{FOLDER_PREFIX}{name}" / file).touch()
     (temp / f"{FOLDER_PREFIX}mixed" / "notes.txt").touch()
-    (temp / f"{FOLDER_PREFIX}killed before it had an owner").mkdir()
+    (temp / f"{FOLDER_PREFIX}a1b2c3_4").mkdir()  # its run was killed before it had an owner
+    (temp / f"{FOLDER_PREFIX}of-a-user").mkdir()
     settings = ClusterSettings(temp_dir=str(temp))
     wipe_abandoned(settings)
-    assert len(list(temp.iterdir())) == 4
+    assert len(list(temp.iterdir())) == 5
     for folder in temp.iterdir():
         os.utime(folder, (old, old))
     wipe_abandoned(settings)
-    assert {folder.name.removeprefix(FOLDER_PREFIX) for folder in temp.iterdir()} == {"results", "mixed"}
+    assert {folder.name.removeprefix(FOLDER_PREFIX) for folder in temp.iterdir()} == {
+        "results", "mixed", "of-a-user",
+    }  # fmt: skip
 
 
 @pytest.mark.integration
