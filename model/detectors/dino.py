@@ -25,7 +25,7 @@ from s2sw.model.heads.memory import distance, inputs, remembered
 from s2sw.model.maps import MapLayer
 from s2sw.model.precision import DTYPES, Precision
 from s2sw.model.towers.dinov2 import EPSILON, Dinov2
-from s2sw.model.towers.packed import pack
+from s2sw.model.towers.packed import pack_when_used
 from s2sw.model.towers.self_similarity import nearest_elsewhere
 from s2sw.model.towers.shapes import Dinov2Shape, VisionShape
 from s2sw.model.weights.dinov2 import MEAN, STD, Dinov2Weights, read_dinov2
@@ -57,7 +57,7 @@ class Dino(FaceDetector):
         load_exactly(self.tower, visual, "bundle")
         self.tower.fit_grid(record.grid)
         self.tower.to(self.device, DTYPES[precision])
-        pack(self.tower.transformer)
+        pack_when_used(self.tower.transformer)
         self.norm = [tensors[f"ln_post.{kind}"].to(self.device) for kind in ("weight", "bias")]
         kept = [tensors.get(f"memory.{tap}") for tap in self.taps]
         self.memory = [tensor.to(self.device) for tensor in kept if tensor is not None]

@@ -37,7 +37,7 @@ class TowerDetector(FaceDetector):
         self.tower.fit_grid(record.grid, self.positions)
         self.tower.lower(DTYPES[precision])
         self.tower.to(self.device)
-        self.tower.pack()
+        self.tower.pack_when_used()
         self.tap_blocks: tuple[int, ...] = tuple(record.settings.get("tap_blocks", (record.vision.layers,)))
 
     @property

@@ -105,6 +105,8 @@ class Blocks(nn.Module):
         self, width: int, heads: int, layers: int, activation: Activation, epsilon: float = 1e-5
     ) -> None:
         super().__init__()
+        self.to_pack = False
+        """Whether the layers are laid out anew when they are first used (``packed``)."""
         self.resblocks = nn.ModuleList(Block(width, heads, activation, epsilon) for _ in range(layers))
 
     def __iter__(self):  # type: ignore[no-untyped-def]

@@ -4,6 +4,7 @@ torch's own linear copies the bias to every row, lays the weight out again at ea
 non-linearity to a pass of its own. The kernels are oneDNN's, by the operators that torch.compile calls.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -19,6 +20,7 @@ OPERATORS = torch.ops.mkldnn
 ROWS = 1024
 """Tokens that a weight is laid out for; other counts work as well."""
 
+_LOCK = threading.Lock()
 _packing = True
 
 
@@ -39,6 +41,20 @@ def as_on_a_gpu() -> Iterator[None]:
         yield
     finally:
         _packing = True
+
+
+def pack_when_used(blocks: Blocks) -> None:
+    """Let blocks be packed at their first use: whoever read the weights has let go of them by then."""
+    blocks.to_pack = packs()
+
+
+def settle(blocks: Blocks) -> None:
+    """Pack blocks that are used now for the first time. Safe for several threads."""
+    if blocks.to_pack:
+        with _LOCK:
+            if blocks.to_pack:
+                pack(blocks)
+                blocks.to_pack = False
 
 
 def pack(blocks: Blocks) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.towers.blocks import NO_HOOKS, Block, Blocks, Hooks
-from s2sw.model.towers.packed import pack
+from s2sw.model.towers.packed import pack_when_used, settle
 from s2sw.model.towers.patches import Resize, cut, resize_positions
 from s2sw.model.towers.shapes import VisionShape
 from s2sw.model.towers.stem import Stem
@@ -69,11 +69,11 @@ class VisionTower(nn.Module):
         if self.shape.stem is not None:
             self.stem.lower(dtype)
 
-    def pack(self) -> None:
-        """Lay the blocks' weights out for inference, where that is quicker (``packed``)."""
-        pack(self.transformer)
+    def pack_when_used(self) -> None:
+        """Let the blocks' weights be laid out for inference, where that is quicker (``packed``)."""
+        pack_when_used(self.transformer)
         if self.shape.stem is not None:
-            pack(self.stem.backbone.transformer)
+            pack_when_used(self.stem.backbone.transformer)
 
     def embed(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, S, S) to tokens (B, N, width), positions added, before ln_pre."""
@@ -96,6 +96,7 @@ class VisionTower(nn.Module):
 
         hooks: what a block's output is replaced by before it is tapped and the next block sees it.
         """
+        settle(self.transformer)
         x = self.ln_pre(tokens)
         kept = []
         for number, block in enumerate(self.transformer, 1):
@@ -115,6 +116,7 @@ class VisionTower(nn.Module):
         block's original stream only the class token is computed, unless it is asked for: nothing reads the
         others. plain: the 1-based blocks whose original stream is kept, too.
         """
+        settle(self.transformer)
         x = self.ln_pre(tokens)
         y, last = x, len(self.transformer)
         kept, original = [], []

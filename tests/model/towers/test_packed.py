@@ -50,6 +50,16 @@ def test_a_picture_alone_is_equal_to_it_with_others():
     assert torch.equal(together[1:2], run(quick, x[1:2]))
 
 
+@needs_bf16
+def test_asked_for_it_is_done_at_the_first_use():
+    waiting = blocks("gelu")
+    packed.pack_when_used(waiting)
+    assert all(type(block.attn) is Attention for block in waiting)
+    packed.settle(waiting)
+    assert all(isinstance(block.attn, packed.PackedAttention) for block in waiting)
+    packed.settle(waiting)
+
+
 def test_float32_stays_as_it_is():
     plain = blocks("gelu", torch.float32)
     packed.pack(plain)
