@@ -53,7 +53,7 @@ def test_a_night_on_a_cluster(head: RayHead, bundle: Path, tmp_path: Path) -> No
     followed = s2sw(head, *submit)
     assert followed.returncode == 0, followed.stdout + followed.stderr
     assert "not started again" in followed.stderr
-    assert f"{PICTURES} objects" in followed.stdout
+    assert f"{PICTURES} listed" in followed.stdout
     ends = accounts.ends(str(tmp_path / "sound/results"))
     assert [status for status, _ in ends.values()] == ["screened"] * PICTURES
     runs = accounts.parts(str(tmp_path / "sound/results"), "runs")
