@@ -91,9 +91,9 @@ class InOrderExecutor(Executor):
         self._detect: Callable[[pa.Table], pa.Table] | None = None
 
     def __enter__(self) -> "InOrderExecutor":
+        self._begin()  # first: it may refuse to, and then nothing is open that would have to be closed
         folder = self._stack.enter_context(session_folder(self._cluster))
         self._stack.enter_context(local_environment(temporary_in(folder)))
-        self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
