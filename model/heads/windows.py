@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from s2sw.model.towers.packed import settle
 from s2sw.model.towers.visual import VisionTower
 
 SCALES = (2, 3)
@@ -52,7 +51,6 @@ def window_embeddings(tower: VisionTower, embedded: Tensor, scale: int) -> Tenso
 def class_tokens(tower: VisionTower, embedded: Tensor) -> Tensor:
     """Return the class token after the last block, (B, width); nothing else of that block is computed."""
     x = tower.ln_pre(embedded)
-    settle(tower.transformer)
     *blocks, last = tower.transformer
     for block in blocks:
         x = block(x)

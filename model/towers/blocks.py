@@ -105,11 +105,13 @@ class Blocks(nn.Module):
         self, width: int, heads: int, layers: int, activation: Activation, epsilon: float = 1e-5
     ) -> None:
         super().__init__()
-        self.to_pack = False
-        """Whether the layers are laid out anew when they are first used (``packed``)."""
+        self.before_use: Callable[[Blocks], None] | None = None
+        """Called when the blocks are gone through; to be called once, it takes itself away."""
         self.resblocks = nn.ModuleList(Block(width, heads, activation, epsilon) for _ in range(layers))
 
     def __iter__(self):  # type: ignore[no-untyped-def]
+        if self.before_use is not None:
+            self.before_use(self)
         return iter(self.resblocks)
 
     def __len__(self) -> int:

@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from s2sw.model.errors import BundleError
 from s2sw.model.towers.blocks import Blocks, count_blocks
-from s2sw.model.towers.packed import settle
 from s2sw.model.towers.patches import cut, resize_positions
 from s2sw.model.towers.shapes import Dinov2Shape
 
@@ -51,7 +50,6 @@ class Dinov2(nn.Module):
 
     def patches(self, images: Tensor, taps: Sequence[int]) -> list[Tensor]:
         """Return patch tokens (B, N, width) after the 1-based blocks in taps, which rise; no norm follows."""
-        settle(self.transformer)
         x, kept = self.embed(images), []
         for number, block in enumerate(self.transformer, 1):
             x = block(x)

@@ -5,7 +5,7 @@ non-linearity to a pass of its own. The kernels are oneDNN's, by the operators t
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from s2sw.model.precision import multiplies_bf16
-from s2sw.model.towers.blocks import QUICK, Attention, Blocks, Mlp
+from s2sw.model.towers.blocks import QUICK, Attention, Block, Blocks, Mlp
 
 OPERATORS = torch.ops.mkldnn
 ROWS = 1024
@@ -45,16 +45,15 @@ def as_on_a_gpu() -> Iterator[None]:
 
 def pack_when_used(blocks: Blocks) -> None:
     """Let blocks be packed at their first use: whoever read the weights has let go of them by then."""
-    blocks.to_pack = packs()
+    blocks.before_use = _pack_now if packs() else None
 
 
-def settle(blocks: Blocks) -> None:
-    """Pack blocks that are used now for the first time. Safe for several threads."""
-    if blocks.to_pack:
-        with _LOCK:
-            if blocks.to_pack:
-                pack(blocks)
-                blocks.to_pack = False
+def _pack_now(blocks: Blocks) -> None:
+    """Pack blocks, once for several threads: the others wait until it is done."""
+    with _LOCK:
+        if blocks.before_use is not None:
+            pack(blocks)
+            blocks.before_use = None
 
 
 def pack(blocks: Blocks) -> None:
@@ -65,9 +64,9 @@ def pack(blocks: Blocks) -> None:
     weight = next(blocks.parameters())
     if weight.dtype != torch.bfloat16 or weight.device.type != "cpu" or not packs():
         return
-    for block in blocks:
+    for block in cast("Iterable[Block]", blocks.resblocks):
         block.attn = PackedAttention(block.attn)
-        block.mlp = PackedMlp(block.mlp)
+        block.mlp = PackedMlp(block.mlp)  # type: ignore[assignment]
 
 
 class PackedLinear(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2sw.model.towers.blocks import NO_HOOKS, Block, Blocks, Hooks
-from s2sw.model.towers.packed import pack_when_used, settle
+from s2sw.model.towers.packed import pack_when_used
 from s2sw.model.towers.patches import Resize, cut, resize_positions
 from s2sw.model.towers.shapes import VisionShape
 from s2sw.model.towers.stem import Stem
@@ -96,7 +96,6 @@ class VisionTower(nn.Module):
 
         hooks: what a block's output is replaced by before it is tapped and the next block sees it.
         """
-        settle(self.transformer)
         x = self.ln_pre(tokens)
         kept = []
         for number, block in enumerate(self.transformer, 1):
@@ -116,7 +115,6 @@ class VisionTower(nn.Module):
         block's original stream only the class token is computed, unless it is asked for: nothing reads the
         others. plain: the 1-based blocks whose original stream is kept, too.
         """
-        settle(self.transformer)
         x = self.ln_pre(tokens)
         y, last = x, len(self.transformer)
         kept, original = [], []

@@ -7,23 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s2sw.model import build_bundle
 from s2sw.schemas.tables import Row
 from tests.robustness.canaries import STEM, search
 from tests.support.archives import encoded, texture
 from tests.support.commands import Run, s2sw_here, screen
-from tests.support.tiny_dinov2 import tiny_dinov2
+from tests.support.tiny_dinov2 import tiny as tiny
 
 pytestmark = pytest.mark.integration
 
 PICTURES, STRANGE, WARM = 30, (22, 27), 16
 CUT = 19
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny") / "dino"
-    return build_bundle(folder, detector="dino", stem=tiny_dinov2(), image_size=70)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from s2sw.connectors.decode import decode
-from s2sw.model import build_bundle, load_detector
+from s2sw.model import load_detector
 from s2sw.model.rarity.combination import combine
 from s2sw.model.rarity.features import compared_taps, features_of
 from s2sw.pipeline.imaging.tiles import in_colour, shrunk
@@ -31,18 +31,12 @@ from tests.robustness.processes import until
 from tests.support.archives import encoded, texture
 from tests.support.commands import COMMAND, RAY, Run, s2sw_here, screen
 from tests.support.s3server import S3Server
-from tests.support.tiny_dinov2 import tiny_dinov2
+from tests.support.tiny_dinov2 import tiny as tiny
 
 pytestmark = pytest.mark.integration
 
 PICTURES, FEW = 46, 4
 OF_THE_RUN = ("run_id", "part", "attempts")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny") / "dino"
-    return build_bundle(folder, detector="dino", stem=tiny_dinov2(), image_size=70)
 
 
 @pytest.fixture(scope="module")

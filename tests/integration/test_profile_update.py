@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from s2sw.connectors.outputs.local import LocalOutput
-from s2sw.model import build_bundle
 from s2sw.pipeline.flagging.decisions import Decision, append
 from s2sw.pipeline.profile.banks import read_bank
 from s2sw.pipeline.profile.folder import ProfileFolder
@@ -20,18 +19,12 @@ from s2sw.schemas.storage import StorageSettings
 from tests.robustness.processes import until
 from tests.support.archives import encoded, texture
 from tests.support.commands import COMMAND, s2sw_here, screen
-from tests.support.tiny_dinov2 import tiny_dinov2
+from tests.support.tiny_dinov2 import tiny as tiny
 
 pytestmark = pytest.mark.integration
 
 FIRST, LATER = 30, 8
 PATCHES = 25
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny") / "dino"
-    return build_bundle(folder, detector="dino", stem=tiny_dinov2(), image_size=70)
 
 
 def pictures(folder: Path, numbers: range) -> None:

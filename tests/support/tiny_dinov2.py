@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
+from s2sw.model import build_bundle
 from s2sw.model.towers.dinov2 import Dinov2
 from s2sw.model.towers.shapes import Dinov2Shape
 from s2sw.model.weights.dinov2 import Dinov2Weights
@@ -22,6 +24,13 @@ def tiny_dinov2(registers: int = 0, seed: int = 0) -> Dinov2Weights:
     }
     norm = {"ln_post.weight": torch.full((WIDTH,), 2.0), "ln_post.bias": torch.full((WIDTH,), 0.5)}
     return Dinov2Weights(tensors | norm, shape, "tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of them, for pictures of 70 pixels."""
+    folder = tmp_path_factory.mktemp("tiny") / "dino"
+    return build_bundle(folder, detector="dino", stem=tiny_dinov2(), image_size=70)
 
 
 def save_original(weights: Dinov2Weights, path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from s2sw.connectors.storage.objects import list_objects
-from s2sw.model import build_bundle, load_detector
+from s2sw.model import load_detector
 from s2sw.pipeline.listing.todo import Todo, TodoReader
 from s2sw.pipeline.profile.banks import read_bank, write_bank
 from s2sw.pipeline.profile.building import bank_of, group_record, judge, tiles_of
@@ -34,17 +34,11 @@ from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import MANIFEST, Row
 from tests.support.archives import dicom_file, encoded, texture
 from tests.support.threads import one_thread as one_thread
-from tests.support.tiny_dinov2 import tiny_dinov2
+from tests.support.tiny_dinov2 import tiny as tiny
 
 PICTURES, LARGE = 30, (70, 130)
 TILES = TileSettings(size=70)
 STORAGE = StorageSettings()
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny") / "dino"
-    return build_bundle(folder, detector="dino", stem=tiny_dinov2(), image_size=70)
 
 
 @pytest.fixture(scope="module")
