@@ -57,9 +57,10 @@ test-clients: $(STAMP)
 	$(BIN)/pytest -rs --durations 10 -m clients tests/pipeline/exports tests/pipeline/results tests/jobs/test_light_install.py tests/pipeline/review
 	$(BIN)/pytest -rs tests/pipeline/exports/test_dicom.py tests/pipeline/exports/test_dciodvfy.py
 
-# several at a time: what starts Ray waits as much as it computes; the order is that of tests/conftest.py
+# several at a time: what starts Ray waits as much as it computes; the order is that of tests/conftest.py. Who breaks
+# the rest is told before it has waited for each
 unit: $(STAMP)
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 10 --maxfail 20
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -57,7 +57,9 @@ def test_an_entry_without_a_seal_ends_no_run(output: LocalOutput, number: int) -
     assert f"{layout.entry_name(number)}: its seal does not fit" in "".join(found.problems)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"\xff", b"[" * 100_000], ids=["nothing", "cut", "no text", "deep"]
+)
 def test_a_damaged_file_ends_no_run(output: LocalOutput, data: bytes) -> None:
     output.write(layout.entry_name(1), data)
     runs(output)

@@ -19,6 +19,11 @@ DEEP = "[" * 200_000
 COMMANDS = (["jobs", "list"], ["jobs", "stop", JOB], ["jobs", "follow", JOB], ["submit"])
 
 
+def shortened(text: str) -> str:
+    """Return a test's id, which is printed and goes into its environment."""
+    return text[:20]
+
+
 @dataclass
 class LyingHead(FakeHead):
     """path: ends so where the answer is a lie, of this text and status; sends_to: where redirects lead."""
@@ -72,6 +77,7 @@ def said(head: FakeHead, job: Path, command: list[str]) -> Result:
 @pytest.mark.parametrize(
     "text",
     ["[]", "null", "5", '["x"]', "[null]", "{}", '{"ray_version": 5}', DEEP, '{"ray_version": "\x1b"}'],
+    ids=shortened,
 )
 @pytest.mark.parametrize("path", ["/api/version", "/api/jobs"])
 def test_an_answer_of_another_form_is_one_line(head: LyingHead, job: Path, path: str, text: str) -> None:
@@ -84,7 +90,9 @@ def test_an_answer_of_another_form_is_one_line(head: LyingHead, job: Path, path:
             assert said(head, job, command).exit_code in (1, 2)
 
 
-@pytest.mark.parametrize("logs", ['{"logs": 5}', '{"logs": null}', '{"logs": ["a"]}', "[]", DEEP])
+@pytest.mark.parametrize(
+    "logs", ['{"logs": 5}', '{"logs": null}', '{"logs": ["a"]}', "[]", DEEP], ids=shortened
+)
 def test_a_log_that_is_no_text_ends(head: LyingHead, job: Path, logs: str) -> None:
     head.path, head.text = "/logs", logs
     assert "silent for" in said(head, job, ["jobs", "follow", JOB]).stderr

@@ -1,7 +1,9 @@
 """What others put into a shared temporary folder is neither followed nor removed."""
 
+import contextlib
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -125,7 +127,9 @@ def test_a_folder_of_another_account_is_left(shared: Path) -> None:
     assert folder.exists()
 
 
-def test_a_folder_that_is_exchanged_meanwhile_costs_nothing_else(shared: Path, valuable: Path) -> None:
+def test_a_folder_that_is_exchanged_meanwhile_costs_nothing_else(
+    shared: Path, valuable: Path, tmp_path: Path
+) -> None:
     """In a folder without the sticky bit anybody may exchange a name for another, at any time."""
     before = files(valuable)
     shared.chmod(0o777)
@@ -147,11 +151,12 @@ def test_a_folder_that_is_exchanged_meanwhile_costs_nothing_else(shared: Path, v
     try:
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
-            try:
-                folder = abandoned(shared)
-                (folder / "ray" / "logs").mkdir(parents=True)
-            except OSError:
-                pass
+            # made aside: what this test itself writes must not go through the stranger's link
+            folder = abandoned(tmp_path)
+            (folder / "ray" / "logs").mkdir(parents=True)
+            with contextlib.suppress(OSError):
+                folder.rename(shared / folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
             wipe_folders(shared)
     finally:
         ended.set()

@@ -25,7 +25,7 @@ function applyFacts(state) {
     for (const unit of viewer.querySelectorAll(".unit")) unit.textContent = facts.values.unit;
   }
   labelSides(facts);
-  layOut();
+  paint();  // lays out, and gives areas in the sizes that are known now
   const kept = keptWindow(facts.values);
   if (kept) setWindow(kept);
   else showWindow();

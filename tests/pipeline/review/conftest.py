@@ -33,8 +33,9 @@ def series_archive(tmp_path_factory: pytest.TempPathFactory) -> Screened:
     return screen_archive(tmp_path_factory.mktemp("series"), files=files)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
+    """Chromium, for one module's tests: an event loop runs in this thread meanwhile, and no other may."""
     play = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").sync_playwright()
     from tests.pipeline.review.browser import CHROMIUM
 
