@@ -2,8 +2,8 @@
 
 As published, a token set e becomes A(e) = out(attention(LN(e))), passes CLIP's ln_post and projection, and
 its cosines with the class vectors are read. Here what is linear is multiplied out once, the same function at
-two thirds of the cost: neighbours are summed behind the products for q, k and v instead of before them, and
-of output layer, ln_post and projection only what the cosines need is computed, two lengths and two products.
+half of the cost: neighbours are summed behind the products for q, k and v instead of before them, and of
+output layer, ln_post and projection only what the cosines need is computed, two lengths and two products.
 """
 
 from collections.abc import Mapping
@@ -55,9 +55,10 @@ class AttentionAdaptor:
         out = out - out.mean(dim=1, keepdim=True)
         post_gain, post_bias, proj = (t.double() for t in (post[0].weight, post[0].bias, post[1]))
         joint, shift = out * post_gain @ proj, post_bias @ proj
-        lengths = [_of_equal_length(out / out.shape[1] ** 0.5), _of_equal_length(joint)]
-        products = torch.cat([*lengths, joint @ vectors.double().T, joint @ shift[:, None]], dim=1)
-        self._sizes = [*(part.shape[1] for part in lengths), len(vectors), 1]
+        lengths, shares = _lengths_together(out / out.shape[1] ** 0.5, joint)
+        products = torch.cat([lengths, joint @ vectors.double().T, joint @ shift[:, None]], dim=1)
+        self._sizes = [lengths.shape[1], len(vectors), 1]
+        self._shares = shares.float()
         self._products = products[:-1].T.contiguous().to(dtype)
         self._products_bias = products[-1].to(dtype)
         self._shift_on_vectors = (vectors.double() @ shift).float()
@@ -68,32 +69,37 @@ class AttentionAdaptor:
         tap = tap.float()
         centred = (tap - tap.mean(dim=-1, keepdim=True)).to(self._dtype)
         products = centred @ self._qkv
-        first = self._normed(centred[:, :1], products[:, :1])
+        packed = torch.empty_like(products)  # q, k and v of all tokens, anew for each scale
+        self._normed(centred[:, :1], products[:, :1], packed[:, :1])
+        found = []
         around = self._around
-        scales = zip(around.patches(centred[:, 1:]), around.patches(products[:, 1:]), strict=True)
-        return [self._cosines(_attention(first, self._normed(*scale))) for scale in scales]
+        for scale in zip(around.patches(centred[:, 1:]), around.patches(products[:, 1:]), strict=True):
+            self._normed(*scale, packed[:, 1:])
+            found.append(self._cosines(_attention(packed)))
+        return found
 
-    def _normed(self, centred: Tensor, product: Tensor) -> Tensor:
-        """Return q, k and v (B, N, 3 * 512) of one scale.
+    def _normed(self, centred: Tensor, product: Tensor, place: Tensor) -> None:
+        """Write q, k and v of one scale to a place (B, N, 3 * 512).
 
         centred: the layer norm's input less its mean (B, N, W); product: q, k and v of that, before the norm
         divides by the deviation.
         """
         shares = (_squared(centred) / centred.shape[-1] + EPSILON).rsqrt()
-        return torch.addcmul(self._qkv_bias, product, shares.to(self._dtype))
+        torch.addcmul(self._qkv_bias, product, shares.to(self._dtype), out=place)
 
     def _cosines(self, mixed: Tensor) -> Tensor:
         """Return the cosines (B, N, 2) of what ln_post and projection make of mixed values."""
         products = functional.linear(mixed, self._products, self._products_bias)
-        length, joint, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
-        share = (_squared(length) + EPSILON).rsqrt()
-        squared = _squared(joint) * share.square() + 2 * on_shift.float() * share
-        return (on_vectors.float() * share + self._shift_on_vectors) * (squared + self._shift_squared).rsqrt()
+        both, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
+        squared = both.float().square() @ self._shares
+        length, joint = squared[..., :1], squared[..., 1:]
+        share = (length + EPSILON).rsqrt()
+        whole = joint * share.square() + 2 * on_shift.float() * share + self._shift_squared
+        return (on_vectors.float() * share + self._shift_on_vectors) * whole.rsqrt()
 
 
-def _attention(first: Tensor, others: Tensor) -> Tensor:
-    """Return the mixed values (B, N, 512) of the class token and the patches, (B, ..., 3 * 512) both."""
-    packed = torch.cat([first, others], dim=1)
+def _attention(packed: Tensor) -> Tensor:
+    """Return the mixed values (B, N, 512) of q, k and v (B, N, 3 * 512)."""
     q, k, v = packed.reshape(*packed.shape[:2], 3, HEADS, HEAD_WIDTH).permute(2, 0, 3, 1, 4).unbind(0)
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
@@ -104,7 +110,18 @@ def _squared(rows: Tensor) -> Tensor:
     return lengths.square()
 
 
-def _of_equal_length(rows: Tensor) -> Tensor:
-    """Return a matrix of no more columns than rows, such that all x @ rows keep their length."""
-    triangle: Tensor = torch.linalg.qr(rows.T, mode="r").R
-    return triangle.T
+def _lengths_together(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a matrix (R, K <= R), and shares (K, 2) of its squared products in two squared lengths.
+
+    For all x (R,): |x @ first|^2, |x @ second|^2 == (x @ matrix)^2 @ shares. Both forms are made diagonal at
+    once, relative to their sum, each brought to the same size before.
+    """
+    sizes = torch.stack([first.norm(), second.norm()])
+    both = torch.cat([first / sizes[0], second / sizes[1]], dim=1)
+    # without directions in which neither has a length
+    vectors, values, _ = torch.linalg.svd(both, full_matrices=False)
+    kept = values > values[0] * torch.finfo(both.dtype).eps * max(both.shape)
+    vectors, values = vectors[:, kept], values[kept]
+    inner = vectors.T @ (first / sizes[0]) / values[:, None]  # inner @ inner.T: first's form, 0..1
+    own, turned = torch.linalg.eigh(inner @ inner.T)
+    return vectors * values @ turned, torch.stack([own, 1 - own], dim=1).clamp(0, 1) * sizes.square()
