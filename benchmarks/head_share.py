@@ -2,9 +2,9 @@
 
 ViT-L/14@336's shapes with random weights, each system at its published input size, one picture, one thread.
 CPU seconds of one run, the tower alone and the whole detector in turn; with --references K also with K normal
-pictures in the memory. Times are the least of the rounds: what else a machine does makes them longer. The range
-is that of the rounds' own ratios. --alone leaves the tower out and gives the least time of what the detector
-adds, which takes seconds and hardly depends on what else the machine does.
+pictures in the memory. Times are the least of the rounds: what else a machine does makes them longer. The
+range is that of the rounds' own ratios. --alone leaves the tower out and gives the least time of what the
+detector adds, which takes seconds and hardly depends on what else the machine does.
 """
 
 import argparse
