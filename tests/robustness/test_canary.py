@@ -81,6 +81,10 @@ def _run(folder: Path, bundle: Path) -> Watched:
         **{name: str(folder / place) for name, place in PLACES.items()},
         "bundle": str(bundle),
         "batch_size": 4,
+        "groups": {
+            "columns": ["modality", "body_part", "view", "laterality", "plane", "series", "site"],
+            "site": "/(?P<site>[^/]+)/[^/]+$",
+        },
         "parts": {"seconds": 0.5},
         "partitions": 2,
         "cluster": RAY | {"workers": 2, "actors": 1, "temp_dir": str(folder / "temp")},
