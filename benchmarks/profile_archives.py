@@ -7,6 +7,7 @@ needs neither the detector nor the banks. Files are resumed where they are, one 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from s2sw.model.precision import DTYPES
 from s2sw.model.rarity.choosing import resemblance
 from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.model.rarity.seeding import KINDS, seeded
+from s2sw.model.rarity.whole_changes import CHANGES, changed
 from s2sw.model.synthetic.scenes import Scene, draw_archive, held_out_mixture, training_mixture
 from s2sw.model.weights.shipped_files import HEAD
 from s2sw.model.weights.tensors import read_tensors
@@ -40,8 +42,9 @@ WHOLE = "mri_flair"
 REFERENCES = 4
 """Normal pictures that few-shot is given."""
 ONE_KIND, MIXED = 40, 10
-NORMALS, SPOILT, LATER, FEW_SEEDS = 30, 3, 9, 14
-"""Of a generated archive: normal and spoilt pictures in the bank, spoilt ones beside it, seeded defects."""
+NORMALS, SPOILT, LATER, FEW_SEEDS, FEW_CHANGES = 30, 3, 9, 14, 10
+"""Of a generated archive: normal and spoilt pictures in the bank, spoilt ones beside it, seeded defects, and
+pictures changed as a whole."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -93,6 +96,16 @@ def _seeded(pictures: Pixels, most: int) -> Iterator[tuple[Pixels, Arrays]]:
         rng = np.random.default_rng([place, 1])
         donor = pictures[int(rng.integers(0, len(pictures)))]
         seed = seeded(rng, pictures[place], donor, KINDS[int(rng.integers(0, len(KINDS)))])
+        if seed is not None:
+            facts: dict[str, Any] = {"row": place, "size": seed.size, "contrast": seed.contrast}
+            yield seed.picture, facts
+
+
+def _changed(pictures: Pixels, most: int) -> Iterator[tuple[Pixels, Arrays]]:
+    """Yield some pictures of a set, evenly spread over it, each changed as a whole."""
+    for place in np.unique(np.linspace(0, len(pictures) - 1, most).round().astype(int)):
+        rng = np.random.default_rng([place, 2])
+        seed = changed(rng, pictures[place], list(CHANGES)[int(rng.integers(0, len(CHANGES)))])
         if seed is not None:
             facts: dict[str, Any] = {"row": place, "size": seed.size, "contrast": seed.contrast}
             yield seed.picture, facts
@@ -200,7 +213,8 @@ def generated(number: int, detector: Detector) -> Arrays:
     how = "mixed" if number >= ONE_KIND else ("one surface", "one kind")[number // 2 % 2]
     scenes = draw_archive(rng, mixture, NORMALS, SPOILT + LATER, how)
     arrays = extract(detector, (_scene(scene) for scene in scenes))
-    seeds = extract(detector, _seeded(arrays["pix"][: NORMALS + SPOILT], FEW_SEEDS))
+    own = arrays["pix"][: NORMALS + SPOILT]
+    seeds = extract(detector, chain(_seeded(own, FEW_SEEDS), _changed(own, FEW_CHANGES)))
     rows, beside = range(NORMALS + SPOILT), range(NORMALS + SPOILT, len(scenes))
     found = evidence(arrays, seeds, rows, how, beside)
     facts = {key: arrays[key] for key in ("score", "tokens", "label", "mask")}

@@ -26,9 +26,11 @@ from s2sw.model.metrics.images import image_metrics
 from s2sw.model.metrics.pixels import PixelMetrics
 from s2sw.model.rarity.choosing import CONSTANT, choose_weight
 from s2sw.model.rarity.combination import Evidence, Usual, evidence_of, patch_sum, picture_sum, usual_of
+from s2sw.model.rarity.seeding import WHOLE as CHANGED
 from s2sw.pipeline.profile.building import UNLIKE
 
-COLUMNS = ("zero-shot", "rarity", "few-shot", "constant", "chosen")
+COLUMNS = ("zero-shot", "rarity", "few-shot", "constant", "chosen", "by changes too")
+"""The last: chosen by changes of whole pictures as well, where an archive has them."""
 GROUND = 10
 """Grey value up to which a pixel of a head scan is no part of the head."""
 BARS = {
@@ -55,18 +57,24 @@ def tensors(arrays: Arrays, prefix: str, rows: Any = slice(None)) -> tuple[Tenso
     return score, tokens.flatten(1), torch.tensor(arrays[f"{prefix}rare"]).float()
 
 
-def judged(facts: Arrays, seeds: Arrays) -> tuple[Usual, float]:
-    """Return what is usual in a bank, and the weight that its seeded defects chose."""
+def judged(facts: Arrays, seeds: Arrays) -> tuple[Usual, float, float]:
+    """Return what is usual in a bank, the weight that its seeded defects chose, and with whole changes."""
     usual = usual_of(*tensors(facts, "own_"))
     siblings = evidence_of(usual, *tensors(facts, "own_"))
     spoilt = evidence_of(usual, *tensors(seeds, "seed_"))
-    weight = choose_weight(siblings, spoilt)
-    return usual, 0.0 if float(facts["resemblance"]) > UNLIKE else weight
+    if float(facts["resemblance"]) > UNLIKE:
+        return usual, 0.0, 0.0
+    sizes = torch.tensor(seeds.get("seed_size", np.zeros(len(spoilt.score))))
+    defects = Evidence(*(values[sizes < CHANGED] for values in spoilt))
+    return usual, choose_weight(siblings, defects), choose_weight(siblings, spoilt)
 
 
-def ways(found: Evidence, weight: float, few: Arrays | None) -> dict[str, tuple[Tensor, Tensor]]:
+def ways(
+    found: Evidence, weight: float, by_changes: float, few: Arrays | None
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Return scores of pictures and maps at the patches, by column."""
     chosen = {"zero-shot": 0.0, "rarity": 1.0, "constant": CONSTANT, "chosen": weight}
+    chosen["by changes too"] = by_changes
     made = {name: (picture_sum(found, w), patch_sum(found, w)) for name, w in chosen.items()}
     if few is not None:
         made["few-shot"] = torch.tensor(few["score"]), torch.tensor(few["tokens"])
@@ -105,10 +113,10 @@ def measured(
 ) -> Measured:
     """Return the figures of one archive."""
     rows = facts["rows"]
-    usual, weight = judged(facts, seeds)
+    usual, weight, by_changes = judged(facts, seeds)
     found = evidence_of(usual, *tensors({**arrays, "rare": facts["rare"]}, "", rows))
     own = None if few is None else {key: few[key][rows] for key in ("score", "tokens")}
-    made = ways(found, weight, own)
+    made = ways(found, weight, by_changes, own)
     labels = arrays["label"][rows].astype(bool)
     shown: dict[str, tuple[float, float]] = {}
     if pixels and arrays["mask"][rows].any():

@@ -57,7 +57,8 @@ class Slice:
         read-only.
     plane: what the slice is within its object: ``image``, ``page``, ``frame``, ``axial``, ``coronal``,
         ``sagittal``; a fixed CT window adds its name (``frame/lung``).
-    modality, body_part: the object's own codes, not yet checked against the closed lists.
+    modality, body_part, view_position, laterality, series_kind: the object's own codes, not yet checked
+        against the closed lists.
     applied: names of the conversions made, in order (``rescale``, ``window``, ``invert``, ...).
     full_size: (rows, cols) of the full picture, if it was decoded at reduced size; else None.
     facts: facts about its object as a whole.
@@ -69,6 +70,9 @@ class Slice:
     plane: str
     modality: str = ""
     body_part: str = ""
+    view_position: str = ""
+    laterality: str = ""
+    series_kind: tuple[str, ...] = ()
     applied: tuple[str, ...] = field(default=())
     full_size: tuple[int, int] | None = None
     facts: ObjectFacts = NO_FACTS

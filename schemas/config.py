@@ -111,14 +111,19 @@ class ClassSettings(Strict):
 class GroupSettings(Strict):
     """Which slices a profile compares with each other, and which objects belong to one case."""
 
-    columns: tuple[Literal["modality", "body_part", "plane"], ...] = Field(
-        ("modality", "body_part", "plane"),
-        description="columns by which slices that have a modality are grouped",
+    columns: tuple[Literal["modality", "body_part", "view", "laterality", "plane", "series", "site"], ...] = (
+        Field(
+            ("modality", "body_part", "plane"),
+            description="columns by which slices with a modality are grouped",
+        )
     )
     pattern: str | None = Field(
         None,
         description="regular expression for the address of other objects; its group (?P<group>...) names "
         "their kind; default: their folder",
+    )
+    site: str | None = Field(
+        None, description="regular expression for the address; its group (?P<site>...) is the column site"
     )
     case: str | None = Field(
         None,
@@ -126,10 +131,10 @@ class GroupSettings(Strict):
         "wafer, whose pictures are not compared with each other; default: DICOM's patient",
     )
 
-    @field_validator("pattern", "case")
+    @field_validator("pattern", "site", "case")
     @classmethod
     def _names_its_group(cls, pattern: str | None, info: ValidationInfo) -> str | None:
-        name = {"pattern": "group"}.get(str(info.field_name), "case")
+        name = {"pattern": "group"}.get(str(info.field_name), str(info.field_name))
         try:
             known = re.compile(pattern or f"(?P<{name}>)").groupindex
         except re.error as error:
@@ -137,6 +142,16 @@ class GroupSettings(Strict):
         if name not in known:
             raise ValueError(f"has no group (?P<{name}>...)")
         return pattern
+
+    @model_validator(mode="after")
+    def _site_is_known(self) -> "GroupSettings":
+        if ("site" in self.columns) != (self.site is not None):
+            raise ValueError("the column site needs the pattern site, and the pattern needs the column")
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """Return what groups depend on. A setting of later versions counts only where it is used."""
+        return self.model_dump(mode="json", exclude={"site"} if self.site is None else None)
 
 
 class ResultsConfig(Strict):

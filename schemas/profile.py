@@ -14,7 +14,7 @@ from s2sw.schemas.config import GroupSettings, TileSettings
 from s2sw.schemas.layout import BANK, GROUPS_FOLDER
 from s2sw.schemas.strict import LARGEST, Strict
 
-PROFILE_VERSION = 3
+PROFILE_VERSION = 4
 """Raised when an older program could no longer use a profile as it is meant."""
 LEAST_PICTURES = 24
 """Pictures of a group; a smaller one falls back to its parent."""
@@ -77,12 +77,16 @@ class LineRecord(Strict):
 
 
 class LimitRecord(Strict):
-    """Seeded defects up to a size (share of the picture) and contrast (0..1), and those found."""
+    """Seeded defects up to a size (share of the picture) and contrast (0..1), and those found.
+
+    whole: changes of the whole picture, not defects in a place of it.
+    """
 
     size: float
     contrast: float
     seeds: int = Field(ge=0, le=LARGEST)
     found: int = Field(ge=0)
+    whole: bool = False
 
     @model_validator(mode="after")
     def _no_more_found_than_seeded(self) -> "LimitRecord":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -15,6 +16,7 @@ from s2sw.connectors.dicom.header import (
     numbers,
     patient_digest,
     read_header,
+    strings,
     text,
     uid_digests,
 )
@@ -67,8 +69,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
             held = Slice(
                 pixels,
                 f"{plane}/{view}" if view else plane,
-                modality=text(dataset, "Modality"),
-                body_part=text(dataset, "BodyPartExamined"),
+                **_codes(dataset, groups),
                 applied=(*noted, *applied),
                 facts=facts,
                 geometry=geometry,
@@ -81,6 +82,19 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
         # the fragments ended in order, so that it is the header that is wrong: noted on the last slice
         note = ("fewer_frames",) if shown < header.frames else ()
         yield replace(held, applied=(*note, *held.applied))
+
+
+def _codes(dataset: Dataset, groups: Dataset) -> dict[str, Any]:
+    """Return what an object says of its kind. groups: the attributes that hold for the frame."""
+    sides = (("FrameLaterality", groups), ("ImageLaterality", dataset), ("Laterality", dataset))
+    kind = (*strings(dataset, "ImageType")[2:3], text(dataset, "AcquisitionContrast"))
+    return {
+        "modality": text(dataset, "Modality"),
+        "body_part": text(dataset, "BodyPartExamined"),
+        "view_position": text(dataset, "ViewPosition"),
+        "laterality": next((side for name, of in sides if (side := text(of, name))), ""),
+        "series_kind": (*kind, *sorted(strings(dataset, "ScanningSequence"))),
+    }
 
 
 def _check_size(layout: Layout, header: ImageHeader, dataset: Dataset, limits: Limits) -> tuple[str, ...]:

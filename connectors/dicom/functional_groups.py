@@ -11,6 +11,7 @@ _TAKEN = {
     "PixelMeasuresSequence": ("PixelSpacing",),
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    "FrameAnatomySequence": ("FrameLaterality",),
 }
 _TOP_LEVEL = (
     "Modality", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter",

@@ -25,6 +25,8 @@ _WANTED = frozenset((
     0x0020000D, 0x0020000E, 0x00080018,  # Study, Series and SOP Instance UID, for their digests alone
     0x00080060,  # Modality
     0x00180015,  # Body Part Examined
+    0x00185101, 0x00200060, 0x00200062,  # View Position, Laterality and Image Laterality
+    0x00080008, 0x00180020, 0x00089209,  # Image Type, Scanning Sequence, Acquisition Contrast
     0x00189004, 0x00089205,  # Content Qualification, Pixel Presentation
     0x00181164, 0x00182010,  # Imager and Nominal Scanned Pixel Spacing
     0x00200013, 0x00200020,  # Instance Number, Patient Orientation

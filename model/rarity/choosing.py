@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from s2sw.model.rarity.combination import Evidence, highest_of, picture_sum
+from s2sw.model.rarity.seeding import WHOLE
 from s2sw.model.towers.self_similarity import nearest_elsewhere
 
 CONSTANT = 0.7
@@ -28,12 +29,16 @@ CONTRAST_EDGES = (0.06, 0.15)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many seeded defects up to a size and contrast, and above the bounds before, were found."""
+    """How many seeded defects up to a size and contrast, and above the bounds before, were found.
+
+    whole: those are changes of the whole picture, of which no defect's size is told.
+    """
 
     size: float
     contrast: float
     seeds: int
     found: int
+    whole: bool = False
 
 
 def choose_weight(siblings: Evidence, spoilt: Evidence) -> float:
@@ -69,16 +74,18 @@ def detection_limits(
 ) -> list[Limit]:
     """Return what was found of seeded defects at BUDGET, by size and contrast.
 
-    siblings, spoilt: combined scores (n,), (m,). sizes, contrasts: of the defects, (m,). together: as of
-    ``combination_of``; the budget is one of slices.
+    siblings, spoilt: combined scores (n,), (m,). sizes, contrasts: of the defects, (m,); changes of whole
+    pictures, of size WHOLE, are counted apart. together: as of ``combination_of``; the budget is one of
+    slices.
     """
     cut = siblings.quantile(highest_of(1 - BUDGET, together))
-    size_band = torch.bucketize(sizes, torch.tensor(SIZE_EDGES))
+    bands = (*((size, False) for size in (*SIZE_EDGES, WHOLE)), (WHOLE, True))
+    size_band = torch.bucketize(sizes, torch.tensor(SIZE_EDGES)) + (sizes >= WHOLE).long()
     contrast_band = torch.bucketize(contrasts, torch.tensor(CONTRAST_EDGES))
     found = []
-    for row, size in enumerate((*SIZE_EDGES, 1.0)):
+    for row, (size, whole) in enumerate(bands):
         for column, contrast in enumerate((*CONTRAST_EDGES, 1.0)):
             here = (size_band == row) & (contrast_band == column)
             if here.any():
-                found.append(Limit(size, contrast, int(here.sum()), int((spoilt[here] > cut).sum())))
+                found.append(Limit(size, contrast, int(here.sum()), int((spoilt[here] > cut).sum()), whole))
     return found

@@ -26,6 +26,8 @@ LEAST_CONTRAST = 0.02
 """Mean change within a defect's mask, of 0..1, below which it is drawn again."""
 LEAST_AREA = 12
 """Pixels of a mask at SIDE."""
+WHOLE = 1.0
+"""Size of a change of the whole picture (``model.rarity.whole_changes``); that of a defect is smaller."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def seeded(rng: Rng, picture: NDArray[np.uint8], donor: NDArray[np.uint8], kind:
         changed, share = _draw(kind, rng, surface, other, size, strength)
         change = np.clip(changed, 0, 1).astype(np.float32) - image
         mask = (share > 0.25) & (np.abs(change).mean(axis=2) > LEAST_CONTRAST / 2)
-        if mask.sum() < LEAST_AREA:
+        if not LEAST_AREA <= mask.sum() < mask.size:
             continue
         contrast = float(np.abs(change).mean(axis=2)[mask].mean())
         if contrast >= LEAST_CONTRAST:

@@ -12,7 +12,7 @@ from s2sw.schemas.profile import GroupRecord, ProfileRecord
 def copy_anonymous(folder: ProfileFolder, to: ProfileFolder, patches: int) -> ProfileRecord:
     """Write a copy that names nobody, and return its record.
 
-    Groups by folder or pattern are left out: their names are keyed, and another site's key gives others. So
+    Groups by folder, site or pattern are left out: their names are keyed, another site's key gives others. So
     are labels, and the patterns themselves. patches: of a picture, as the detector has them. Raises
     ProfileError where there is a profile already, or no group is left.
     """
@@ -26,7 +26,8 @@ def copy_anonymous(folder: ProfileFolder, to: ProfileFolder, patches: int) -> Pr
     if to.exists():
         raise ProfileError(f"profile: {to.address} holds one already; name another folder")
     made = (_copied(folder, to, group, patches) for group in groups)
-    settings = GroupSettings(columns=record.settings.columns)
+    columns = tuple(column for column in record.settings.columns if column != "site")
+    settings = GroupSettings(columns=columns)
     facts = {"key_id": "", "anonymous": True, "settings": settings, "groups": tuple(made)}
     copy = record.model_copy(update=facts).named()
     to.write(copy)

@@ -68,6 +68,7 @@ class Judged:
     """What a bank says of its own pictures and of spoilt ones.
 
     evidence: on own pictures (n,); spoilt: on spoilt ones (m,). sizes, contrasts: of their defects, (m,).
+    defects: how many of the spoilt ones have one in a place; they alone choose the weight.
     """
 
     combination: Combination
@@ -76,6 +77,7 @@ class Judged:
     spoilt: Evidence
     sizes: Tensor
     contrasts: Tensor
+    defects: int
     extent: ExtentRecord | None = None
     tiles: int = 0
 
@@ -99,12 +101,15 @@ def judge(
         (one, found) for one in spoilt if (found := compared(kept, one.subject, one.features())) is not None
     ]
     bad = evidence_of(usual, *_stacked(seeds)) if seeds else Evidence(*(torch.empty(0),) * 4)
+    local = torch.tensor([not one.is_whole_change for one, _ in seeds], dtype=torch.bool)
+    defects = Evidence(*(values[local] for values in bad))
     ratio = float(np.median([resemblance(found, kept.bank.own(row)) for row, found in beside.items()]))
-    weight = before.weight if before and len(seeds) < LEAST_SEEDS else choose_weight(evidence, bad)
+    few = len(defects.score) < LEAST_SEEDS
+    weight = before.weight if before and few else choose_weight(evidence, defects)
     sizes, contrasts = (torch.tensor([getattr(one, key) for one, _ in seeds]) for key in ("size", "contrast"))
     combination = combination_of(usual, evidence, 0.0 if ratio > UNLIKE else weight, tiles)
-    extent = _extent([one for one, _ in seeds])
-    return Judged(combination, ratio, evidence, bad, sizes, contrasts, extent, tiles)
+    extent = _extent([one for one, _ in seeds if not one.is_whole_change])
+    return Judged(combination, ratio, evidence, bad, sizes, contrasts, len(defects.score), extent, tiles)
 
 
 def tiles_of(draft: Draft) -> int:
@@ -133,8 +138,7 @@ def group_record(draft: Draft, file: BankFile, judged: Judged, label: str, built
     """Return what a profile says of a group."""
     combination, usual = judged.combination, judged.combination.usual
     limits, extent = (draft.before.limits, draft.before.extent) if draft.before else ((), None)
-    seeds = len(judged.spoilt.score)
-    if seeds >= (LEAST_SEEDS if draft.before else 1):
+    if judged.defects >= LEAST_SEEDS if draft.before else len(judged.sizes):
         own, bad = (picture_sum(of, combination.weight) for of in (judged.evidence, judged.spoilt))
         found = detection_limits(own, bad, judged.sizes, judged.contrasts, judged.tiles)
         limits, extent = tuple(LimitRecord(**asdict(limit)) for limit in found), judged.extent

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2sw.model.rarity.features import Features
+from s2sw.model.rarity.seeding import WHOLE
 from s2sw.pipeline.profile.bank_header import Pictures
 from s2sw.pipeline.profile.place import Subject
 from s2sw.schemas.profile import LEAST_PICTURES, MOST_PICTURES, GroupRecord
@@ -40,6 +41,11 @@ class Sampled:
     mm2: float | None = None
     view: int = 0
     tiles: int = 0
+
+    @property
+    def is_whole_change(self) -> bool:
+        """Whether all of the picture was changed, not a place of it."""
+        return self.size >= WHOLE
 
     @property
     def subject(self) -> Subject:

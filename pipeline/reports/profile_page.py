@@ -67,6 +67,17 @@ def size_words(size: float, extent: ExtentRecord | None) -> str:
     return f"{size:.1%} ({across * extent.pixels:.0f} px{mm} across)"
 
 
+def bands(group: GroupRecord) -> list[tuple[bool, float]]:
+    """Return whether and up to which size of defects something is known, changes of whole pictures last."""
+    return sorted({(limit.whole, limit.size) for limit in group.limits})
+
+
+def band_words(band: tuple[bool, float], extent: ExtentRecord | None) -> str:
+    """Return one of these in words."""
+    whole, size = band
+    return "whole picture" if whole else f"up to {size_words(size, extent)}"
+
+
 def profile_page(record: ProfileRecord, looks: dict[str, Looks]) -> str:
     """Return the page. looks: pictures of groups, by name; none of them has to be there."""
     return template("profile.html").render(
@@ -80,24 +91,24 @@ def profile_page(record: ProfileRecord, looks: dict[str, Looks]) -> str:
 
 def limits_chart(group: GroupRecord, number: int) -> Markup:
     """Draw the share of seeded defects found by size, a colour a contrast, with intervals."""
-    sizes, contrasts = sorted({limit.size for limit in group.limits}), _contrasts(group)
+    rows, contrasts = bands(group), _contrasts(group)
     words = (
-        f"area up to {size_words(one.size, group.extent)}, contrast up to {one.contrast:g}: "
+        f"area {band_words((one.whole, one.size), group.extent)}, contrast up to {one.contrast:g}: "
         f"{share(one.found, one.seeds)}"
         for one in group.limits
     )
     svg = new_svg(HISTOGRAM_HEIGHT, f"Detection limit {number + 1}", "; ".join(words))
-    axes = Axes((0.0, float(len(sizes))), (0.0, 1.0), TOP, HISTOGRAM_HEIGHT - BOTTOM)
+    axes = Axes((0.0, float(len(rows))), (0.0, 1.0), TOP, HISTOGRAM_HEIGHT - BOTTOM)
     for value in _TICKS:
         draw_grid_y(svg, axes, value, f"{value:.0%}")
     draw_label(svg, "share found", LEFT, TOP - 8, "start")
-    for place, size in enumerate(sizes):
-        words_of_size = size_words(size, group.extent)
-        draw_label(svg, f"up to {words_of_size}", axes.at_x(place + 0.5), axes.bottom + 17, "middle")
+    for place, band in enumerate(rows):
+        draw_label(svg, band_words(band, group.extent), axes.at_x(place + 0.5), axes.bottom + 17, "middle")
     for limit in (one for one in group.limits if one.seeds):
         colour = contrasts.index(limit.contrast)
         beside = (colour - (len(contrasts) - 1) / 2) * _APART
-        _draw(svg, axes, sizes.index(limit.size) + 0.5 + beside, limit, colour)
+        place = rows.index((limit.whole, limit.size))
+        _draw(svg, axes, place + 0.5 + beside, limit, colour)
     return as_markup(svg)
 
 

@@ -54,8 +54,7 @@ def online_place(
     config: ScreenConfig, bundle: BundleRecord, inside: Inside, key: bytes | None
 ) -> OnlinePlace:
     """Return where the state of an output is kept, and what stands for a profile in its rows."""
-    settings = config.groups.model_dump(mode="json")
-    facts = json.dumps(["online", ONLINE_VERSION, settings], sort_keys=True)
+    facts = json.dumps(["online", ONLINE_VERSION, config.groups.facts()], sort_keys=True)
     record = new_record(config, bundle, key, "").model_copy(
         update={"fingerprint": hashlib.sha256(facts.encode()).hexdigest()[:32]}
     )

@@ -29,7 +29,7 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.sample_decoding import EACH, Place, SampleDecode, SeedDecode, suffix
 from s2sw.schemas.errors import FailedError
-from s2sw.schemas.profile import GroupRecord, ProfileRecord
+from s2sw.schemas.profile import LEAST_PICTURES, GroupRecord, ProfileRecord
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ SLICES = 256
 """Slices wanted of all sampled objects of one kind of file, so that few volumes fill a bank as well."""
 SEEDS = 48
 """Seeded defects of a group."""
+WHOLE_CHANGES = LEAST_PICTURES
+"""Pictures of a group that are changed as a whole, once each: as many as every group has."""
 
 
 class Watch(Protocol):
@@ -213,9 +215,10 @@ class ProfileBuilder:
         pairs = [tuple(owners[place : place + 2]) for place in range(0, len(owners), 2)]
         if not owners:
             return []
-        named = [(owner, sorted(places.items())) for owner, places in chosen.items()]
+        whole = _whole_changes(plan, chosen)
+        named = [(owner, sorted(places.items()), sorted(whole[owner])) for owner, places in chosen.items()]
         samples = Samples(sampling.kept / f"seeded-{_digest(named)}", self.watch.say)
-        decode = SeedDecode(**self._of_run(self.decode.todo), chosen=chosen)
+        decode = SeedDecode(**self._of_run(self.decode.todo), chosen=chosen, whole=whole)
         self._pass(sampling, decode, samples, pairs, 2)
         return samples.of(owners)
 
@@ -250,6 +253,15 @@ def _defects(plan: list[Draft], listed: Container[str]) -> dict[str, dict[Place,
             place = one.slice_index, one.view
             chosen[one.owner][place] = max(chosen[one.owner].get(place, 0), each)
     return dict(chosen)
+
+
+def _whole_changes(plan: list[Draft], chosen: dict[str, dict[Place, int]]) -> dict[str, set[Place]]:
+    """Return which places of the objects with defects are changed as a whole, too."""
+    whole: dict[str, set[Place]] = {owner: set() for owner in chosen}
+    for draft in plan:
+        for one in [one for one in draft.pictures if one.owner in chosen][:WHOLE_CHANGES]:
+            whole[one.owner].add((one.slice_index, one.view))
+    return whole
 
 
 def _now() -> str:

@@ -51,7 +51,7 @@ def own_address(config: ScreenConfig, bundle: BundleRecord, inside: Inside, key:
         source,
         bundle.fingerprint,
         decode_digest(config),
-        config.groups.model_dump(mode="json"),
+        config.groups.facts(),
         key_id(key) if key else "",
     )
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,7 @@
 """Decode stages of a profile's making: views of sampled slices, and the same with seeded defects."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.model.rarity.seeding import KINDS, Seed, seeded
+from s2sw.model.rarity.whole_changes import CHANGES, changed
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.wire import END
@@ -57,11 +58,13 @@ class SampleDecode(DecodeStage):
 class SeedDecode(DecodeStage):
     """Decodes groups of two objects and gives views of them with defects; pieces are those of the other.
 
-    chosen: id of an object to places in it, and how many defects each gets, EACH at most. slice_index of a
-    row only counts them.
+    chosen: id of an object to places in it, and how many defects each gets, EACH at most. whole: id of an
+    object to those of its places that are also changed as a whole, once each. slice_index of a row only
+    counts them.
     """
 
     chosen: Mapping[str, Mapping[Place, int]] = field(default_factory=dict)
+    whole: Mapping[str, Collection[Place]] = field(default_factory=dict)
 
     @override
     def _rows(self, group: int) -> Iterator[Row]:
@@ -84,11 +87,24 @@ class SeedDecode(DecodeStage):
             if index != own or view >= len(row["pixels"]):
                 continue
             picture, other = _coloured(row, view), _coloured(donor, min(view, len(donor["pixels"]) - 1))
-            for place in range(count):
-                rng = np.random.default_rng([*owner.encode(), index, *([view] if view else []), place])
-                seed = seeded(rng, picture, other, KINDS[int(rng.integers(0, len(KINDS)))])
-                if seed is not None:
-                    yield {**view_of(row, view), **_seed_row(seed, row, view)}
+            where = [*owner.encode(), index, *([view] if view else [])]
+            seeds = [_defect(where, place, picture, other) for place in range(count)]
+            if (index, view) in self.whole.get(owner, ()):
+                seeds.append(_whole_change(where, picture))
+            for seed in filter(None, seeds):
+                yield {**view_of(row, view), **_seed_row(seed, row, view)}
+
+
+def _defect(
+    where: list[int], place: int, picture: NDArray[np.uint8], other: NDArray[np.uint8]
+) -> Seed | None:
+    rng = np.random.default_rng([*where, place])
+    return seeded(rng, picture, other, KINDS[int(rng.integers(0, len(KINDS)))])
+
+
+def _whole_change(where: list[int], picture: NDArray[np.uint8]) -> Seed | None:
+    rng = np.random.default_rng([*where, EACH])  # no defect has this number
+    return changed(rng, picture, list(CHANGES)[int(rng.integers(0, len(CHANGES)))])
 
 
 def view_of(row: Row, view: int) -> Row:

@@ -22,6 +22,7 @@ from s2sw.pipeline.profile.banks import read_bank
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.ranking import SHOWN, combination_from
 from s2sw.pipeline.results.reading import full_map
+from s2sw.pipeline.run.profile_building import WHOLE_CHANGES
 from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.storage import StorageSettings
 from s2sw.schemas.tables import Row
@@ -188,6 +189,14 @@ def test_a_named_profile_is_built_shown_compared_and_refused(
     shown = s2sw_here("profile", "show", place, cwd=tmp_path)
     assert "weight of rarity" in shown.stdout
     assert "defects found when 5%" in shown.stdout
+    assert "whole picture" in shown.stdout
+    limits = [
+        limit
+        for group in ProfileFolder(str(place), StorageSettings()).read().groups
+        for limit in group.limits
+    ]
+    # a picture of two banks counts in both
+    assert sum(limit.seeds for limit in limits if limit.whole) > WHOLE_CHANGES
     same = s2sw_here("profile", "compare", place, place, cwd=tmp_path)
     assert f"{PICTURES} | {PICTURES}" in same.stdout
     used = screen(tmp_path, lake, str(tmp_path / "results"), profile=str(place), bundle=str(tiny))

@@ -66,6 +66,14 @@ def test_options_alone_are_enough() -> None:
         ("tiles: 512\n", ["'tiles'", "512"]),
         ("tiles: {size: 8, overlap: 9}\n", ["'tiles'", "overlap (9) must be below size (8)"]),
         ("mode: public\n", ["'mode'", "'private' or 'open'", "'public'"]),
+        (
+            "groups: {columns: [modality, patient]}\n",
+            [
+                "'groups.columns.1'",
+                "'modality', 'body_part', 'view', 'laterality', 'plane', 'series' or 'site'",
+            ],
+        ),
+        ("groups: {columns: [modality, site]}\n", ["'groups'", "the column site needs the pattern site"]),
         ("limit: -1\nthreshold: 2\n", ["'limit'", "'threshold'"]),
         ("limit: 99999999999999999999\n", ["'limit'", "1000000000000000"]),
         ("parts: {seconds: .inf}\n", ["'parts.seconds'", "finite"]),
@@ -79,6 +87,7 @@ def test_what_is_wrong_is_named(job_file: Path, text: str, parts: list[str]) -> 
     message = refusal(job_file)
     assert message.startswith(f"{job_file}: ")
     assert all(part in message for part in parts), message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(

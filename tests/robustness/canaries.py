@@ -41,6 +41,7 @@ TEXTS = {  # a standard attribute of every VR that holds characters; for most of
 READ_TEXTS = (
     "Modality", "BodyPartExamined", "PhotometricInterpretation", "WindowCenter", "RescaleSlope",
     "NumberOfFrames", "PresentationLUTShape", "SpecificCharacterSet", "PixelSpacing", "BitsAllocated",
+    "ViewPosition", "Laterality", "ImageLaterality", "ScanningSequence", "AcquisitionContrast",
 )  # fmt: skip
 """Attributes that decoding looks at: each is wrong in a file of its own."""
 

@@ -184,6 +184,37 @@ def test_functional_groups_hold_slope_and_window_of_each_frame() -> None:
     assert first.applied == ("rescale", "window")
 
 
+VIEW, SERIES_SIDE, IMAGE_SIDE, FRAME_SIDE = 0x00185101, 0x00200060, 0x00200062, 0x00209072
+IMAGE_TYPE, SEQUENCES, CONTRAST = 0x00080008, 0x00180020, 0x00089209
+
+
+def test_view_side_and_kind_of_series_are_passed_on_as_they_are() -> None:
+    said = {
+        VIEW: b"pa", SERIES_SIDE: b"R", IMAGE_SIDE: b"L", IMAGE_TYPE: b"ORIGINAL\\PRIMARY\\LOCALIZER\\DOE",
+        SEQUENCES: b"SE\\IR", CONTRAST: b"T1",
+    }  # fmt: skip
+    extra = {tag: element(tag, "CS", value) for tag, value in said.items()}
+    (one,) = slices(native(RAMP, extra=extra))
+    assert (one.view_position, one.laterality) == ("PA", "L")
+    assert one.series_kind == ("LOCALIZER", "T1", "IR", "SE")
+    del extra[IMAGE_SIDE]
+    assert slices(native(RAMP, extra=extra))[0].laterality == "R"
+    (bare,) = slices(native(RAMP))
+    assert (bare.view_position, bare.laterality, "".join(bare.series_kind)) == ("", "", "")
+
+
+def test_each_frame_has_its_own_side() -> None:
+    def anatomy(side: bytes) -> bytes:
+        return sequence(0x00209071, element(FRAME_SIDE, "CS", side))
+
+    extra = {
+        0x52009230: sequence(0x52009230, anatomy(b"L"), anatomy(b"R")),
+        SERIES_SIDE: element(SERIES_SIDE, "CS", b"B"),
+    }
+    found = slices(native(np.stack([RAMP, RAMP]), sop_class=ENHANCED_CT, extra=extra))
+    assert [one.laterality for one in found] == ["L", "R"]
+
+
 def test_uids_leave_as_digests_whatever_is_in_their_place() -> None:
     study, series, instance = 0x0020000D, 0x0020000E, 0x00080018
     extra = {study: element(study, "UI", b"1.2.3\0"), instance: element(instance, "UI", b"DOE^JANE")}

@@ -14,7 +14,7 @@ from s2sw.model.rarity.choosing import (
     resemblance,
 )
 from s2sw.model.rarity.combination import Evidence
-from s2sw.model.rarity.seeding import KINDS, LEAST_CONTRAST, seeded
+from s2sw.model.rarity.seeding import KINDS, LEAST_CONTRAST, WHOLE, seeded
 
 
 def evidence(count: int, score: float, rarity: float, seed: int) -> Evidence:
@@ -61,6 +61,21 @@ def test_limits_count_every_defect_once() -> None:
     assert sum(limit.found for limit in limits) == sum(float(one) > cut for one in spoilt)
     small = [limit for limit in limits if limit.size == limits[0].size]
     assert sum(limit.seeds for limit in small) == int((sizes <= limits[0].size).sum())
+    assert not any(limit.whole for limit in limits)
+
+
+def test_changes_of_whole_pictures_are_counted_apart() -> None:
+    torch.manual_seed(6)
+    siblings, spoilt, contrasts = torch.randn(100), torch.randn(30), torch.rand(30) * 0.3
+    sizes = torch.cat([torch.rand(20) * 0.4, torch.full((10,), WHOLE)])
+    limits = detection_limits(siblings, spoilt, sizes, contrasts)
+    local = detection_limits(siblings, spoilt[:20], sizes[:20], contrasts[:20])
+    assert [limit for limit in limits if not limit.whole] == local
+    changes = [limit for limit in limits if limit.whole]
+    cut = float(np.quantile(siblings, 1 - BUDGET))
+    assert {limit.size for limit in changes} == {WHOLE}
+    assert sum(limit.seeds for limit in changes) == 10
+    assert sum(limit.found for limit in changes) == sum(float(one) > cut for one in spoilt[20:])
 
 
 @pytest.mark.parametrize("kind", KINDS)

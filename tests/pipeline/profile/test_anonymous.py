@@ -83,6 +83,16 @@ def test_the_command_makes_the_copy(tmp_path: Path) -> None:
     assert [group.name for group in folder_of(tmp_path / "given").read().groups] == [CODES]
 
 
+def test_groups_of_own_sites_and_their_pattern_stay_here(tmp_path: Path) -> None:
+    own = Grouping(GroupSettings(columns=("modality", "site"), site="/(?P<site>ward)/"), "/archive", KEY)
+    names = own.groups("/archive/ward/0.dcm", picture(modality="MR"))
+    record = original(tmp_path / "own", *names).model_copy(update={"settings": own.settings}).named()
+    folder_of(tmp_path / "own").write(record)
+    copy = copy_anonymous(folder_of(tmp_path / "own"), folder_of(tmp_path / "copy"), PATCHES)
+    assert [group.name for group in copy.groups] == ["MR"]
+    assert (copy.settings.columns, copy.settings.site) == (("modality",), None)
+
+
 def test_what_no_other_site_could_use_is_not_copied(tmp_path: Path) -> None:
     original(tmp_path / "own", FOLDER)
     with pytest.raises(ProfileError, match="no group by tags"):

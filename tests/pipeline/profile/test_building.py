@@ -2,13 +2,16 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from s2sw.model.rarity.choosing import CONSTANT
 from s2sw.model.rarity.features import Features, features_of
+from s2sw.model.rarity.seeding import WHOLE
 from s2sw.pipeline.profile.banks import read_bank, write_bank
 from s2sw.pipeline.profile.building import bank_of, group_record, judge
 from s2sw.pipeline.profile.drafting import Sampled, chosen, drafts
@@ -17,7 +20,7 @@ from s2sw.pipeline.profile.place import ProfilePlace, Subject
 from s2sw.pipeline.profile.ranking import ProfileRanking, Seen
 from s2sw.pipeline.stages.sampling import pack, unpack
 from s2sw.schemas.config import GroupSettings
-from s2sw.schemas.profile import LEAST_PICTURES, MOST_PICTURES, ProfileRecord
+from s2sw.schemas.profile import LEAST_PICTURES, MOST_PICTURES, PROFILE_VERSION, BankFile, ProfileRecord
 from s2sw.schemas.storage import StorageSettings
 
 PATCHES, WIDTH = 25, 12
@@ -89,6 +92,34 @@ def place(tmp_path: Path) -> ProfilePlace:
     return ProfilePlace(folder.address, StorageSettings(), record)
 
 
+def spoilt(number: int, score: float, **change: float) -> Sampled:
+    """Return a picture whose patches are as before, with a defect or a change that the score sees or not."""
+    return replace(sampled(number, ("a",)), score=score, area=100.0, **change)
+
+
+def test_changes_of_whole_pictures_are_counted_and_choose_no_weight() -> None:
+    (draft,) = drafts([sampled(n, ("a",)) for n in range(40)])
+    kept = bank_of(draft)
+    defects = [spoilt(n, 0.001, size=0.005, contrast=0.1) for n in range(20)]
+    # the score alone sees them: were they to choose, rarity would count less
+    changes = [spoilt(n, 0.999, size=WHOLE, contrast=0.1) for n in range(20, 40)]
+    alone, both = judge(kept, defects), judge(kept, [*defects, *changes])
+    assert alone is not None
+    assert both is not None
+    assert both.combination == alone.combination
+    assert (alone.defects, both.defects, len(both.spoilt.score)) == (20, 20, 40)
+    file = BankFile(f"groups/{'a' * 26}.safetensors", "0" * 64)
+    limits = group_record(draft, file, both, "", "now").limits
+    assert {limit.size for limit in limits if limit.whole} == {WHOLE}
+    assert sum(limit.seeds for limit in limits if limit.whole) == 20
+    before = group_record(draft, file, alone, "", "now").limits
+    assert tuple(limit for limit in limits if not limit.whole) == before
+    only = judge(kept, changes)
+    assert only is not None
+    assert only.combination.weight == CONSTANT  # as where nothing was seeded
+    assert all(limit.whole for limit in group_record(draft, file, only, "", "now").limits)
+
+
 def test_a_profile_ranks_by_the_first_group_it_has(place: ProfilePlace) -> None:
     ranking, one = ProfileRanking(place, PATCHES), sampled(3, ("a",))
     found = ranking.rank(Subject(one.owner, "", ("x", "a")), [seen(one)])
@@ -112,10 +143,13 @@ def test_what_is_damaged_foreign_or_newer_is_said_in_one_line(place: ProfilePlac
         read_bank(folder, place.record.groups[0], PATCHES)
     newer = json.loads(text)
     newer["profile"]["version"] = 99
+    older = json.loads(text)
+    older["profile"]["version"] = PROFILE_VERSION - 1
     changed, wrong = (text.replace('"listed": 40', f'"listed": {number}') for number in (41, -1))
     for damaged, words in (
         ("{", "is damaged, or no profile"), ("[]", "is damaged, or no profile"),
-        (json.dumps(newer), "version 99"), (changed, "was changed"), (wrong, "damaged at 'listed'"),
+        (json.dumps(newer), "version 99"), (json.dumps(older), f"version {PROFILE_VERSION - 1}"),
+        (changed, "was changed"), (wrong, "damaged at 'listed'"),
     ):  # fmt: skip
         document.write_text(damaged)
         with pytest.raises(ProfileError, match=words) as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from rich.console import Console
 
 from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.pipeline.profile.banks import write_bank
@@ -11,8 +12,16 @@ from s2sw.pipeline.profile.building import bank_of, group_record, judge
 from s2sw.pipeline.profile.drafting import drafts
 from s2sw.pipeline.profile.folder import ProfileFolder
 from s2sw.pipeline.profile.typical import by_rarity
-from s2sw.pipeline.reports.profile_page import Looks, Shown, limits_chart, profile_page, size_words
+from s2sw.pipeline.reports.profile_page import (
+    Looks,
+    Shown,
+    bands,
+    limits_chart,
+    profile_page,
+    size_words,
+)
 from s2sw.pipeline.reports.profile_pictures import SHOWN, looks_of
+from s2sw.pipeline.reports.profile_tables import limits_table
 from s2sw.schemas.config import GroupSettings, ScreenConfig
 from s2sw.schemas.profile import ExtentRecord, GroupRecord, LimitRecord, LineRecord, ProfileRecord
 from s2sw.schemas.storage import StorageSettings
@@ -67,6 +76,27 @@ def test_sizes_are_told_in_pixels_and_in_mm_where_all_pictures_say_it() -> None:
         assert f"area up to {words}, contrast" in drawn
         assert size_words(0.002, extent) == words
     assert size_words(1.0, ExtentRecord(pixels=500)) == "100.0%"  # no bound
+
+
+def test_changes_of_whole_pictures_stand_apart() -> None:
+    whole = LimitRecord(size=1, contrast=1, seeds=10, found=1, whole=True)
+    both = group(limits=(*LIMITS, whole), extent=ExtentRecord(pixels=500))
+    assert bands(both) == [(False, 0.002), (False, 1), (True, 1)]
+    drawn = limits_chart(both, 0)
+    assert "area whole picture, contrast up to 1: 1 of 10" in as_text(drawn)
+    places = {float(dot.get("cx", 0)) for dot in fromstring(drawn).iter("circle")}
+    assert len(places) == 4
+    table = Console(width=400, highlight=False)
+    with table.capture() as printed:
+        table.print(limits_table(both))
+    rows = [line for line in printed.get().splitlines() if " of " in line]
+    assert [row.split("│")[1].strip() for row in rows[-3:]] == [
+        "up to 0.2% (25 px across)",
+        "up to 100.0%",
+        "whole picture",
+    ]
+    assert "1 of 10" in rows[-1]
+    assert "20 of 20" in rows[-2]
 
 
 def as_text(drawing: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from s2sw.connectors.storage.objects import list_objects
 from s2sw.model import load_detector
+from s2sw.model.rarity.seeding import WHOLE
 from s2sw.pipeline.listing.todo import Todo, TodoReader
 from s2sw.pipeline.profile.banks import read_bank, write_bank
 from s2sw.pipeline.profile.building import bank_of, group_record, judge, tiles_of
@@ -165,11 +166,26 @@ def test_defects_in_a_picture_of_known_spacing_have_their_size_in_mm(tmp_path: P
     todo = Todo.write(tmp_path / "todo", pa.Table.from_pylist(rows, MANIFEST).to_batches(), 1)
     chosen = {"o00": {(0, 0): 4, (0, 1): 4}}
     decode = SeedDecode(**vars(decoding(todo, tmp_path, TILES)), chosen=chosen)
-    spoilt = [row for table in decode(pa.table({"id": [0]})) for row in table.to_pylist()][:-1]
+    spoilt = decoded(decode)
     areas = {row["view"]: (row["seed_pixels"], row["seed_mm2"]) for row in spoilt}
     assert areas.keys() == {0, 1}
     assert areas[0] == pytest.approx((128 * 128, (128 * 0.661468) ** 2))
     assert areas[1] == pytest.approx((70 * 70, (70 * 0.661468) ** 2))
+    assert max(row["seed_size"] for row in spoilt) < WHOLE
+    both = decoded(replace(decode, whole={"o00": {(0, 1)}}))
+    (change,) = [row for row in both if row["seed_size"] == WHOLE]
+    assert (change["view"], change["seed_pixels"]) == (1, 70 * 70)
+    others = [row for row in both if row["seed_size"] < WHOLE]
+    assert [row["pixels"] for row in others] == [row["pixels"] for row in spoilt]
+    assert decoded(replace(decode, whole={"o00": {(0, 1)}})) == both
+
+
+def decoded(decode: SeedDecode) -> list[Row]:
+    """Return the rows of the only object, without that of its end."""
+    *rows, end = [row for table in decode(pa.table({"id": [0]})) for row in table.to_pylist()]
+    assert (end["slice_index"], end["n_slices"]) == (END, len(rows))
+    assert [row["slice_index"] for row in rows] == list(range(len(rows)))
+    return rows
 
 
 def test_a_slice_ranks_by_its_rarest_view_and_its_maps_are_combined_view_by_view(
