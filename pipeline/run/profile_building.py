@@ -29,7 +29,7 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.pipeline.stages.sample_decoding import EACH, Place, SampleDecode, SeedDecode, suffix
 from s2sw.schemas.errors import FailedError
-from s2sw.schemas.profile import LEAST_PICTURES, GroupRecord, ProfileRecord
+from s2sw.schemas.profile import GroupRecord, ProfileRecord
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ SLICES = 256
 """Slices wanted of all sampled objects of one kind of file, so that few volumes fill a bank as well."""
 SEEDS = 48
 """Seeded defects of a group."""
-WHOLE_CHANGES = LEAST_PICTURES
-"""Pictures of a group that are changed as a whole, once each: as many as every group has."""
+WHOLE_CHANGES = 10
+"""Pictures of a group that are changed as a whole, once each: they choose nothing, more would take longer."""
 
 
 class Watch(Protocol):
