@@ -58,7 +58,7 @@ class AttentionAdaptor:
         lengths, shares = _lengths_together(out / out.shape[1] ** 0.5, joint)
         products = torch.cat([lengths, joint @ vectors.double().T, joint @ shift[:, None]], dim=1)
         self._sizes = [lengths.shape[1], len(vectors), 1]
-        self._shares = shares.float()
+        self._shares = shares.sqrt().float()
         self._products = products[:-1].T.contiguous().to(dtype)
         self._products_bias = products[-1].to(dtype)
         self._shift_on_vectors = (vectors.double() @ shift).float()
@@ -91,8 +91,8 @@ class AttentionAdaptor:
         """Return the cosines (B, N, 2) of what ln_post and projection make of mixed values."""
         products = functional.linear(mixed, self._products, self._products_bias)
         both, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
-        squared = both.float().square() @ self._shares
-        length, joint = squared[..., :1], squared[..., 1:]
+        # by elements: a product of two columns is not the same to the bit from call to call
+        length, joint = (_squared(both.float() * share) for share in self._shares.T)
         share = (length + EPSILON).rsqrt()
         whole = joint * share.square() + 2 * on_shift.float() * share + self._shift_squared
         return (on_vectors.float() * share + self._shift_on_vectors) * whole.rsqrt()
