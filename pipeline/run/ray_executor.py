@@ -62,12 +62,20 @@ class RayExecutor(Executor):
         self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
     ) -> Iterator[pa.Table]:
         retries = MAIN_TASK_RETRIES if number == 0 else 0
+        resources = self._resources if number == 0 else self._for_few(decode)
         if self._cluster.address:
             decode, detect = decode.over(decode.todo.mapped(SharedTodo)), self._with_shared_profile(detect)
         try:
-            yield from run_pass(decode, detect, self._resources, self._cluster, retries, lost)
+            yield from run_pass(decode, detect, resources, self._cluster, retries, lost)
         except ray.exceptions.RayError as error:
             raise RunFailedError(f"Ray gave up ({words_of(error)})") from error
+
+    def _for_few(self, decode: DecodeStep) -> Resources:
+        """Begin a sweep with no more actors than it has groups: each loads the detector again.
+
+        Ray Data starts more where a group has that many slices.
+        """
+        return replace(self._resources, actors=min(self._resources.actors, decode.todo.groups))
 
     def _with_shared_profile(self, detect: DetectSettings) -> DetectSettings:
         """Put a profile into the object store, once for all passes."""

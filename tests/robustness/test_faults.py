@@ -9,7 +9,7 @@ from s2sw.schemas.outcomes import Reason, Status
 from tests.robustness import accounts
 from tests.robustness.fault_proxy import FOREVER, LIST, FaultProxy, Kind
 from tests.support.archives import encoded, texture
-from tests.support.commands import RAY, screen
+from tests.support.commands import screen
 from tests.support.s3server import S3Server
 
 pytestmark = pytest.mark.integration
@@ -143,15 +143,7 @@ def test_poison_ends_in_quarantine_and_the_rest_is_screened(
     for n in range(EACH):
         proxy.add("GET", f"denied-{n}", Kind.DENY)
         proxy.add("GET", f"vanished-{n}", Kind.VANISH)
-    run = screen(
-        tmp_path,
-        source,
-        output,
-        bundle=str(bundle),
-        mode="open",
-        storage=SETTINGS,
-        cluster=RAY | {"workers": 1},
-    )
+    run = screen(tmp_path, source, output, bundle=str(bundle), mode="open", storage=SETTINGS)
     assert run.code == 0, run.stderr
     reasons = {
         "kills": Reason.WORKER_CRASHED,

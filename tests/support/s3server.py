@@ -32,6 +32,7 @@ class S3Server:
         """policy: what an account LIMITED_KEY, LIMITED_SECRET may do, as JSON of AWS; None: there is none."""
         self._folder = folder
         self._policy = policy
+        self._client: s3fs.S3FileSystem | None = None
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -65,14 +66,16 @@ class S3Server:
         self._stop()
 
     def client(self) -> s3fs.S3FileSystem:
-        """Return a client of its own, whatever the environment says."""
-        return s3fs.S3FileSystem(
-            key=ACCESS_KEY,
-            secret=SECRET_KEY,
-            endpoint_url=self.endpoint,
-            use_listings_cache=False,
-            skip_instance_cache=True,
-        )
+        """Return the tests' own client, one for all: a new one reads botocore's tables of services again."""
+        if self._client is None:
+            self._client = s3fs.S3FileSystem(
+                key=ACCESS_KEY,
+                secret=SECRET_KEY,
+                endpoint_url=self.endpoint,
+                use_listings_cache=False,
+                skip_instance_cache=True,
+            )
+        return self._client
 
     def bucket(self) -> str:
         """Make a new bucket and return its name."""
