@@ -54,6 +54,7 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
     shown, held = 0, None
     indexed = header.photometric == "PALETTE COLOR"
     palette = read_palette(dataset, layout.little, header.signed) if indexed else None
+    codes, side = _codes(dataset), text(dataset, "ImageLaterality") or text(dataset, "Laterality")
     for index, (samples, converted) in enumerate(frames(layout, header, dataset, settings.limits)):
         groups = frame_groups(dataset, index)
         if samples.ndim == 3 or indexed:
@@ -69,7 +70,8 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
             held = Slice(
                 pixels,
                 f"{plane}/{view}" if view else plane,
-                **_codes(dataset, groups),
+                **codes,
+                laterality=text(groups, "FrameLaterality") or side,
                 applied=(*noted, *applied),
                 facts=facts,
                 geometry=geometry,
@@ -84,15 +86,13 @@ def decode_dicom(data: bytes, settings: DecodeSettings, originals: bool = False)
         yield replace(held, applied=(*note, *held.applied))
 
 
-def _codes(dataset: Dataset, groups: Dataset) -> dict[str, Any]:
-    """Return what an object says of its kind. groups: the attributes that hold for the frame."""
-    sides = (("FrameLaterality", groups), ("ImageLaterality", dataset), ("Laterality", dataset))
+def _codes(dataset: Dataset) -> dict[str, Any]:
+    """Return what an object says of the kind of all its frames."""
     kind = (*strings(dataset, "ImageType")[2:3], text(dataset, "AcquisitionContrast"))
     return {
         "modality": text(dataset, "Modality"),
         "body_part": text(dataset, "BodyPartExamined"),
         "view_position": text(dataset, "ViewPosition"),
-        "laterality": next((side for name, of in sides if (side := text(of, name))), ""),
         "series_kind": (*kind, *sorted(strings(dataset, "ScanningSequence"))),
     }
 
