@@ -73,8 +73,8 @@ def ways(
     found: Evidence, weight: float, by_changes: float, few: Arrays | None
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return scores of pictures and maps at the patches, by column."""
-    chosen = {"zero-shot": 0.0, "rarity": 1.0, "constant": CONSTANT, "chosen": weight}
-    chosen["by changes too"] = by_changes
+    fixed = {"zero-shot": 0.0, "rarity": 1.0, "constant": CONSTANT}
+    chosen = fixed | {"chosen": weight, "by changes too": by_changes}
     made = {name: (picture_sum(found, w), patch_sum(found, w)) for name, w in chosen.items()}
     if few is not None:
         made["few-shot"] = torch.tensor(few["score"]), torch.tensor(few["tokens"])

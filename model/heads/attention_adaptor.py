@@ -55,10 +55,10 @@ class AttentionAdaptor:
         out = out - out.mean(dim=1, keepdim=True)
         post_gain, post_bias, proj = (t.double() for t in (post[0].weight, post[0].bias, post[1]))
         joint, shift = out * post_gain @ proj, post_bias @ proj
-        lengths, shares = _lengths_together(out / out.shape[1] ** 0.5, joint)
+        lengths, weights = _lengths_together(out / out.shape[1] ** 0.5, joint)
         products = torch.cat([lengths, joint @ vectors.double().T, joint @ shift[:, None]], dim=1)
         self._sizes = [lengths.shape[1], len(vectors), 1]
-        self._shares = shares.sqrt().float()
+        self._weights = weights.float()
         self._products = products[:-1].T.contiguous().to(dtype)
         self._products_bias = products[-1].to(dtype)
         self._shift_on_vectors = (vectors.double() @ shift).float()
@@ -92,7 +92,7 @@ class AttentionAdaptor:
         products = functional.linear(mixed, self._products, self._products_bias)
         both, on_vectors, on_shift = torch.split(products, self._sizes, dim=-1)
         # by elements: a product of two columns is not the same to the bit from call to call
-        length, joint = (_squared(both.float() * share) for share in self._shares.T)
+        length, joint = (_squared(both.float() * weights) for weights in self._weights)
         share = (length + EPSILON).rsqrt()
         whole = joint * share.square() + 2 * on_shift.float() * share + self._shift_squared
         return (on_vectors.float() * share + self._shift_on_vectors) * whole.rsqrt()
@@ -111,10 +111,10 @@ def _squared(rows: Tensor) -> Tensor:
 
 
 def _lengths_together(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a matrix (R, K <= R), and shares (K, 2) of its squared products in two squared lengths.
+    """Return a matrix (R, K <= R), and weights (2, K) that give two lengths from its products.
 
-    For all x (R,): |x @ first|^2, |x @ second|^2 == (x @ matrix)^2 @ shares. Both forms are made diagonal at
-    once, relative to their sum, each brought to the same size before.
+    For all x (R,): |x @ first| == |x @ matrix * weights[0]|, and so for second and weights[1]. Both forms are
+    made diagonal at once, relative to their sum, each brought to the same size before.
     """
     sizes = torch.stack([first.norm(), second.norm()])
     both = torch.cat([first / sizes[0], second / sizes[1]], dim=1)
@@ -124,4 +124,4 @@ def _lengths_together(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     vectors, values = vectors[:, kept], values[kept]
     inner = vectors.T @ (first / sizes[0]) / values[:, None]  # inner @ inner.T: first's form, 0..1
     own, turned = torch.linalg.eigh(inner @ inner.T)
-    return vectors * values @ turned, torch.stack([own, 1 - own], dim=1).clamp(0, 1) * sizes.square()
+    return vectors * values @ turned, torch.stack([own, 1 - own]).clamp(0, 1).sqrt() * sizes[:, None]
