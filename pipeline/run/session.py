@@ -24,6 +24,7 @@ from s2sw.pipeline.run.ray_private import (
     signals_left_alone,
     stderr_shut,
 )
+from s2sw.pipeline.run.ray_processes import none_left
 from s2sw.pipeline.run.ray_token import check_cluster, check_own, token_environment, token_read_anew
 from s2sw.pipeline.run.resources import machine_cores
 from s2sw.pipeline.run.session_folder import session_folder, temporary_in
@@ -131,7 +132,8 @@ def _own_session(settings: ClusterSettings) -> Iterator[None]:
             check_own()
             yield
         finally:
-            _shut_down()
+            with none_left(folder):
+                _shut_down()
 
 
 def _shut_down() -> None:

@@ -23,8 +23,8 @@ from s2sw.schemas.config import ClusterSettings
 FOLDER_PREFIX = "s2sw-"
 OWNER = "owner.json"
 OWNER_BYTES = 4096
-REMADE_SECONDS = 10.0
-"""A folder that is so old and has no owner is not being made."""
+MADE_SECONDS = 10.0
+"""An empty folder that is so old is not being made."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -96,8 +96,10 @@ def _is_abandoned(parent: int, name: str) -> bool:
         with _own(parent, name) as folder:
             if OWNER in _names(folder):
                 return is_dead(_mark(folder))
+            if _holds_a_session_only(folder):  # Ray is started when the folder has its owner
+                return True
             age = time.time() - os.fstat(folder).st_mtime
-            return age > REMADE_SECONDS and (_holds_a_session_only(folder) or _is_unfinished(folder, name))
+            return age > MADE_SECONDS and _is_unfinished(folder, name)
     # being made or removed, or not what a run makes
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
