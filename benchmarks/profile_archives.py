@@ -193,7 +193,7 @@ def few_shot(arrays: Arrays, draw: int) -> Arrays:
 
     memory = remember([taps(int(row)) for row in chosen])
     calibration = read_tensors(HEAD)
-    patch, line = (calibration[f"calibration.{name}"] for name in ("patch", "few_shot"))
+    patch, line = (calibration[f"calibration.{name}"].float() for name in ("patch", "few_shot"))
     scores, maps = [], []
     for row in range(len(arrays["score"])):
         unlike = memory.unlike(taps(row))
