@@ -16,6 +16,7 @@ import re
 import secrets
 import threading
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -86,7 +87,8 @@ class Lease:
         self._valid_until = 0.0
         self._ahead: float | None = None
         self._released = threading.Event()
-        self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
+        here = copy_context()  # what it warns of belongs to whoever holds the lease
+        self._renewer = threading.Thread(target=here.run, args=(self._renew,), name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
         """Raises LeaseHeldError, naming the holder."""

@@ -1,6 +1,9 @@
 """What a run and the writers of its partitions tell each other."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +20,7 @@ LINES = 100
 """Of the log of a writer, that its run is told."""
 PARTITION = "partition"
 """Extra of the records that a run makes of what its writers said."""
+_LISTENS: ContextVar["WriterLog"] = ContextVar("writer's log")
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,25 @@ class Said:
 
 
 class WriterLog(logging.Handler):
-    """Keeps the warnings of this package in the process of a writer, for the log of the run."""
+    """Keeps what this package warns of in the threads of a writer, for the log of the run."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.said: tuple[Said, ...] = ()
 
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Keep what is said in this block, and in threads that get its context."""
+        before = _LISTENS.set(self)
+        try:
+            yield
+        finally:
+            _LISTENS.reset(before)
+
     @override
     def emit(self, record: logging.LogRecord) -> None:
         relayed = hasattr(record, PARTITION)
-        if len(self.said) < LINES and not relayed:
+        if len(self.said) < LINES and not relayed and _LISTENS.get(None) is self:
             self.said = (*self.said, Said(record.levelno, record.getMessage()))
 
 
@@ -93,7 +106,8 @@ class WriterLog(logging.Handler):
 class PartitionState:
     """How far a partition is. uncommitted, oldest: as of ``Writer.uncommitted``; parts: that it committed.
 
-    seconds: processor time of its process since it asked for its first pass. said: its warnings.
+    seconds: its share of the processor time that its process took since it asked for its first pass. said:
+    its warnings.
     """
 
     tally: Tally = field(default_factory=Tally)

@@ -1,7 +1,7 @@
 """One partition of a run: passes, writer and lease as of a run with one writer, over a list of its own.
 
-It runs in a process of its own. The run that it is part of hands it the rows of its objects as they come, and
-learns from its answers how far it is and which pass it waits for.
+It runs in another process than its run, alone or beside others. The run hands it the rows of its objects as
+they come, and learns from its answers how far it is and which pass it waits for.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from time import process_time, time
 
@@ -63,9 +64,13 @@ class PartitionWork:
 
     def start(self, key: bytes | None) -> PartitionState:
         """Take the partition, and ask for its first pass. key: of the ids."""
-        task = self._task
-        enter_worker(task.storage, task.private)
+        enter_worker(self._task.storage, self._task.private)
         logging.getLogger(OWN).addHandler(self._log)
+        with self._log.listening():
+            return self._started(key)
+
+    def _started(self, key: bytes | None) -> PartitionState:
+        task = self._task
         try:
             lease = WriterLease(task.output, task.run_id, task.number, task.run_lease)
             self._lease = lease.__enter__()
@@ -83,7 +88,8 @@ class PartitionWork:
         self._passes = Passes(self._results, sink, self._folder, self._too_late, task.give_up_after)
         self._tally.stage_seconds = self._passes.stage_seconds
         self._began = process_time()
-        self._thread = threading.Thread(target=self._run, name="passes", daemon=True)
+        here = copy_context()  # what it warns of is this writer's, as what is said here
+        self._thread = threading.Thread(target=here.run, args=(self._run,), name="passes", daemon=True)
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._serial or self._ended)

@@ -40,7 +40,7 @@ class WriterLostError(Exception):
 
 
 class WriterHandle(Protocol):
-    """A ``PartitionWork`` that was told to start, in a process of its own."""
+    """A ``PartitionWork`` that was told to start, in another process."""
 
     @property
     def state(self) -> PartitionState:

@@ -1,4 +1,4 @@
-"""How a run's rows are written: by its own process, or by one process a partition."""
+"""How a run's rows are written: by its own process, or by others, which have partitions of them."""
 
 import logging
 from collections.abc import Callable
@@ -83,18 +83,24 @@ class RunParts:
         ]  # fmt: skip
         give_up = config.cluster.give_up_after
         return Partitions(
-            tasks, self.start or self._on_ray, results, self.tally, give_up, self._tick, self.say, self.held
+            tasks,
+            self.start or self._on_ray(len(tasks)),
+            results,
+            self.tally,
+            give_up,
+            self._tick,
+            self.say,
+            self.held,
         )
 
     def _tick(self) -> None:
         self.lease.check()
         self.ticked()
 
-    @property
-    def _on_ray(self) -> StartWriter:
-        from s2sw.pipeline.run.ray_writer import RayWriter  # here: Ray is slow to import
+    def _on_ray(self, partitions: int) -> StartWriter:
+        from s2sw.pipeline.run.ray_writer import RayWriters  # here: Ray is slow to import
 
-        return lambda task: RayWriter(task, self.key)
+        return RayWriters(self.key, partitions, machine_cores(self.job.config.cluster))
 
 
 class _OneWriter:

@@ -1,8 +1,11 @@
 """What a run with several writers does where one of them fails, or goes on failing."""
 
 import json
+import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,10 +16,10 @@ from s2sw.pipeline.ledger.lease import Lease, LeaseLostError
 from s2sw.pipeline.listing.partitions import JointTodo, write_partitions
 from s2sw.pipeline.listing.todo import Todo
 from s2sw.pipeline.run.executor import LostGroup, RunFailedError
-from s2sw.pipeline.run.partition_state import PartitionTask
+from s2sw.pipeline.run.partition_state import PartitionTask, WriterLog
 from s2sw.pipeline.run.partitions import LOSSES, Partitions
 from s2sw.pipeline.run.progress import Tally
-from s2sw.pipeline.run.run_log import RunLog
+from s2sw.pipeline.run.run_log import OWN, RunLog
 from s2sw.pipeline.run.writing import planned_partitions
 from s2sw.pipeline.stages.wire import DETECTED, table_of
 from s2sw.schemas.config import ClusterSettings, PartSettings
@@ -134,6 +137,24 @@ def test_what_writers_log_is_in_the_log_of_the_run(make: Make, tmp_path: Path) -
     assert said, "in the process of this test the writer is, too"
     assert [line["message"] for line in told] == [f"partition 1: {text}" for text in said], "each once"
     assert {line["level"] for line in told} == {"warning"}
+
+
+def test_writers_in_one_process_say_each_their_own() -> None:
+    logger, first, second = logging.getLogger(f"{OWN}.test"), WriterLog(), WriterLog()
+    own = logging.getLogger(OWN)
+    for handler in (first, second):
+        own.addHandler(handler)
+    with second.listening():
+        there = threading.Thread(target=copy_context().run, args=(logger.warning, "in its thread"))
+    with first.listening():
+        logger.warning("of the first")
+        there.start()
+        there.join()
+    logger.warning("of nobody")
+    for handler in (first, second):
+        own.removeHandler(handler)
+    assert [said.message for said in first.said] == ["of the first"]
+    assert [said.message for said in second.said] == ["in its thread"]
 
 
 def test_everything_crashes_and_the_run_stops_soon(make: Make, tmp_path: Path) -> None:
