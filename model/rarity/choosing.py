@@ -1,7 +1,7 @@
 """How much rarity counts in a group, decided without labels: by seeded defects, and drawn towards a constant.
 
-The one-standard-error rule (Breiman et al., "Classification and regression trees", 1984): of the weights that
-the defects cannot tell from the best one, the nearest to the constant.
+As the one-standard-error rule (Breiman et al., "Classification and regression trees", 1984), with a stricter
+bound: of the weights that the defects cannot tell from the best one, the nearest to the constant.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,12 @@ from s2sw.model.towers.self_similarity import nearest_elsewhere
 CONSTANT = 0.7
 """Weight of rarity where nothing speaks for another one."""
 WEIGHTS = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+SURE = 3.0
+"""Standard errors by which the defects must prefer the best weight to another one for that to be given up.
+
+Defects are not what an archive has in truth: with one they led away from the constant where that was right
+(docs/profile.md).
+"""
 LEAST_SEEDS = 12
 """Seeded defects without which the constant stays."""
 BUDGET = 0.05
@@ -49,7 +55,8 @@ def choose_weight(siblings: Evidence, spoilt: Evidence) -> float:
     best = int(placed.mean(dim=1).argmax())
     behind = placed[best] - placed
     error = behind.std(dim=1) / len(spoilt.score) ** 0.5
-    equal = [w for w, gap, e in zip(WEIGHTS, behind.mean(dim=1), error, strict=True) if gap <= e]
+    gaps = zip(WEIGHTS, behind.mean(dim=1), SURE * error, strict=True)
+    equal = [weight for weight, gap, most in gaps if gap <= most]
     return min(equal, key=lambda w: abs(w - CONSTANT))
 
 
