@@ -50,8 +50,8 @@ def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem"
     # here, not above: local archives need no client, and importing it takes half a second of every process
     import s3fs
 
-    from s2sw.connectors.storage.answer_times import session_of_quick_times
     from s2sw.connectors.storage.bounded_session import BoundedSession
+    from s2sw.connectors.storage.s3_answers import session_of_quick_listings
 
     client: dict[str, Any] = {"region_name": settings.region} if settings.region else {}
     return s3fs.S3FileSystem(
@@ -68,7 +68,7 @@ def _s3_client(settings: StorageSettings, **options: Any) -> "s3fs.S3FileSystem"
         },
         s3_additional_kwargs=_encryption(settings),
         skip_instance_cache=True,
-        session=session_of_quick_times(),
+        session=session_of_quick_listings(),
         **options,
     )
 

@@ -67,7 +67,7 @@ def keyed_name(key: bytes | None, domain: bytes, *parts: bytes) -> str:
 def _id(key: bytes | None, domain: bytes, *parts: bytes) -> str:
     message = b"\0".join((domain, *parts))
     digest = hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()
-    return base64.b32encode(digest)[:ID_LENGTH].decode().lower()
+    return base64.b32encode(digest[:20])[:ID_LENGTH].decode().lower()  # whole groups of five bytes
 
 
 def key_id(key: bytes) -> str:
