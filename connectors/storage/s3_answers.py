@@ -48,9 +48,10 @@ def _entry(node: Any) -> dict[str, Any] | None:
             entry.setdefault(name, []).append(child.text or "")
             continue
         read = _READERS.get(name)
-        if read is None or name in entry:
+        if read is None:
             return None
-        entry[name] = read(child.text or "")
+        if name not in entry:
+            entry[name] = read(child.text or "")
     return entry
 
 

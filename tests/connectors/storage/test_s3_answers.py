@@ -56,7 +56,6 @@ def listed(parsers: Any, entries: str, namespace: str = "") -> Any:
         f"{PLAIN}<Owner><DisplayName>me</DisplayName><ID>75</ID></Owner>",
         f"{PLAIN}<RestoreStatus><IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>",
         f"{PLAIN}<Unknown>1</Unknown>|{PLAIN}",
-        KEY + PLAIN,
         "<Key/><ETag></ETag><Size>0</Size>",
     ],
 )  # fmt: skip
@@ -67,11 +66,17 @@ def test_entries_are_botocores(entries: str, namespace: str) -> None:
     assert len(found["Contents"]) == entries.count("|") + 1
 
 
+def test_of_a_key_that_is_there_twice_the_first_one_counts() -> None:
+    """botocore would give a list of XML elements."""
+    quick = session_of_quick_listings().get_component("response_parser_factory")
+    assert listed(quick, "<Key>another</Key>" + PLAIN)["Contents"][0]["Key"] == "another"
+
+
 @pytest.mark.parametrize("entry", ["<Size>seventeen</Size>", "<LastModified>soon</LastModified>"])
 def test_an_entry_that_botocore_refuses_is_refused(entry: str) -> None:
     for parsers in (
         session_of_quick_listings().get_component("response_parser_factory"),
         AioResponseParserFactory(),
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="seventeen|soon"):
             listed(parsers, entry)
