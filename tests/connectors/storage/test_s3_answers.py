@@ -78,5 +78,5 @@ def test_an_entry_that_botocore_refuses_is_refused(entry: str) -> None:
         session_of_quick_listings().get_component("response_parser_factory"),
         AioResponseParserFactory(),
     ):
-        with pytest.raises(ValueError, match="seventeen|soon"):
+        with pytest.raises(ValueError, match=r"seventeen|soon"):
             listed(parsers, entry)
