@@ -62,11 +62,10 @@ def judged(facts: Arrays, seeds: Arrays) -> tuple[Usual, float, float]:
     usual = usual_of(*tensors(facts, "own_"))
     siblings = evidence_of(usual, *tensors(facts, "own_"))
     spoilt = evidence_of(usual, *tensors(seeds, "seed_"))
-    if float(facts["resemblance"]) > UNLIKE:
-        return usual, 0.0, 0.0
+    expected = 0.0 if float(facts["resemblance"]) > UNLIKE else CONSTANT
     sizes = torch.tensor(seeds.get("seed_size", np.zeros(len(spoilt.score))))
     defects = Evidence(*(values[sizes < CHANGED] for values in spoilt))
-    return usual, choose_weight(siblings, defects), choose_weight(siblings, spoilt)
+    return usual, *(choose_weight(siblings, found, expected) for found in (defects, spoilt))
 
 
 def ways(

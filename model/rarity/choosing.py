@@ -1,7 +1,7 @@
 """How much rarity counts in a group, decided without labels: by seeded defects, and drawn towards a constant.
 
 As the one-standard-error rule (Breiman et al., "Classification and regression trees", 1984), with a stricter
-bound: of the weights that the defects cannot tell from the best one, the nearest to the constant.
+bound: of the weights that the defects cannot tell from the best one, the nearest to what is expected.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Defects are not what an archive has in truth: with one they led away from the co
 (docs/profile.md).
 """
 LEAST_SEEDS = 12
-"""Seeded defects without which the constant stays."""
+"""Seeded defects without which the expected weight stays."""
 BUDGET = 0.05
 """Share of the bank's own pictures that may be flagged where detection limits are measured."""
 SIZE_EDGES = (0.002, 0.01)
@@ -47,17 +47,21 @@ class Limit:
     whole: bool = False
 
 
-def choose_weight(siblings: Evidence, spoilt: Evidence) -> float:
-    """Return the weight of rarity. siblings: evidence on unspoilt pictures (n,); spoilt: on others (m,)."""
+def choose_weight(siblings: Evidence, spoilt: Evidence, expected: float = CONSTANT) -> float:
+    """Return the weight of rarity.
+
+    siblings: evidence on unspoilt pictures (n,); spoilt: on others (m,). expected: the weight that is drawn
+    towards; CONSTANT where pictures of the group resemble each other, and 0 where they do not.
+    """
     if len(spoilt.score) < LEAST_SEEDS:
-        return CONSTANT
+        return expected
     placed = torch.stack([placements(picture_sum(siblings, w), picture_sum(spoilt, w)) for w in WEIGHTS])
     best = int(placed.mean(dim=1).argmax())
     behind = placed[best] - placed
     error = behind.std(dim=1) / len(spoilt.score) ** 0.5
     gaps = zip(WEIGHTS, behind.mean(dim=1), SURE * error, strict=True)
     equal = [weight for weight, gap, most in gaps if gap <= most]
-    return min(equal, key=lambda w: abs(w - CONSTANT))
+    return min(equal, key=lambda w: abs(w - expected))
 
 
 def placements(siblings: Tensor, spoilt: Tensor) -> Tensor:

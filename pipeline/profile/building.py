@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from s2sw.model.rarity.bank import make_bank
-from s2sw.model.rarity.choosing import LEAST_SEEDS, choose_weight, detection_limits, resemblance
+from s2sw.model.rarity.choosing import CONSTANT, LEAST_SEEDS, choose_weight, detection_limits, resemblance
 from s2sw.model.rarity.combination import (
     Combination,
     Evidence,
@@ -34,7 +34,8 @@ from s2sw.schemas.profile import (
 JUDGED = 96
 """Pictures of a bank at most that say what is usual in it."""
 UNLIKE = 3.0
-"""Resemblance from which pictures of a group do not tell of each other: rarity then counts nothing.
+"""Resemblance from which pictures of a group do not tell of each other: rarity then counts nothing, unless
+seeded defects speak for it.
 
 Measured (docs/profile.md): where rarity helped 0.13, 1.2 and 2.1, where it harmed 4.3 and 12.
 """
@@ -104,12 +105,18 @@ def judge(
     local = torch.tensor([not one.is_whole_change for one, _ in seeds], dtype=torch.bool)
     defects = Evidence(*(values[local] for values in bad))
     ratio = float(np.median([resemblance(found, kept.bank.own(row)) for row, found in beside.items()]))
-    few = len(defects.score) < LEAST_SEEDS
-    weight = before.weight if before and few else choose_weight(evidence, defects)
+    weight = _weight(evidence, defects, ratio, before)
     sizes, contrasts = (torch.tensor([getattr(one, key) for one, _ in seeds]) for key in ("size", "contrast"))
-    combination = combination_of(usual, evidence, 0.0 if ratio > UNLIKE else weight, tiles)
+    combination = combination_of(usual, evidence, weight, tiles)
     extent = _extent([one for one, _ in seeds if not one.is_whole_change])
     return Judged(combination, ratio, evidence, bad, sizes, contrasts, len(defects.score), extent, tiles)
+
+
+def _weight(siblings: Evidence, defects: Evidence, ratio: float, before: GroupRecord | None) -> float:
+    if ratio > UNLIKE:
+        return choose_weight(siblings, defects, expected=0.0)
+    few = len(defects.score) < LEAST_SEEDS
+    return before.weight if before and few else choose_weight(siblings, defects, CONSTANT)
 
 
 def tiles_of(draft: Draft) -> int:

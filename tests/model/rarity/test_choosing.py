@@ -34,8 +34,18 @@ def test_the_evidence_that_finds_defects_counts(
     assert expected[0] <= weight <= expected[1]
 
 
+def test_what_defects_do_not_tell_apart_is_drawn_towards_what_is_expected() -> None:
+    siblings, defects = evidence(200, 0, 0, 1), evidence(60, 0.2, 0.2, 2)
+    assert choose_weight(siblings, defects) == CONSTANT
+    assert choose_weight(siblings, defects, expected=0.0) == 0.0
+    found_by_rarity_alone = evidence(60, 0.0, 3.0, 2)
+    assert choose_weight(siblings, found_by_rarity_alone, expected=0.0) >= 0.3
+
+
 def test_few_defects_say_nothing() -> None:
-    assert choose_weight(evidence(50, 0, 0, 1), evidence(LEAST_SEEDS - 1, 9, 0, 2)) == CONSTANT
+    siblings, few = evidence(50, 0, 0, 1), evidence(LEAST_SEEDS - 1, 9, 0, 2)
+    assert choose_weight(siblings, few) == CONSTANT
+    assert choose_weight(siblings, few, expected=0.0) == 0.0
 
 
 def test_placements_are_shares_below() -> None:
