@@ -1,20 +1,26 @@
 """How fast a large bucket is listed: python -m benchmarks.s3_listing [--keys 1000000] [--wait 0.1]
 
 A server of its own process makes up the keys and waits before each page, as a distant S3 does. One prefix
-that cannot be divided, and as many objects in folders, which are listed by several prefixes at once.
+that cannot be divided, and as many objects in folders, which are listed by several prefixes at once, and
+frozen with keyed ids as by a run. --frozen-only: nothing else.
 """
 
 import argparse
 import multiprocessing
 import resource
+import secrets
+import tempfile
 import time
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from benchmarks.figures import note
 from s2sw.connectors.storage.objects import list_objects
+from s2sw.pipeline.listing.manifest import freeze
+from s2sw.pipeline.privacy.ids import object_ids
 from s2sw.schemas.storage import StorageSettings
 
 PAGE = 1000
@@ -88,6 +94,17 @@ def rate(source: str, settings: StorageSettings) -> float:
     return found / spent
 
 
+def frozen_rate(source: str, settings: StorageSettings) -> float:
+    """Return how many keys a second are listed and written to a manifest."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as folder:
+        ids = object_ids(secrets.token_bytes(32))
+        found = freeze(list_objects(source, settings), ids, Path(folder, "manifest.parquet"))
+    spent = time.monotonic() - started
+    print(f"{source}: {found:,} keys frozen in {spent:.1f} s, {found / spent:,.0f} keys/s", flush=True)
+    return found / spent
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -95,6 +112,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--prefixes", type=int, default=64)
     parser.add_argument("--wait", type=float, default=0.1, help="seconds before each page")
+    parser.add_argument("--frozen-only", action="store_true")
     options = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
     given = (theirs, options.keys, options.prefixes, options.wait)
@@ -103,9 +121,14 @@ def main() -> None:
     settings = StorageSettings(
         endpoint_url=f"http://127.0.0.1:{ours.recv()}", anonymous=True, region="us-east-1"
     )
-    flat, divided = (rate(f"s3://bucket/{name}/", settings) for name in ("flat", "lake"))
+    frozen = frozen_rate("s3://bucket/lake/", settings)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{divided / flat:.1f} x, peak memory {peak} MiB")
+    print(f"peak memory {peak} MiB")
+    note("listing and freezing a bucket by several prefixes at once", frozen, "keys/s")
+    if options.frozen_only:
+        return
+    flat, divided = (rate(f"s3://bucket/{name}/", settings) for name in ("flat", "lake"))
+    print(f"{divided / flat:.1f} x")
     note("listing a bucket by several prefixes at once", divided, "keys/s")
     note("the same against one prefix after another", divided / flat)
 
