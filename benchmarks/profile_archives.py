@@ -217,7 +217,7 @@ def generated(number: int, detector: Detector) -> Arrays:
     seeds = extract(detector, chain(_seeded(own, FEW_SEEDS), _changed(own, FEW_CHANGES)))
     rows, beside = range(NORMALS + SPOILT), range(NORMALS + SPOILT, len(scenes))
     found = evidence(arrays, seeds, rows, how, beside)
-    facts = {key: arrays[key] for key in ("score", "tokens", "label", "mask")}
+    facts = {key: arrays[key] for key in ("score", "tokens", "label", "mask", "pix")}
     few = {f"seed_{key}": seeds[key] for key in ("score", "tokens", "size", "contrast")}
     return found | facts | few | {"kind": np.array(how)}
 
