@@ -130,7 +130,7 @@ def test_every_path_was_taken(watched: Watched) -> None:
     assert set(run["reasons"]) >= REASONS
     assert run["by_status"]["screened"] >= 10
     titles = {title.partition("(")[0].partition(".")[0] for title in watched.watcher.titles}
-    assert {"ray::MapWorker", "ray::PartitionWork"} <= titles
+    assert {"ray::MapWorker", "ray::PartitionWorks"} <= titles
     assert [part["writers"] for part in run["partitions"]] == [1, 1]
 
 

