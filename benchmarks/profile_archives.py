@@ -205,19 +205,24 @@ def few_shot(arrays: Arrays, draw: int) -> Arrays:
     return {"score": np.array(scores), "tokens": np.stack(maps), "references": chosen}
 
 
-def generated(number: int, detector: Detector) -> Arrays:
-    """Return what a generated archive's bank says, with labels: of one kind of picture, or of mixed kinds."""
+def scenes_of(number: int) -> tuple[str, list[Scene]]:
+    """Return how a generated archive is drawn, of one kind of picture or of mixed kinds, and its pictures."""
     rng = np.random.default_rng([number, 9])
     mixture = (held_out_mixture, training_mixture)[number % 2](0.8)
     # half of the archives show one thing, as a line's camera does; others one kind, or any kinds, of things
     how = "mixed" if number >= ONE_KIND else ("one surface", "one kind")[number // 2 % 2]
-    scenes = draw_archive(rng, mixture, NORMALS, SPOILT + LATER, how)
+    return how, draw_archive(rng, mixture, NORMALS, SPOILT + LATER, how)
+
+
+def generated(number: int, detector: Detector) -> Arrays:
+    """Return what a generated archive's bank says, with labels."""
+    how, scenes = scenes_of(number)
     arrays = extract(detector, (_scene(scene) for scene in scenes))
     own = arrays["pix"][: NORMALS + SPOILT]
     seeds = extract(detector, chain(_seeded(own, FEW_SEEDS), _changed(own, FEW_CHANGES)))
     rows, beside = range(NORMALS + SPOILT), range(NORMALS + SPOILT, len(scenes))
     found = evidence(arrays, seeds, rows, how, beside)
-    facts = {key: arrays[key] for key in ("score", "tokens", "label", "mask", "pix")}
+    facts = {key: arrays[key] for key in ("score", "tokens", "label", "mask")}
     few = {f"seed_{key}": seeds[key] for key in ("score", "tokens", "size", "contrast")}
     return found | facts | few | {"kind": np.array(how)}
 

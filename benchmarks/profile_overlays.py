@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from benchmarks.profile_archives import Arrays, generated
+from benchmarks.profile_archives import Arrays, generated, scenes_of
 from benchmarks.profile_quality import auroc, grown, judged, tensors
 from s2sw.model import load_detector
 from s2sw.model.detectors.finding import resolve_bundle
@@ -54,6 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     detector = load_detector(resolve_bundle("embedded"), "cpu", options.precision)
     facts = generated(options.archive, detector)
+    facts["pix"] = np.array([scene.picture for scene in scenes_of(options.archive)[1]])
     usual, weight, _ = judged(facts, facts)
     found = evidence_of(usual, *tensors(facts, ""))
     rows = []
