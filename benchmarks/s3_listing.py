@@ -122,8 +122,10 @@ def main() -> None:
         endpoint_url=f"http://127.0.0.1:{ours.recv()}", anonymous=True, region="us-east-1"
     )
     frozen = frozen_rate("s3://bucket/lake/", settings)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"peak memory {peak} MiB")
+    peak, of_others = (
+        resource.getrusage(of).ru_maxrss // 1024 for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(f"peak memory {peak} MiB, of the largest listing process {of_others} MiB")
     note("listing and freezing a bucket by several prefixes at once", frozen, "keys/s")
     if options.frozen_only:
         return

@@ -1,15 +1,21 @@
 """A session of S3 clients that reads listings quickly: botocore itself takes most of their time for it."""
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from aiobotocore.parsers import AioResponseParserFactory, AioRestXMLParser
 from aiobotocore.session import AioSession
+from botocore.handlers import BUILTIN_HANDLERS  # type: ignore[import-untyped]
 from botocore.utils import parse_timestamp  # type: ignore[import-untyped]
 
 ENTRY = "Object"
 """botocore's name for what a listing tells of an object (S3 API, ListObjectsV2, Contents)."""
+CHECK = "_handle_200_error"
+"""What looks for errors in answers that say 200, by its name: it is not public."""
+START, END = b"<ListBucketResult", b"</ListBucketResult>"
+LONGEST_START = 200  # bytes in which a listing's first element begins, after the XML declaration
 ALGORITHMS = "ChecksumAlgorithm"
 """Element of an entry that may be there several times."""
 
@@ -18,7 +24,22 @@ def session_of_quick_listings() -> AioSession:
     """Return a new session, whose clients give what those of any other session give."""
     session = AioSession()
     session.register_component("response_parser_factory", _Parsers())
+    for event, check, *_ in BUILTIN_HANDLERS:
+        if getattr(check, "__name__", "") == CHECK:
+            session.unregister(event, check)
+            session.register(event, functools.partial(_checked, check))
     return session
+
+
+def _checked(check: Callable[..., None], response_dict: dict[str, Any], **more: Any) -> None:
+    """Look for an error in a good answer as botocore does, but where it is a whole listing.
+
+    botocore reads all of the answer for that, and then a second time for what it says.
+    """
+    body = response_dict["body"]
+    if isinstance(body, bytes) and body.endswith(END) and START in body[:LONGEST_START]:
+        return
+    check(response_dict=response_dict, **more)
 
 
 class _Parsers(AioResponseParserFactory):  # type: ignore[misc]

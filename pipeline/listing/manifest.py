@@ -1,5 +1,7 @@
 """The frozen list of what a run has to account for."""
 
+import contextlib
+import gc
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ from s2sw.connectors.storage.stored import StoredObject
 from s2sw.schemas.tables import MANIFEST
 
 LISTING_BATCH = 10_000
+ALLOCATIONS = 10 * LISTING_BATCH
+"""Objects after which Python looks for circles of garbage; those of a batch hold none."""
 
 
 def freeze(
@@ -27,7 +31,7 @@ def freeze(
     batches = _batched(objects, LISTING_BATCH)
     first = next(batches, [])
     count = 0
-    with pq.ParquetWriter(path, MANIFEST, compression="zstd") as writer:
+    with _rare_collections(), pq.ParquetWriter(path, MANIFEST, compression="zstd") as writer:
         for batch in itertools.chain([first], batches):
             rows = [
                 (object_id(o.address, o.version), o.uri, o.size, o.etag, o.modified, o.member, o.place)
@@ -39,6 +43,16 @@ def freeze(
             count += len(batch)
             on_progress(count)
     return count
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(ALLOCATIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _batched(objects: Iterable[StoredObject], size: int) -> Iterator[list[StoredObject]]:

@@ -15,7 +15,7 @@ from s2sw.connectors.outputs.s3 import S3Output
 from s2sw.connectors.storage import bounded_session, s3
 from s2sw.connectors.storage.objects import list_objects, read_object
 from s2sw.connectors.storage.s3 import s3_filesystem
-from s2sw.connectors.storage.s3_listing import EMPTY_PAGES
+from s2sw.connectors.storage.s3_pages import EMPTY_PAGES
 from s2sw.connectors.storage.stored import StoredObject
 from s2sw.pipeline.run import window
 from s2sw.pipeline.run.executor import RunFailedError

@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+import botocore.handlers  # type: ignore[import-untyped]
 import botocore.session  # type: ignore[import-untyped]
 import pytest
 from aiobotocore.parsers import AioResponseParserFactory
+from aiobotocore.session import AioSession
 from botocore.utils import parse_timestamp  # type: ignore[import-untyped]
 
 from s2sw.connectors.storage.s3_answers import _parsed, session_of_quick_listings
@@ -80,3 +82,42 @@ def test_an_entry_that_botocore_refuses_is_refused(entry: str) -> None:
     ):
         with pytest.raises(ValueError, match=r"seventeen|soon"):
             listed(parsers, entry)
+
+
+def status_of(session: AioSession, body: bytes) -> int:
+    """Return the status that an answer with this body is taken for, which said 200."""
+    model = botocore.session.get_session().get_service_model("s3").operation_model("ListObjectsV2")
+    answer = {"body": body, "headers": {}, "status_code": 200, "context": {}}
+    events = session.get_component("event_emitter")
+    asyncio.run(
+        events.emit(
+            "before-parse.s3.ListObjectsV2",
+            operation_model=model, response_dict=answer, customized_response_dict={},
+        )
+    )  # fmt: skip
+    return int(answer["status_code"])  # type: ignore[call-overload]
+
+
+LISTING = f"<ListBucketResult><Contents>{PLAIN}</Contents></ListBucketResult>".encode()
+DECLARED = b"<?xml version='1.0' encoding='UTF-8'?>\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (LISTING, 200),
+        (DECLARED + LISTING, 200),
+        (DECLARED + LISTING + b"\n", 200),
+        (b"<Error><Code>InternalError</Code></Error>", 500),
+        (b"<Error><Message>of a <ListBucketResult/></Message></Error>", 500),
+        (DECLARED + LISTING[:-1], 500),
+        (b"", 200),
+    ],
+)
+def test_errors_in_good_answers_are_botocores(body: bytes, status: int) -> None:
+    assert status_of(session_of_quick_listings(), body) == status_of(AioSession(), body) == status
+
+
+def test_whole_listings_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(botocore.handlers, "_looks_like_special_case_error", pytest.fail)
+    assert status_of(session_of_quick_listings(), DECLARED + LISTING) == 200

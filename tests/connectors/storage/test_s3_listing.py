@@ -2,6 +2,7 @@
 
 import threading
 
+import psutil
 import pytest
 
 from s2sw.connectors.storage.objects import list_objects
@@ -11,7 +12,7 @@ from s2sw.schemas.storage import StorageSettings
 from tests.support.plain_s3 import BUCKET, PlainS3
 from tests.support.s3server import S3Server
 
-PAGE = 50
+PAGE = 30
 FOLDERS = {f"lake/ward-{n // 10}/{n:02}/{k}.png": b"x" for n in range(40) for k in range(n)}
 ODD = ["lake/top.png", "lake/ward-1/beside.png", "lake/ward-1/11/", "lake//double.png", "lake/ward-1//x.png"]
 KEYS = FOLDERS | dict.fromkeys(ODD, b"y") | {"lake-2/other.png": b"z"}
@@ -59,13 +60,29 @@ def test_one_object_takes_one_page() -> None:
         assert server.listed == {"lake/": 1}
 
 
-def test_who_leaves_ends_the_threads() -> None:
+def test_who_leaves_ends_all_that_was_started() -> None:
     with PlainS3(KEYS, PAGE) as server:
         listing = list_objects(f"s3://{BUCKET}/lake/", at(server))
         found = [next(listing) for _ in range(len(KEYS) // 2)]
         assert len(set(found)) == len(found)
         listing.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name == "listing"]
+    assert not _listing_processes()
+
+
+def _listing_processes() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if "listing_process" in " ".join(one.cmdline())]
+
+
+def test_a_process_that_is_killed_fails_the_listing() -> None:
+    with PlainS3(KEYS, PAGE) as server:
+        listing = list_objects(f"s3://{BUCKET}/lake/", at(server))
+        for _ in range(len(ODD)):  # some lie in the folders that were divided, and came from here
+            next(listing)
+        _listing_processes()[0].kill()
+        with pytest.raises(ScreeningError, match="ended with exit code -9"):
+            list(listing)
+    assert not _listing_processes()
 
 
 def test_a_prefix_that_fails_fails_the_listing() -> None:
@@ -77,7 +94,8 @@ def test_a_prefix_that_fails_fails_the_listing() -> None:
 
 @pytest.mark.integration
 def test_a_real_server(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s2sw.connectors.storage.s3_listing.PAGE", 10)
+    monkeypatch.setattr("s2sw.connectors.storage.s3_pages.PAGE", 10)
+    monkeypatch.setattr("s2sw.connectors.storage.s3_listing.PLAIN_PAGES", 4)
     bucket = s3.bucket()
     wanted = [f"ward-{n % 3}/{n % 7}/{n:02}.png" for n in range(60)] + [
         "a.png",
