@@ -1,5 +1,6 @@
 """A bank of an archive's own pictures, and how rare the patches of another picture are beside it."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ LEAST_OTHERS = 8
 """Pictures that are needed to say what is rare."""
 LOWEST = 0.3
 """Share of the compared pictures whose distances count: a patch that some of them have is usual."""
+ROWS = 32
+"""Rows of matrices are filled up to a multiple of this many: products of others are slower."""
+FAR = 3.0  # a distance beyond that of any two patches
 HIGHEST = 0.01
 """Share of a picture's patches whose mean is the picture's rarity."""
 
@@ -33,6 +37,14 @@ class Bank:
 
     def __len__(self) -> int:
         return len(self.descriptions)
+
+    @functools.cached_property
+    def _scales(self) -> tuple[Tensor, ...]:
+        """What makes patches as long as they were, of each tap float32 (n, N, 1)."""
+        return tuple(
+            torch.stack([1 / one.float().norm(dim=-1, keepdim=True).clamp(min=1e-12) for one in tap])
+            for tap in self.patches
+        )
 
     def of_picture(self, features: Features) -> tuple[Tensor, ...]:
         """Return a picture's patches as they are compared: of each tap (N, width)."""
@@ -63,8 +75,8 @@ class Bank:
         """Return what ``compare`` does, beside the pictures of some rows. dtype: of the products."""
         if len(similar) < LEAST_OTHERS:
             return None
-        pairs = zip(patches, self.patches, strict=True)
-        found = [lowest_mean(_nearest_kept(own.to(dtype), kept, similar)) for own, kept in pairs]
+        pairs = zip(patches, zip(self.patches, self._scales, strict=True), strict=True)
+        found = [lowest_mean(_nearest_kept(own.to(dtype), *kept, similar)) for own, kept in pairs]
         return torch.stack(found)
 
     def joined(self, pictures: Sequence[Features]) -> "Bank":
@@ -96,7 +108,8 @@ def nearest(patches: Tensor, others: Tensor) -> Tensor:
     bfloat16 distances are within 0.003 of float32's, on average 0.0004.
     """
     if others.device.type == "cpu":
-        return _one_by_one(patches, others.unbind())
+        one = others.new_ones(1)
+        return _one_by_one(patches, ((other, one) for other in others))
     pictures, count, width = others.shape
     ones = patches.new_ones(pictures * count)
     # taken from one before the sum is rounded: bfloat16 has finer steps the nearer two patches are
@@ -104,25 +117,44 @@ def nearest(patches: Tensor, others: Tensor) -> Tensor:
     return apart.reshape(len(patches), pictures, count).amin(dim=-1).float()
 
 
-def _nearest_kept(patches: Tensor, kept: Tensor, rows: Tensor) -> Tensor:
+def _nearest_kept(patches: Tensor, kept: Tensor, scales: Tensor, rows: Tensor) -> Tensor:
     """Return what ``nearest`` does, to the pictures of some rows of what a bank keeps, int8 (n, M, width)."""
     if kept.device.type == "cpu":
-        return _one_by_one(patches, (from_int8(kept[row]).to(patches.dtype) for row in rows.tolist()))
-    return nearest(patches, from_int8(kept[rows]).to(patches.dtype))
+        return _one_by_one(patches, ((kept[row], scales[row]) for row in rows.tolist()))
+    return nearest(patches, (kept[rows] * scales[rows]).to(patches.dtype))
 
 
-def _one_by_one(patches: Tensor, others: Iterable[Tensor]) -> Tensor:
+def _one_by_one(patches: Tensor, others: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Return what ``nearest`` does, picture by picture: on a CPU each one's distances stay in its cache.
 
-    All are written to one place: asking for memory of that size takes as long as the product.
+    others: of each picture (M, width), and the scales of its patches.
+
+    All are written to the same places: asking for memory of that size takes as long as the product. Rows are
+    filled up, and one is taken from in the product: half again as fast in bfloat16.
     """
-    opposite, found = -patches, []
-    apart = torch.empty(0, 0, dtype=patches.dtype)
-    for other in others:
-        if apart.shape != (len(patches), len(other)):
-            apart = torch.empty(len(patches), len(other), dtype=patches.dtype)
-        found.append(_lowest(apart.fill_(1).addmm_(opposite, other.T)))
-    return torch.stack(found, dim=1)
+    own = _extended(patches, 0)
+    own.neg_()[:, -1] = 1
+    other, found = own[:0], []
+    for one, scales in others:
+        if len(other) != _filled(len(one)):
+            other = _extended(one.to(own.dtype), FAR)
+            apart = own.new_empty(len(own), len(other))
+        torch.mul(one, scales, out=other[: len(one), :-1])
+        found.append(_lowest(torch.mm(own, other.T, out=apart)))
+    return torch.stack(found, dim=1)[: len(patches)]
+
+
+def _extended(patches: Tensor, beyond: float) -> Tensor:
+    """Return patches with ones behind them (N, width + 1), and zeros and ``beyond`` in rows that fill up."""
+    extended = patches.new_zeros(_filled(len(patches)), patches.shape[1] + 1)
+    extended[: len(patches), :-1] = patches
+    extended[:, -1] = beyond
+    extended[: len(patches), -1] = 1
+    return extended
+
+
+def _filled(count: int) -> int:
+    return -(-count // ROWS) * ROWS
 
 
 def _lowest(apart: Tensor) -> Tensor:
