@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2sw.model.rarity.features import BASIS_PATCHES, Features, components, from_int8, projected, to_int8
+from s2sw.schemas.profile import MOST_NUMBERS
 
 SIMILAR = 32
 """Pictures that one is compared with: those most like it."""
@@ -178,11 +179,11 @@ def highest_mean(values: Tensor) -> Tensor:
     return values.topk(count, dim=-1).values.mean(dim=-1)
 
 
-def make_bank(pictures: Sequence[Features]) -> Bank:
-    """Return the bank of pictures; their order decides between equals."""
+def make_bank(pictures: Sequence[Features], width: int = MOST_NUMBERS) -> Bank:
+    """Return the bank of pictures; their order decides between equals. width: numbers that a patch keeps."""
     taps = list(zip(*(one.patches for one in pictures), strict=True))
     step = -(-len(pictures) * len(taps[0][0]) // BASIS_PATCHES)
-    bases = tuple(components(torch.cat([one[::step] for one in tap])) for tap in taps)
+    bases = tuple(components(torch.cat([one[::step] for one in tap]), width) for tap in taps)
     packed = tuple(
         torch.stack([to_int8(projected(one, basis)) for one in tap])
         for tap, basis in zip(taps, bases, strict=True)
