@@ -4,6 +4,7 @@ import asyncio
 import errno
 import functools
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from fsspec.asyn import sync
 
 from s2sw.connectors.storage.retries import with_retries
 from s2sw.connectors.storage.stored import StoredObject, whole
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import s3fs
 
 
+_BUCKET = re.compile(r"[A-Za-z0-9._-]+")
+"""Older buckets have names that today's rules forbid."""
 LOOK_SECONDS = 0.5  # between two looks whether a read has to end
 GRACE_SECONDS = 60.0  # of an object, however slow
 
@@ -88,8 +92,13 @@ def s3_endpoint(settings: StorageSettings) -> str | None:
 
 
 def split_s3(uri: str) -> tuple[str, str]:
-    """Split ``s3://bucket/key`` into bucket and key."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    """Split ``s3://bucket/key`` into bucket and key; UserError if no bucket can have that name."""
+    place = uri.removeprefix("s3:").removeprefix("//")  # of s3:// without the slashes at its end, too
+    bucket, _, key = place.partition("/")
+    if not bucket:
+        raise UserError(f"s3://{place}: names no bucket; write s3://bucket/prefix")
+    if not (_BUCKET.fullmatch(bucket) or bucket.startswith("arn:")):
+        raise UserError(f"s3://{place}: a bucket's name has letters, digits, dots, hyphens and underscores")
     return bucket, key
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from s2sw.connectors.storage.objects import list_objects, read_object, stat_object
 from s2sw.connectors.storage.stored import StoredObject
+from s2sw.schemas.errors import UserError
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 from tests.support.plain_s3 import ARCHIVED, BUCKET, UNDER_A_KEY, PlainS3
@@ -117,3 +118,14 @@ def test_what_is_not_given_out_is_asked_for_once(refusal: Any) -> None:
         (stored,) = listed(f"s3://{BUCKET}", at(server)).values()
         assert reason_of_reading(stored, at(server)) is Reason.UNAVAILABLE
         assert server.asked["frozen.dcm"] == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("s3://", "names no bucket"), ("s3:///lake/a.png", "names no bucket"), ("s3://a b/c", "letters")],
+)
+def test_address_that_can_name_no_bucket_says_so(address: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        stat_object(address, SETTINGS)
+    with pytest.raises(UserError, match=said):
+        list(list_objects(address, SETTINGS))
