@@ -38,6 +38,7 @@ def no_calibration() -> dict[str, Tensor]:
     }
 
 
+@torch.inference_mode(False)  # callers may be in it: there, nothing can be fitted
 @torch.enable_grad()
 def fitted(odds: Tensor, labels: Tensor) -> Tensor:
     """Return slopes (K) and an offset (1) of the logistic regression of labels on log odds (n, K)."""

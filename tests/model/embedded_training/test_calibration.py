@@ -30,6 +30,15 @@ def test_a_line_is_scikit_learns():
     assert float(found[-1]) == pytest.approx(float(reference.intercept_[0]), abs=0.01)
 
 
+def test_a_line_is_the_same_for_what_a_detector_gives():
+    """The few-shot weights are fitted to scores that were computed without gradients."""
+    odds, labels = drawn(columns=2)
+    expected = fitted(odds, labels)
+    with torch.inference_mode():
+        found = fitted(odds.clone(), labels.clone())
+    torch.testing.assert_close(found, expected)
+
+
 def test_what_is_too_sure_becomes_a_probability():
     odds, labels = drawn()
     line = fitted(odds, labels)
