@@ -35,7 +35,8 @@ class Trainer:
     """One run in a folder; the same folder continues it after its last check.
 
     say: takes lines for people: losses, and figures on kinds of pictures held out. stem: its file. start: a
-    trained file to begin with.
+    trained file to begin with. pictures: where generated ones are kept, ``folder`` by default; a run with the
+    same seed, number and surfaces may have left them there.
     """
 
     def __init__(
@@ -46,9 +47,12 @@ class Trainer:
         say: Callable[[str], None],
         stem: Path = STEM,
         start: Path | None = None,
+        pictures: Path | None = None,
     ) -> None:
         self.folder, self.recipe, self.workers, self.say = folder, recipe, workers, say
-        folder.mkdir(parents=True, exist_ok=True)
+        self.pictures = pictures or folder
+        for place in (folder, self.pictures):
+            place.mkdir(parents=True, exist_ok=True)
         self.stem_file, self.stem = stem, frozen_stem(stem, PICTURE, QUICK)
         self.net, self.averaged = EmbeddedNet(self.stem.shape), EmbeddedNet(self.stem.shape)
         self.net.start(recipe.seed)
@@ -66,17 +70,17 @@ class Trainer:
     def run(self, check: Check) -> Path:
         """Train to the end; return the file of the averaged weights, written again at every check."""
         recipe, features = self.recipe, self.stem.shape.features
-        opened = filled(self.folder, recipe, self.stem_file, features, self.workers, self.step)
+        opened = filled(self.pictures, recipe, self.stem_file, features, self.workers, self.step)
         with opened as (ring, wait_for):
             while self.step < recipe.steps:
                 wait_for(recipe.ready(self.step))
                 parts = self._step(ring)
                 self.step += 1
                 if self.step % TALK_EVERY == 0:
-                    self.say(f"step {self.step}/{recipe.steps}: {_listed(parts)}")
+                    self.say(f"step {self.step}/{recipe.steps}: {listed(parts)}")
                 if self.step % recipe.check_every == 0 or self.step == recipe.steps:
                     figures, calibration = check.measure(self.kept())
-                    self.say(f"held out, step {self.step}: {_listed(figures)}")
+                    self.say(f"held out, step {self.step}: {listed(figures)}")
                     self._save(calibration)
         return self.folder / EXPORTED
 
@@ -161,5 +165,6 @@ def _groups(net: EmbeddedNet, decay: float) -> list[dict[str, Any]]:
     return [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def _listed(parts: dict[str, float]) -> str:
+def listed(parts: dict[str, float]) -> str:
+    """Return figures in one line, to four digits."""
     return ", ".join(f"{name} {value:.4f}" for name, value in parts.items())

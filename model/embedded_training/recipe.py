@@ -56,6 +56,19 @@ class Recipe:
         return self.rate * up * max(0.01, min(1.0, left))
 
 
+def members(recipe: Recipe) -> list[Recipe]:
+    """Return the runs whose weights are averaged, all from the same first weights.
+
+    Source: Wortsman et al., "Model soups", ICML 2022: runs that differ in their recipes alone end close
+    enough together for it. Measured here on the kinds held out; docs/embedded-model.md says what it gave.
+    """
+    longer = replace(
+        recipe, pictures=2 * recipe.pictures, passes=recipe.passes * 2 / 3, ramp=recipe.ramp / 2,
+        average=1.5 * recipe.average, photographs=True, peak=0.3,
+    )  # fmt: skip
+    return [recipe, longer, replace(longer, blind=0.5, restyled=0.5)]
+
+
 def going_on(recipe: Recipe) -> Recipe:
     """Return a recipe for weights that are trained already.
 

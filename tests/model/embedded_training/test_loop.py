@@ -13,10 +13,11 @@ from s2sw.model.detectors.embedded import bundle_of
 from s2sw.model.embedded_training.calibration import no_calibration
 from s2sw.model.embedded_training.check import Check
 from s2sw.model.embedded_training.loop import Trainer
+from s2sw.model.embedded_training.making import average
 from s2sw.model.embedded_training.net import EmbeddedNet
 from s2sw.model.embedded_training.objective import loss
 from s2sw.model.embedded_training.pictures import QUICK, draw_scenes, seen_by
-from s2sw.model.embedded_training.recipe import Recipe
+from s2sw.model.embedded_training.recipe import Recipe, members
 from s2sw.model.embedded_training.ring import BLOCK, Plan, Ring, Worker
 from s2sw.model.errors import BundleError
 from s2sw.model.synthetic.camera import PICTURE
@@ -59,8 +60,8 @@ def check(stem):
 
 @pytest.fixture
 def trainer(tmp_path, stem_file):
-    def make(name, recipe=SHORT, say=lambda line: None, start=None):
-        return Trainer(tmp_path / name, recipe, 1, say, stem_file, start)
+    def make(name, recipe=SHORT, say=lambda line: None, start=None, pictures=None):
+        return Trainer(tmp_path / name, recipe, 1, say, stem_file, start, pictures)
 
     return make
 
@@ -127,6 +128,47 @@ def test_pictures_that_are_there_are_not_made_again(tmp_path):
     ring().write(2, torch.zeros(BLOCK, 4, 3), np.zeros((BLOCK, 75, 75), np.uint8))  # in the place of 0
     with pytest.raises(StopError):
         worker.work(done, limit, 0)
+
+
+def test_runs_are_averaged_and_calibrated_together(trainer, stem, check, tmp_path):
+    files = [tmp_path / name / "embedded.safetensors" for name in ("one", "two")]
+    for file, shift in zip(files, (0.0, 0.5), strict=True):
+        made = trainer(file.parent.name)
+        made.averaged.tower.conv1.weight += shift
+        made._save(no_calibration())
+    lines = []
+    both = load_file(average(files, stem.shape, check, tmp_path / "both.safetensors", lines.append))
+    one, two = (load_file(file) for file in files)
+    name = "visual.conv1.weight"
+    torch.testing.assert_close(
+        both[name].float(), (one[name].float() + two[name].float()) / 2, atol=1e-3, rtol=0
+    )
+    assert both.keys() == one.keys()
+    assert not torch.equal(both["calibration.image"], one["calibration.image"])
+    assert lines[0].startswith("held out, average: new_image ")
+
+
+def test_runs_over_the_same_pictures_share_them(trainer, check, tmp_path):
+    """The second makes no block again: it reads what is there, here blanked to tell."""
+    shared = tmp_path / "shared"
+    trainer("one", pictures=shared).run(check)
+    assert {path.name for path in shared.iterdir()} == {"features.bin", "masks.bin", "blocks.bin"}
+    features = np.memmap(shared / "features.bin", np.float16, "r+")
+    assert features.any()
+    features[:] = 0
+    features.flush()
+    trainer("two", pictures=shared).run(check)
+    assert not features.any()
+
+
+def test_the_runs_that_are_averaged_start_alike_and_draw_equally_many():
+    recipe = Recipe()
+    several = members(recipe)
+    assert several[0] == recipe
+    assert len({member.seed for member in several}) == 1
+    assert {member.pictures * member.ramp for member in several} == {recipe.pictures * recipe.ramp}
+    with_photographs = [member for member in several if member.photographs]
+    assert len({(m.pictures, m.ramp) for m in with_photographs}) == 1  # so they share their pictures
 
 
 def test_what_is_kept_lies_between_the_first_and_the_trained_weights(trainer):
