@@ -15,6 +15,7 @@ from s2sw.model.embedded_training.pictures import QUICK
 from s2sw.model.embedded_training.recipe import Recipe, going_on, members
 from s2sw.model.errors import BundleError
 from s2sw.model.synthetic.camera import PICTURE
+from s2sw.model.synthetic.photographs import photographs_folder
 from s2sw.model.towers.shapes import StemShape
 from s2sw.model.weights.shipped import frozen_stem
 from s2sw.model.weights.shipped_files import STEM
@@ -35,10 +36,11 @@ def make_embedded(
 
     start: weights to go on from, in one run; without, the runs of ``members`` and their average. workers:
     processes that generate pictures. threads: of the training. say: takes lines for people. Raises
-    BundleError for a folder whose run is finished, and for a wrong start.
+    BundleError for a folder whose run is finished, for a wrong start, and without the photographs' package.
     """
     if (folder / BUNDLE).exists():
         raise BundleError(f"{folder / BUNDLE}: this run is finished; name another folder")
+    photographs_folder()  # say at once that they are missing, not after the first run
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     stem = frozen_stem(STEM, PICTURE, QUICK)
