@@ -17,6 +17,7 @@ from s2sw.model.errors import BundleError
 from s2sw.model.synthetic.camera import PICTURE
 from s2sw.model.synthetic.photographs import photographs_folder
 from s2sw.model.towers.shapes import StemShape
+from s2sw.model.towers.stem import Stem
 from s2sw.model.weights.shipped import frozen_stem
 from s2sw.model.weights.shipped_files import STEM
 from s2sw.model.weights.tensors import read_tensors
@@ -40,23 +41,31 @@ def make_embedded(
     """
     if (folder / BUNDLE).exists():
         raise BundleError(f"{folder / BUNDLE}: this run is finished; name another folder")
-    photographs_folder()  # say at once that they are missing, not after the first run
     torch.set_num_threads(threads)
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = frozen_stem(STEM, PICTURE, QUICK)
-    check = Check(stem, recipe.seed, kept=folder / "check.pt")
     if start:
-        exported = Trainer(folder, going_on(recipe), workers, say, start=start).run(check)
+        trainer = Trainer(folder, going_on(recipe), workers, say, start=start)
+        exported = trainer.run(_check(folder, trainer.stem, recipe))
     else:
-        files = []
-        for number, member in enumerate(members(recipe), start=1):
-            say(f"run {number} of {len(members(recipe))}")
-            pictures = folder / ("photographs" if member.photographs else "pictures")
-            files.append(Trainer(folder / str(number), member, workers, say, pictures=pictures).run(check))
-        exported = average(files, stem.shape, check, folder / EXPORTED, say)
+        exported = _averaged_runs(folder, recipe, workers, say)
     add_few_shot(STEM, exported, recipe.seed)
     bundle_of(load_file(STEM), load_file(exported), folder / BUNDLE)
     return exported
+
+
+def _averaged_runs(folder: Path, recipe: Recipe, workers: int, say: Callable[[str], None]) -> Path:
+    photographs_folder()  # say at once that they are missing, not after the first run
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = frozen_stem(STEM, PICTURE, QUICK)
+    check, files, runs = _check(folder, stem, recipe), [], members(recipe)
+    for number, member in enumerate(runs, start=1):
+        say(f"run {number} of {len(runs)}")
+        pictures = folder / ("photographs" if member.photographs else "pictures")
+        files.append(Trainer(folder / str(number), member, workers, say, pictures=pictures).run(check))
+    return average(files, stem.shape, check, folder / EXPORTED, say)
+
+
+def _check(folder: Path, stem: Stem, recipe: Recipe) -> Check:
+    return Check(stem, recipe.seed, kept=folder / "check.pt")
 
 
 @torch.no_grad()

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from s2sw.jobs.cli import app
+from s2sw.model.synthetic import photographs
 
 
 def run(*arguments: object) -> tuple[int, str]:
@@ -26,6 +28,16 @@ def test_too_few_pictures(tmp_path: Path) -> None:
     code, said = run(tmp_path / "run", "--pictures", 100)
     assert code == 2
     assert "512" in said.replace("\n", "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_photographs_are_said_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photographs, "PACKAGE", "no_such_package")
+    code, said = run(tmp_path / "run")
+    assert code == 2
+    assert "photographs as surfaces need scikit-image: pip install 's2sw[train]'" in said
     assert not (tmp_path / "run").exists()
 
 
