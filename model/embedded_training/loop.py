@@ -36,7 +36,7 @@ class Trainer:
 
     say: takes lines for people: losses, and figures on kinds of pictures held out. stem: its file. start: a
     trained file to begin with. pictures: where generated ones are kept, ``folder`` by default; a run with the
-    same seed, number and surfaces may have left them there.
+    same seed, number, ramp and surfaces may have left them there.
     """
 
     def __init__(

@@ -56,7 +56,8 @@ def _averaged_runs(folder: Path, recipe: Recipe, workers: int, say: Callable[[st
     photographs_folder()  # say at once that they are missing, not after the first run
     folder.mkdir(parents=True, exist_ok=True)
     stem = frozen_stem(STEM, PICTURE, QUICK)
-    check, files, runs = _check(folder, stem, recipe), [], members(recipe)
+    check = _check(folder, stem, recipe)
+    runs, files = members(recipe), []
     for number, member in enumerate(runs, start=1):
         say(f"run {number} of {len(runs)}")
         pictures = folder / ("photographs" if member.photographs else "pictures")

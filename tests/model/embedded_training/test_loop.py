@@ -161,7 +161,7 @@ def test_runs_over_the_same_pictures_share_them(trainer, check, tmp_path):
     assert not features.any()
 
 
-def test_the_runs_that_are_averaged_start_alike_and_draw_equally_many():
+def test_the_runs_that_are_averaged_start_alike_and_grow_harder_over_equally_many_pictures():
     recipe = Recipe()
     several = members(recipe)
     assert several[0] == recipe
