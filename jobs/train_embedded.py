@@ -20,7 +20,9 @@ Start = Annotated[
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Where state and results go.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="Where state and results go.", show_default=False)
+    ],
     pictures: Annotated[int, typer.Option(min=512, help="Pictures to generate in all.")] = 6_000,
     passes: Annotated[float, typer.Option(min=0.1, help="How often each is drawn on average.")] = 3.0,
     start: Start = None,

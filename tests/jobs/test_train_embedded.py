@@ -31,6 +31,14 @@ def test_too_few_pictures(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("kept")
+    code, said = run(tmp_path / "notes")
+    assert code == 2
+    assert "is a file" in said
+    assert (tmp_path / "notes").read_text() == "kept"
+
+
 def test_missing_photographs_are_said_before_the_first_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
