@@ -69,6 +69,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
+        # messages are not wrapped: where a line breaks depends on how long the folder of a test is called
+        patch.setenv("COLUMNS", "1000")
         # doubles that travel to processes of Ray are found there
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
         patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
