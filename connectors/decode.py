@@ -1,13 +1,10 @@
 """From the bytes of an object to its slices: detect the format, check the header, then decode."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from s2sw.connectors.dicom.decoder import decode_dicom
-from s2sw.connectors.dicom.plane import first_plane as header_plane
 from s2sw.connectors.geometry import Geometry
 from s2sw.connectors.guard import guarded
 from s2sw.connectors.images.raster import FORMATS, decode_raster
-from s2sw.connectors.nifti.decoder import decode_nifti, decode_nifti_gz, decode_nifti_pair
 from s2sw.connectors.preflight.foreign import foreign_name
 from s2sw.connectors.preflight.formats import CONTAINERS, HEAD_BYTES, Format, sniff, unwrapped
 from s2sw.connectors.preflight.inflate import inflate
@@ -17,6 +14,8 @@ from s2sw.schemas.decoding import DecodeSettings
 from s2sw.schemas.outcomes import Reason, ScreeningError
 
 __all__ = ["Format", "decode", "first_plane", "sniff"]
+
+Decoder = Callable[[bytes, DecodeSettings, int | None, bool], Iterator[Slice]]
 
 
 def decode(
@@ -40,20 +39,23 @@ def decode(
     """
     check_object(data, settings.limits)
     form = sniff(data)
-    if form is Format.NIFTI_PAIR and companion is not None:
-        return form.value, guarded(_pair(data, companion, settings, originals))
+    inner = unwrapped(data) if form is Format.GZIP else form
+    if inner is Format.NIFTI_PAIR and companion is not None:
+        from s2sw.connectors.nifti.decoder import decode_nifti_pair  # as in _decoder
+
+        return inner.value, guarded(decode_nifti_pair(data, companion, settings, originals))
     if form is Format.GZIP:
-        inner = unwrapped(data)
-        if inner is Format.NIFTI_PAIR and companion is not None:
-            return inner.value, guarded(_pair(data, companion, settings, originals))
         if inner is Format.NIFTI:
+            from s2sw.connectors.nifti.decoder import decode_nifti_gz  # as in _decoder
+
             return Format.NIFTI.value, guarded(decode_nifti_gz(data, settings, originals))
         if inner in CONTAINERS or inner is Format.GZIP:
             raise ScreeningError(Reason.UNSUPPORTED, f"gzip around {inner}: read its members")
         if inner is Format.UNKNOWN or inner is Format.FOREIGN:
             raise _refusal(inner, data)
+        _decoder(inner, data)
         return inner.value, guarded(_gunzipped(data, settings, target, originals))
-    return form.value, guarded(_slices(data, form, settings, target, originals))
+    return form.value, guarded(_decoder(form, data)(data, settings, target, originals))
 
 
 def first_plane(data: bytes, settings: DecodeSettings) -> Geometry:
@@ -62,30 +64,32 @@ def first_plane(data: bytes, settings: DecodeSettings) -> Geometry:
     plain = inflate(data, settings.limits) if sniff(data) is Format.GZIP else data
     if sniff(plain) is not Format.DICOM:
         raise ScreeningError(Reason.UNSUPPORTED, "only DICOM objects lie in a series")
+    from s2sw.connectors.dicom.plane import first_plane as header_plane  # as in _decoder
+
     return header_plane(plain, settings.limits)
 
 
 def _gunzipped(data: bytes, settings: DecodeSettings, target: int | None, originals: bool) -> Iterator[Slice]:
     plain = inflate(data, settings.limits)
-    yield from _slices(plain, sniff(plain), settings, target, originals)
+    yield from _decoder(sniff(plain), plain)(plain, settings, target, originals)
 
 
-def _pair(header: bytes, samples: bytes, settings: DecodeSettings, originals: bool) -> Iterator[Slice]:
-    check_object(samples, settings.limits)
-    halves = [inflate(half, settings.limits) if sniff(half) is Format.GZIP else half
-              for half in (header, samples)]  # fmt: skip
-    yield from decode_nifti_pair(halves[0], halves[1], settings, originals)
+def _decoder(form: Format, data: bytes) -> Decoder:
+    """Return what decodes a format. Raises ScreeningError for one that nothing here decodes.
 
-
-def _slices(
-    data: bytes, form: Format, settings: DecodeSettings, target: int | None, originals: bool
-) -> Iterator[Slice]:
+    pydicom and nibabel are imported only where there is something for them: half of what a process that
+    decodes pictures took to start. Here, and not in the decoders, since a slice's time must not run yet.
+    """
     if form in FORMATS:
-        return decode_raster(data, form, settings, target)
+        return lambda data, settings, target, _: decode_raster(data, form, settings, target)
     if form is Format.DICOM:
-        return decode_dicom(data, settings, originals)
+        from s2sw.connectors.dicom.decoder import decode_dicom
+
+        return lambda data, settings, _, originals: decode_dicom(data, settings, originals)
     if form is Format.NIFTI:
-        return decode_nifti(data, settings, originals)
+        from s2sw.connectors.nifti.decoder import decode_nifti
+
+        return lambda data, settings, _, originals: decode_nifti(data, settings, originals)
     raise _refusal(form, data)
 
 

@@ -56,20 +56,15 @@ def command(
 
 
 def _screen(archive: Path, output: Path, private: Path) -> None:
-    import torch
-
     from s2sw.jobs.screen import run
-    from s2sw.model.precision import multiplies_bf16
     from s2sw.schemas.config import ScreenConfig
 
-    precision = "bf16" if multiplies_bf16(torch.device("cpu")) else "auto"
     code = run(
         ScreenConfig(
             source=str(archive),
             output=str(output),
             private_dir=str(private),
             mode="open",
-            precision=precision,
         )
     )
     if code:

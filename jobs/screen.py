@@ -101,7 +101,7 @@ def run(
         from s2sw.pipeline.run.job import prepare
 
         job = prepare(config)
-    from s2sw.connectors.dicom.codecs import missing_codecs
+    from s2sw.connectors.dicom.packages import missing_codecs
     from s2sw.pipeline.reports.summary_text import print_summary
     from s2sw.pipeline.run.executor import RunFailedError
     from s2sw.pipeline.run.run import screen

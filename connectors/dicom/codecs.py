@@ -6,7 +6,6 @@ HTJ2K; pyjpegls: JPEG-LS; imagecodecs: JPEG 12-bit, lossless and of retired proc
 itself: native and RLE.
 """
 
-import importlib.util
 from functools import cache
 
 from pydicom import uid
@@ -76,16 +75,3 @@ def codec(transfer_syntax: str) -> tuple[Decoder, str]:
 def native(transfer_syntax: str) -> Decoder:
     """Return the decoder of a transfer syntax whose frames are plain samples."""
     return Decoder(uid.UID(transfer_syntax))
-
-
-def missing_codecs() -> list[str]:
-    """Return, for a message at start, what cannot be decoded: ``"JPEG-LS Lossless ...: pyjpegls"``."""
-    missing = []
-    for syntax, (package, _, _) in CODECS.items():
-        try:
-            codec(syntax)
-        except ScreeningError:
-            missing.append(f"{uid.UID(syntax).name}: {package}")
-    if importlib.util.find_spec("imagecodecs") is None:
-        missing.append("JPEG XL: imagecodecs")
-    return missing

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from s2sw.connectors.grey import Frame, Grey, Levels, Tally, linear, percentile_range, render
 from s2sw.connectors.nifti.header import HEADER_BYTES, VolumeHeader, read_header
 from s2sw.connectors.nifti.planes import plane_of, turn_of
-from s2sw.connectors.preflight.inflate import Inflater
-from s2sw.connectors.preflight.limits import check_inflated
+from s2sw.connectors.preflight.formats import Format, sniff
+from s2sw.connectors.preflight.inflate import Inflater, inflate
+from s2sw.connectors.preflight.limits import check_inflated, check_object
 from s2sw.connectors.slices import Original, Slice
 from s2sw.schemas.decoding import DecodeSettings, Limits
 from s2sw.schemas.outcomes import Reason, ScreeningError
@@ -33,7 +34,12 @@ def decode_nifti(data: bytes, settings: DecodeSettings, originals: bool = False)
 def decode_nifti_pair(
     header_file: bytes, samples: bytes, settings: DecodeSettings, originals: bool = False
 ) -> Iterator[Slice]:
-    """Yield the slices of a ``.hdr``/``.img`` pair, given the bytes of both, unpacked."""
+    """Yield the slices of a ``.hdr``/``.img`` pair, given the bytes of both, each in gzip or not."""
+    check_object(samples, settings.limits)
+    header_file, samples = (
+        inflate(half, settings.limits) if sniff(half) is Format.GZIP else half
+        for half in (header_file, samples)
+    )
     header = read_header(header_file[:HEADER_BYTES], settings)
     yield from _slices(header, _plain_planes(header, samples, header.offset), settings, originals)
 

@@ -71,13 +71,16 @@ class _Pass:
         self._groups = iter(range(decode.todo.groups))
         self._detected: queue.Queue[pa.Table | Exception | None] = queue.Queue()
         self._lock, self._taking, self._over = threading.Lock(), threading.Lock(), threading.Event()
+        self._wanting = threading.Event()
+        """Whether the detector has waited for slices, or no groups are left: see ``_decode_more``."""
         self._pending: list[pa.Table] = []
 
     def run(self, decoders: int, callers: int) -> Iterator[pa.Table]:
         """Yield results as they come; when the caller leaves, all that was started ends."""
         self._decoding = decoders = min(decoders, self._decode.todo.groups)  # threads that still decode
         self._decoded: queue.Queue[pa.Table | None] = queue.Queue(TABLES_AHEAD * decoders)
-        threads = [threading.Thread(target=self._decode_groups) for _ in range(decoders)]
+        threads = [threading.Thread(target=self._decode_groups)]
+        threads += [threading.Thread(target=self._decode_more) for _ in range(decoders - 1)]
         threads += [threading.Thread(target=self._detect_batches) for _ in range(callers)]
         for thread in threads:
             thread.start()
@@ -85,6 +88,7 @@ class _Pass:
             yield from self._results(callers)
         finally:
             self._over.set()
+            self._wanting.set()
             for thread in threads:
                 thread.join()
 
@@ -97,6 +101,14 @@ class _Pass:
                 callers -= 1
             else:
                 yield found
+
+    def _decode_more(self) -> None:
+        """Decode groups once the detector waits for one process, which most have in time.
+
+        Each takes a core for a second to start, and in a small run the detector has none to spare.
+        """
+        self._wanting.wait()
+        self._decode_groups()
 
     def _decode_groups(self) -> None:
         """Decode groups until none is left, in a new process where one died."""
@@ -121,7 +133,10 @@ class _Pass:
 
     def _next_group(self) -> int | None:
         with self._lock:
-            return next(self._groups, None)
+            group = next(self._groups, None)
+        if group is None:
+            self._wanting.set()
+        return group
 
     def _put(self, table: pa.Table | None) -> None:
         while not self._over.is_set():
@@ -152,6 +167,7 @@ class _Pass:
                         break
                     if self._over.is_set():
                         return None
+                    self._wanting.set()
                     continue
                 if table is None:
                     self._decoding -= 1

@@ -22,7 +22,6 @@ from s2sw.pipeline.run.stage_settings import (
     decode_stage,
     detect_settings,
     executor_for,
-    precision_of,
     resources_for,
 )
 from s2sw.schemas.profile import LEAST_PICTURES, ProfileRecord
@@ -82,11 +81,11 @@ def build_profile(
     wipe_abandoned(job.config.cluster)
     size = (job.bundle / WEIGHTS).stat().st_size
     fitted = fit_to_machine(job.config.cluster, size)
-    resources = resources_for(job.config, fitted, size)
+    resources = resources_for(job, fitted, size)
     state = job.inside.open_state(address, new_run_id())
     key = job.inside.make_key() if job.config.private else None
-    precision = precision_of(job.config, resources)
-    record = job.profile.record if job.profile else new_record(job.config, job.record, key, precision)
+    before = job.profile.record if job.profile else None
+    record = before or new_record(job.config, job.record, key, resources.precision)
 
     def executor(todo: Todo) -> contextlib.AbstractContextManager[Executor]:
         return executor_for(job, fitted, resources, todo, small=True)

@@ -10,7 +10,8 @@ from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch
+    from s2sw.model.precision import Precision
     from s2sw.model.towers.attention import Way
 
 SHARED_CPU = 0.01
@@ -19,6 +20,9 @@ move to the nodes that are left and take their last CPUs: no decode task could s
 SMALL_WEIGHTS = 256 << 20
 GPU_DRIVERS = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What the driver of a GPU leaves on Linux: NVIDIA's, AMD's, and that of Windows' subsystem."""
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_FLAGS = frozenset(("amx_bf16", "avx512_bf16"))
+"""Of processors that multiply bfloat16 numbers quicker than float32 ones."""
 MASK_THREADS = 8
 """Threads of a GPU's actor that make masks, at most: decoding needs the other cores."""
 
@@ -43,6 +47,8 @@ class Resources:
     next one there and makes the masks of the last."""
     mask_threads: int
     """Masks that an actor makes at once: several for a GPU, which would wait for those of large pictures."""
+    precision: "Precision" = "fp32"
+    """What the detector computes in, in all actors."""
     attention: "Way" = "fused"
     """How actors on CPUs compute attention (``s2sw.model.towers.attention``); one way for a whole run."""
 
@@ -51,14 +57,16 @@ def plan_resources(
     settings: ClusterSettings,
     device: str,
     weights_bytes: int = 0,
-    precision: str = "auto",
+    precision: "Precision | Literal['auto']" = "fp32",
     attention: "Way | Literal['auto']" = "auto",
+    profiled: str | None = None,
 ) -> Resources:
     """Fill in what the configuration leaves open, from the connected cluster or this machine.
 
     device: ``auto``, ``cpu`` or ``cuda``. weights_bytes: size of the detector, which decides how it shares
-    the cores of a machine without GPUs. attention: as configured. Raises UserError if GPUs are asked for and
-    the cluster has none, or bf16 of a CPU that has no products for it.
+    the cores of a machine without GPUs. precision, attention: as configured. profiled: the precision of the
+    profile in use. Raises UserError if GPUs are asked for and the cluster has none, or bf16 of a CPU that
+    has no products for it.
     """
     gpus = _cluster("GPU") if settings.address else machine_gpus()
     if device == "auto":
@@ -67,6 +75,8 @@ def plan_resources(
         raise UserError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
     if precision == "bf16" and not settings.address and not multiplies_bf16(device):
         raise UserError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
+    if precision == "auto":
+        precision = _precision(device, settings.address, profiled)
     cores = machine_cores(settings)
     in_reach = max(1, int(_cluster("CPU"))) if settings.address else cores
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
@@ -89,6 +99,7 @@ def plan_resources(
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
         calls_per_actor=2 if device == "cuda" else 1,
         mask_threads=max(1, min(MASK_THREADS, in_reach // actors)) if device == "cuda" else 1,
+        precision=precision,
         attention=_attention(attention, precision, device, settings.address),
     )
 
@@ -120,6 +131,25 @@ def multiplies_bf16(device: str) -> bool:
     from s2sw.model.precision import multiplies_bf16
 
     return multiplies_bf16(torch.device(device))
+
+
+def _precision(device: str, address: str | None, profiled: str | None) -> "Precision":
+    """Return bf16 where it is quicker, and float32 on CPUs to compare with a profile that was made in it.
+
+    The processors of a cluster's nodes may differ in what they have: float32 there.
+    """
+    if device == "cuda":
+        return "bf16"
+    return "bf16" if profiled != "fp32" and address is None and quick_bf16() else "fp32"
+
+
+def quick_bf16() -> bool:
+    """Tell whether this machine's processor has bfloat16 products, without importing torch to find out."""
+    if not CPU_INFO.exists():
+        return False
+    lines = CPU_INFO.read_text(errors="replace").splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not BF16_FLAGS.isdisjoint(flags.split())
 
 
 def _attention(asked: "Way | Literal['auto']", precision: str, device: str, address: str | None) -> "Way":

@@ -43,7 +43,6 @@ from s2sw.pipeline.run.stage_settings import (
     does_without_ray,
     executor_for,
     is_little,
-    precision_of,
     resources_for,
 )
 from s2sw.pipeline.run.window import in_window
@@ -69,7 +68,7 @@ def screen(job: Job, live: bool = False) -> RunSummary:
         fitted = fit_to_machine(job.config.cluster, size)
         for words in fitted.words:
             log.warning("%s", words)
-        return ScreeningRun(job, resources_for(job.config, fitted, size), live, fitted=fitted).execute()
+        return ScreeningRun(job, resources_for(job, fitted, size), live, fitted=fitted).execute()
 
 
 class ScreeningRun:
@@ -104,14 +103,13 @@ class ScreeningRun:
         own = configured_key(job.config, job.inside, job.output, make=True)
         self._key = own.key
         self._audit = AuditLog(job.output, own.key, own.scope)
-        precision = precision_of(job.config, resources)
         self.summary = RunSummary(
             run_id=self._state.run_id,
             fingerprint="",
             bundle=describe_bundle(job.record),
             started=now(),
             key_id=key_id(self._key) if self._key else "",
-            resources=asdict(resources) | {"precision": precision},
+            resources=asdict(resources),
             max_quarantined=job.config.max_quarantined,
         )
         self._metrics = MetricsFile(job.config.metrics_file, self.summary, self._live)
@@ -128,7 +126,7 @@ class ScreeningRun:
         self.summary.fingerprint = run_fingerprint(
             job.config,
             job.record.fingerprint,
-            precision_of(job.config, self._resources),
+            self._resources.precision,
             record.fingerprint if record else None,
         )
         self._constants = {
@@ -195,7 +193,7 @@ class ScreeningRun:
 
         job, key = self._job, self._key
         before = self._profile.record if self._profile else None
-        record = before or new_record(job.config, job.record, key, str(self.summary.resources["precision"]))
+        record = before or new_record(job.config, job.record, key, self._resources.precision)
         address = own_address(job.config, job.record, job.inside, key)
         builder = builder_of(job, self._resources, key, address, self._building_executor, self._state, self)
         listed = record.model_copy(update={"listed": self.summary.listed})

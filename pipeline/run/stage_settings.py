@@ -3,7 +3,6 @@
 import functools
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from s2sw.connectors.storage.s3 import is_s3
 from s2sw.pipeline.checks.needs import Fitted
@@ -16,10 +15,7 @@ from s2sw.pipeline.run.resources import Resources, plan_resources
 from s2sw.pipeline.stages.bundles import RemoteBundle
 from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings, load
-from s2sw.schemas.config import EMBEDDED, GroupSettings, ScreenConfig, TileSettings, run_fingerprint
-
-if TYPE_CHECKING:
-    from s2sw.model.precision import Precision
+from s2sw.schemas.config import EMBEDDED, GroupSettings, TileSettings, run_fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +23,13 @@ SMALL_BYTES = 512 << 20
 """Stored bytes of what is left to do, up to which a run needs no Ray."""
 
 
-def resources_for(config: ScreenConfig, fitted: Fitted, weights_bytes: int) -> Resources:
+def resources_for(job: Job, fitted: Fitted, weights_bytes: int) -> Resources:
     """Return what a job may use, see ``plan_resources``."""
-    return plan_resources(fitted.cluster, config.device, weights_bytes, config.precision, config.attention)
-
-
-def precision_of(config: ScreenConfig, resources: Resources) -> "Precision":
-    """Return the precision that a job computes in."""
-    if config.precision != "auto":
-        return config.precision
-    return "bf16" if resources.device == "cuda" else "fp32"
+    config = job.config
+    profiled = job.profile.record.precision if job.profile else None
+    return plan_resources(
+        fitted.cluster, config.device, weights_bytes, config.precision, config.attention, profiled
+    )
 
 
 def decode_stage(
@@ -72,9 +65,7 @@ def detect_settings(job: Job, resources: Resources, profile: ProfilePlace | None
     if is_s3(config.bundle) or (config.cluster.address and config.bundle == EMBEDDED):
         bundle = RemoteBundle.of(config.bundle, config.storage, job.bundle)
     return DetectSettings(
-        load=functools.partial(
-            load, bundle, resources.device, precision_of(config, resources), resources.attention
-        ),
+        load=functools.partial(load, bundle, resources.device, resources.precision, resources.attention),
         threshold=config.threshold,
         batch_size=1 if config.online else config.batch_size or (32 if resources.device == "cuda" else 8),
         threads=None if config.online else resources.threads,
@@ -106,8 +97,8 @@ def executor_for(job: Job, fitted: Fitted, resources: Resources, todo: Todo, sma
 def _in_order(job: Job, fitted: Fitted, resources: Resources, place: OnlinePlace) -> Executor:
     from s2sw.pipeline.run.online import InOrderExecutor, committed_in
 
-    precision, bundle = precision_of(job.config, resources), job.record.fingerprint
-    fingerprint = run_fingerprint(job.config, bundle, precision, place.record.fingerprint)
+    bundle, profile = job.record.fingerprint, place.record.fingerprint
+    fingerprint = run_fingerprint(job.config, bundle, resources.precision, profile)
     log.warning(
         "profile: online: each object is ranked by those before it; other orders give other rank scores"
     )

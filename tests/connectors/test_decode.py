@@ -1,6 +1,8 @@
 """Dispatch: what is sniffed, what is refused, and that only ScreeningError leaves a decoder."""
 
 import gzip
+import subprocess
+import sys
 from io import BytesIO
 
 import numpy as np
@@ -32,6 +34,16 @@ def test_every_raster_format_is_told_by_content(form: str) -> None:
     assert page.pixels.shape == (40, 60, 3)
     assert page.pixels.dtype == np.uint8
     assert page.plane == "image"
+
+
+def test_pictures_need_no_libraries_of_medical_formats() -> None:
+    code = """import sys
+from s2sw.connectors.decode import decode
+from s2sw.schemas.decoding import DecodeSettings
+next(decode(sys.stdin.buffer.read(), DecodeSettings())[1])
+print({"pydicom", "nibabel"} & set(sys.modules))"""
+    done = subprocess.run([sys.executable, "-c", code], input=encoded("PNG"), capture_output=True, check=True)
+    assert done.stdout.strip() == b"set()"
 
 
 def test_gzip_around_an_image_is_transparent() -> None:

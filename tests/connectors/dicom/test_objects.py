@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
 
-from s2sw.connectors.dicom.codecs import CODECS, codec, missing_codecs
+from s2sw.connectors.dicom.codecs import CODECS, codec
+from s2sw.connectors.dicom.packages import MODULES, missing_codecs
 from s2sw.schemas.outcomes import Reason, ScreeningError, Status, status_of
 from tests.support.showing import (
     CENTRE,
@@ -222,9 +223,14 @@ def test_one_decoder_a_syntax_whatever_is_installed() -> None:
 
 
 def test_missing_packages_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s2sw.connectors.dicom.packages.importlib.util.find_spec", lambda name: None)
+    assert {line.rsplit(": ", 1)[1] for line in missing_codecs()} == MODULES.keys()
+    assert MODULES.keys() == {package for package, _, _ in CODECS.values()} - {"pillow", "pydicom"}
+
+
+def test_objects_of_missing_packages_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("s2sw.connectors.dicom.jpeg_plugin.importlib.util.find_spec", lambda name: None)
     codec.cache_clear()
-    assert {line.rsplit(": ", 1)[1] for line in missing_codecs()} == {"imagecodecs"}
     with pytest.raises(ScreeningError, match=Reason.CODEC_MISSING):
         codec("1.2.840.10008.1.2.4.70")
     codec.cache_clear()

@@ -51,6 +51,39 @@ def test_bf16_that_would_be_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -
     assert plan_resources(ClusterSettings(), "cpu", precision="fp32").device == "cpu"
 
 
+FLAGS = "processor\t: 0\nflags\t\t: fpu avx2 {}\nbugs\t\t:\n"
+
+
+@needs_no_gpu
+@pytest.mark.parametrize(
+    ("flag", "precision"), [("avx512_bf16", "bf16"), ("amx_bf16 amx_tile", "bf16"), ("avx512f", "fp32")]
+)
+def test_auto_is_bf16_where_the_processor_multiplies_it(
+    flag: str, precision: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(FLAGS.format(flag))
+    monkeypatch.setattr("s2sw.pipeline.run.resources.CPU_INFO", info)
+    monkeypatch.setattr("s2sw.pipeline.run.resources._quicker", lambda: "fused")
+
+    def planned(profiled: str | None = None, address: str | None = None) -> str:
+        settings = ClusterSettings(address=address)
+        return plan_resources(settings, "auto", precision="auto", profiled=profiled).precision
+
+    assert planned() == precision
+    assert planned(profiled="bf16") == precision
+    assert planned(profiled="fp32") == "fp32"
+    assert planned(address="auto") == "fp32"  # of other nodes' processors nothing is known
+
+
+@needs_no_gpu
+def test_auto_is_fp32_where_nothing_is_known_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("s2sw.pipeline.run.resources.CPU_INFO", tmp_path / "none")
+    assert plan_resources(ClusterSettings(), "auto", precision="auto").precision == "fp32"
+
+
 def test_attention_is_measured_for_bf16_and_the_same_in_all_actors(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "s2sw.pipeline.run.resources"
     monkeypatch.setattr(f"{module}.multiplies_bf16", lambda device: True)
