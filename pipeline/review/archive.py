@@ -1,8 +1,10 @@
 """The results behind the page: one lazy database, opened again once a run has committed more."""
 
+import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -20,12 +22,17 @@ from s2sw.pipeline.review.ranking import COLUMNS
 from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.tables import RANK, SORTED, Row
 
+T = TypeVar("T")
+
 MEMORY = "200MB"
 THREADS = 2
 LARGEST_STACK = 100_000
 """Slices of a volume that are drawn as a line at most."""
 LARGEST_SERIES = 5000
 """Files of a DICOM series that are one volume at most."""
+
+REMEMBERED = 100
+"""Answers kept, of at most ``ranking.BINS`` numbers each."""
 
 # a lone object is none of the thousands without a series, whose slices need not be read
 _SERIES = """
@@ -50,7 +57,7 @@ class Archive:
         self._output = output
         self._lock = threading.Lock()
         self._parts: object = None
-        self._facets: dict[str, dict[str, list[str]]] = {}
+        self._known: dict[Hashable, Any] = {}
         self.version = 0  # grows as runs commit
         self.refresh()
         self.private = results_are_private(output, self._connection)
@@ -69,7 +76,7 @@ class Archive:
                 f"CREATE VIEW ranked AS SELECT *, {RANK} AS score, {SORTED} AS place, "  # noqa: S608
                 f"{threshold} AS flag_threshold FROM slices"
             )
-            self._connection, self._parts, self._facets, self.flag = connection, parts, {}, flag
+            self._connection, self._parts, self._known, self.flag = connection, parts, {}, flag
             self.version += 1
             self.settings = _settings(connection)
             self.has_site = has_site(connection)
@@ -96,21 +103,26 @@ class Archive:
 
     def facets(self, fingerprint: str) -> dict[str, list[str]]:
         """Return the values of modality, and of site where some rows have one, under one fingerprint."""
-        known = self._facets
-        if fingerprint not in known:
-            columns = ["modality", *(["site"] if self.has_site else [])]
-            known[fingerprint] = {
-                column: [
-                    row[column] or "none"
-                    for row in rows_of(
-                        self.cursor(),
-                        f"SELECT {column} FROM slices WHERE fingerprint = ? GROUP BY ALL ORDER BY ALL",  # noqa: S608
-                        [fingerprint],
-                    )
-                ]
-                for column in columns
-            }
-        return known[fingerprint]
+        columns = ["modality", *(["site"] if self.has_site else [])]
+        return self.remembered(
+            ("facets", fingerprint), lambda: {column: self._values(column, fingerprint) for column in columns}
+        )
+
+    def _values(self, column: str, fingerprint: str) -> list[str]:
+        query = f"SELECT {column} FROM slices WHERE fingerprint = ? GROUP BY ALL ORDER BY ALL"  # noqa: S608
+        return [row[column] or "none" for row in rows_of(self.cursor(), query, [fingerprint])]
+
+    def remembered(self, question: Hashable, ask: Callable[[], T]) -> T:
+        """Return the answer to a question about all slices, asked once until a run has committed more."""
+        known = self._known
+        with contextlib.suppress(KeyError):  # another thread may clear it
+            found: T = known[question]
+            return found
+        answer = ask()
+        if len(known) >= REMEMBERED:
+            known.clear()
+        known[question] = answer
+        return answer
 
     def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
         """Return a row of slices that a run may have written, or None; of its columns only these are read."""

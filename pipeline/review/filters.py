@@ -110,13 +110,13 @@ class Filters:
         said = {name: text for name, text in fields.items() if text and (name, text) != ("order", "score")}
         return f"?{urlencode(said)}" if said else ""
 
+    def in_any_order(self) -> "Filters":
+        """Return a filter that lets the same slices through, the same one whatever is done with them."""
+        return replace(self, order=next(iter(ORDERS)), stay=False, case="", every=False)
+
     def conditions(self, reviewer: str, *, scores: bool = True) -> list[Condition]:
         """Return what the slices have to meet. scores: with the bounds of the score."""
-        found = [Condition("s.fingerprint = ?", (self.settings,))]
-        if scores and self.low is not None:
-            found.append(Condition("s.score >= CAST(? AS FLOAT)", (self.low,)))
-        if scores and self.high is not None:
-            found.append(Condition("s.score <= CAST(? AS FLOAT)", (self.high,)))
+        found = [Condition("s.fingerprint = ?", (self.settings,)), *(self.bounds() if scores else [])]
         found += _days(self.first, self.last)
         if self.site:
             found.append(Condition("s.site = ?", (self.site,)))
@@ -127,6 +127,15 @@ class Filters:
         if self.flagged:
             found.append(Condition("s.score >= s.flag_threshold"))
         return [*found, *self._decided(reviewer)]
+
+    def bounds(self) -> list[Condition]:
+        """Return what the score has to meet."""
+        found = []
+        if self.low is not None:
+            found.append(Condition("s.score >= CAST(? AS FLOAT)", (self.low,)))
+        if self.high is not None:
+            found.append(Condition("s.score <= CAST(? AS FLOAT)", (self.high,)))
+        return found
 
     def _decided(self, reviewer: str) -> list[Condition]:
         if not self.decision:

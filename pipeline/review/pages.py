@@ -83,12 +83,10 @@ class Pages:
         filters = self.filters(request)
         worklist = self._worklist(filters)
         page = worklist.page(_place(request, "after"), _place(request, "before"))
-        counts = worklist.score_counts()
-        chart = bars(counts)
+        counts = worklist.counts()
+        chart = bars(counts.bins)
         facets = self._archive.facets(filters.settings)
-        first, total = (
-            worklist.rank(page.rows[0]) if page.has_previous and page.rows else (0, worklist.count())
-        )
+        first = worklist.rank(page.rows[0]) if page.has_previous and page.rows else 0
         flags = flag_thresholds(self._archive.flag, filters)
         self._media.expect(page.rows)
         before, after = (
@@ -101,7 +99,7 @@ class Pages:
             before=before if page.has_previous else None,
             after=after if page.has_next else None,
             first=first + 1,
-            total=total,
+            total=counts.total,
             chart=score_histogram(chart, filters.low, filters.high, flags) if chart else None,
             flags=flags,
             range=(chart[0][0], chart[-1][1]) if chart else (0.0, 1.0),
@@ -126,7 +124,7 @@ class Pages:
             rank, total = shown["case"]["rank"] - 1, shown["progress"].cases
         else:
             before, behind = worklist.neighbours(row)
-            rank, total = worklist.rank(row)
+            rank, total = worklist.rank(row), worklist.counts().total
         prior = shown.get("before")
         similar = self._similar.of(row, filters.query())
         self._media.expect(similar.rows if similar else [])
@@ -245,7 +243,7 @@ class Pages:
     def _worklist(self, filters: Filters) -> Worklist:
         self._decisions.refresh()
         cursor = self._archive.cursor(self._decisions.table(filters.settings))
-        return Worklist(cursor, filters, self._decisions.reviewer)
+        return Worklist(cursor, filters, self._decisions.reviewer, self._archive.remembered)
 
     def _cards(self, rows: list[Row], filters: Filters) -> list[Row]:
         names, query = self._naming.names(rows), filters.query()

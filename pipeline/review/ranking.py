@@ -1,6 +1,6 @@
 """The ranked worklist: pages by their place in the order, so that none costs more than the first."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +86,28 @@ class Page:
     end: Place | None = None
 
 
-class Worklist:
-    """Queries over the view of ranked slices under one filter. reviewer: whose decisions are "mine"."""
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Slices that meet a filter. bins: by fine bin of the score (1 / BINS), whatever the score's bounds."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, filters: Filters, reviewer: str) -> None:
+    total: int
+    bins: dict[int, int]
+
+
+class Worklist:
+    """Queries over the view of ranked slices under one filter.
+
+    reviewer: whose decisions are "mine". remembered: as ``Archive.remembered``.
+    """
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        filters: Filters,
+        reviewer: str,
+        remembered: Callable[[Hashable, Callable[[], Counts]], Counts] = lambda _, ask: ask(),
+    ) -> None:
+        self._remembered = remembered
         self._cursor = cursor
         self._filters = filters
         self._reviewer = reviewer
@@ -114,28 +132,29 @@ class Worklist:
         behind, _ = sound(self._rows([place.behind(self._filters)], NEAR))
         return next(iter(before), None), next(iter(behind), None)
 
-    def rank(self, row: Row) -> tuple[int, int]:
-        """Return how many slices come before this one, and how many there are that meet the filter."""
+    def rank(self, row: Row) -> int:
+        """Return how many slices that meet the filter come before this one."""
         before = Place.of(row, self._filters).before(self._filters)
         where, values = _where(self._filters.conditions(self._reviewer))
-        query = f"SELECT count(*) FILTER ({before.sql}), count(*) FROM ranked s WHERE {where}"  # noqa: S608
-        found: tuple[int, int] = self._cursor.execute(query, [*before.values, *values]).fetchall()[0]
-        return found
+        query = f"SELECT count(*) FILTER ({before.sql}) FROM ranked s WHERE {where}"  # noqa: S608
+        return int(self._cursor.execute(query, [*before.values, *values]).fetchall()[0][0])
 
-    def count(self) -> int:
-        """Return how many slices meet the filter."""
-        where, values = _where(self._filters.conditions(self._reviewer))
-        query = f"SELECT count(*) FROM ranked s WHERE {where}"  # noqa: S608
-        return int(self._cursor.execute(query, values).fetchall()[0][0])
+    def counts(self) -> Counts:
+        """Count the slices."""
+        if self._filters.decision:  # every decision changes it
+            return self._counted()
+        return self._remembered(("counts", self._filters.in_any_order()), self._counted)
 
-    def score_counts(self) -> dict[int, int]:
-        """Return the number of slices by fine bin of the score (1 / BINS), whatever its bounds."""
+    def _counted(self) -> Counts:
+        bounds, in_bounds = _where(self._filters.bounds())
         where, values = _where(self._filters.conditions(self._reviewer, scores=False))
         query = (
-            f"SELECT least(TRY_CAST(floor(s.score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*) "  # noqa: S608
-            f"FROM ranked s WHERE {where} GROUP BY bin HAVING bin >= 0"
+            f"SELECT least(TRY_CAST(floor(s.score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*), "  # noqa: S608
+            f"count(*) FILTER ({bounds}) FROM ranked s WHERE {where} GROUP BY bin"
         )
-        return dict(self._cursor.execute(query, values).fetchall())
+        found = self._cursor.execute(query, [*in_bounds, *values]).fetchall()
+        bins = {place: count for place, count, _ in found if place is not None and place >= 0}
+        return Counts(sum(count for _, _, count in found), bins)
 
     def _rows(self, more: list[Condition], limit: int, backwards: bool = False) -> list[Row]:
         where, values = _where([*self._filters.conditions(self._reviewer), *more])
@@ -169,4 +188,4 @@ def _sorted_by(filters: Filters) -> str:
 
 
 def _where(conditions: list[Condition]) -> tuple[str, list[Any]]:
-    return " AND ".join(f"({c.sql})" for c in conditions), [v for c in conditions for v in c.values]
+    return " AND ".join(f"({c.sql})" for c in conditions) or "true", [v for c in conditions for v in c.values]

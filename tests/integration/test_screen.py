@@ -11,11 +11,14 @@ import torch
 from s2sw.connectors.decode import decode
 from s2sw.model import load_detector
 from s2sw.model.detectors.embedded import EVIDENCE
+from s2sw.model.towers import attention
 from s2sw.pipeline.imaging.tiles import views
 from s2sw.pipeline.results.reading import full_map, mask, slice_maps
 from s2sw.schemas.decoding import DecodeSettings
 from tests.integration.conftest import Archive
-from tests.support.commands import Run
+from tests.robustness.accounts import last_run
+from tests.support.archives import encoded, texture
+from tests.support.commands import Run, screen
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +95,25 @@ def test_scores_and_maps_are_the_detectors_own(
             torch.from_numpy(stored.astype(np.float32)), size=(row["rows"], row["cols"])
         )
         np.testing.assert_allclose(full_map(row), expected[0].numpy(), atol=1e-5)
+
+
+def test_a_run_says_what_it_computes_in(
+    embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default in what is quicker on this processor; so asked, the detector gives the same scores."""
+    (source := tmp_path / "archive").mkdir()
+    for seed in range(3):
+        (source / f"{seed}.png").write_bytes(encoded(texture(90, 120, seed), "PNG"))
+    run = screen(tmp_path, source, str(tmp_path / "out"), precision="auto", mode="open")
+    chosen = last_run(run.output)["resources"]
+    monkeypatch.setattr(attention, "_way", chosen["attention"])
+    detector = load_detector(embedded, precision=chosen["precision"])
+    scores = []
+    for path in sorted(source.iterdir()):
+        (picture,) = decode(path.read_bytes(), DecodeSettings())[1]
+        pixels = next(views(picture.pixels, detector.image_size, []))
+        scores.append(detector.detect(pixels[None]).score.item())
+    assert sorted(row["image_score"] for row in run.slices()) == pytest.approx(sorted(scores), abs=1e-5)
 
 
 def test_masks_have_the_size_of_their_slice_and_follow_their_map(private_run: Run) -> None:

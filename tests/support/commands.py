@@ -84,6 +84,7 @@ def screen(
         "private_dir": str(private),
         "batch_size": 4,
         "profile": "none",  # tests of profiles ask for one
+        "precision": "fp32",  # the same on every processor
         "cluster": {"workers": 1},
     }
     path = folder / "job.yaml"

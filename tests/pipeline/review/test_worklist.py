@@ -106,7 +106,8 @@ def test_neighbours_and_rank_agree_with_the_order(
         before, behind = worklist(filters).neighbours(row)
         assert before == (listed[rank - 1] if rank else None)
         assert behind == (listed[rank + 1] if rank + 1 < len(listed) else None)
-        assert worklist(filters).rank(row) == (rank, len(listed))
+        assert worklist(filters).rank(row) == rank
+    assert worklist(filters).counts().total == len(listed)
 
 
 @pytest.mark.parametrize(
@@ -146,13 +147,14 @@ def test_filters_keep_what_they_say(
     expected = {name for row in rows(output) if kept(row) for name in names([row])}
     found = worklist(filters).page().rows
     assert set(names(found)) == expected
-    assert all(worklist(filters).rank(row) == (place, len(found)) for place, row in enumerate(found[:2]))
+    assert all(worklist(filters).rank(row) == place for place, row in enumerate(found[:2]))
+    assert worklist(filters).counts().total == len(found)
 
 
 def test_the_histogram_counts_all_scores_whatever_their_bounds(
     output: LocalOutput, worklist: Callable[[Filters], Worklist]
 ) -> None:
-    counts = worklist(Filters(settings=SETTINGS, low=0.9, site="north")).score_counts()
+    counts = worklist(Filters(settings=SETTINGS, low=0.9, site="north")).counts().bins
     assert sum(counts.values()) == len(SCORES)
     assert counts[BINS // 2] == SCORES.count(0.5)
     assert counts[BINS - 1] == 1  # a score of 1 is in the last bin
@@ -257,7 +259,7 @@ def test_slices_without_a_rank_come_after_all_that_have_one(tmp_path: Path) -> N
         listed = Worklist(archive.cursor(book.table(SETTINGS)), filters, "ada")
         pages = walked(listed, 1, filters)
         assert [row["slice_index"] for page in pages for row in page] == indices
-        assert listed.rank(listed.page().rows[4]) == (4, 6)
+        assert listed.rank(listed.page().rows[4]) == 4
         last = listed.page(before=Place.of(pages[-1][0], filters), size=2).rows
         assert [row["slice_index"] for row in last] == indices[3:5]
     exported = _chosen(Results(output, SETTINGS).connect(), Selection(SETTINGS, top=5))
