@@ -143,6 +143,7 @@ def test_a_killed_run_goes_on_with_its_profile(run: Run, lake: Path, tiny: Path,
     values = {
         "source": str(lake), "output": str(output), "private_dir": str(private), "bundle": str(tiny),
         "batch_size": 1, "cluster": {"workers": 1}, "parts": {"rows": 1},
+        "precision": "fp32",
     }  # fmt: skip
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump(values))
@@ -178,10 +179,7 @@ def test_results_without_a_profile_go_on_without(lake: Path, tiny: Path, tmp_pat
     assert not (tmp_path / "private" / "profiles").exists()
 
 
-def test_a_named_profile_is_built_shown_compared_and_refused(
-    lake: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "160")  # tables are not wrapped
+def test_a_named_profile_is_built_shown_compared_and_refused(lake: Path, tiny: Path, tmp_path: Path) -> None:
     place = tmp_path / "profile"
     private = ("--private-dir", tmp_path / "private", "--workers", "1")
     built = s2sw_here("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
@@ -221,7 +219,8 @@ def test_a_building_that_was_killed_goes_on_and_gives_the_same_bytes(
     private, place = tmp_path / "private", tmp_path / "profile"
     private.mkdir(mode=0o700)
     shutil.copy(run.private / "id.key", private)
-    command = [COMMAND, "profile", "build", lake, "-p", place, "--bundle", tiny, "--private-dir", private]
+    given = ("--bundle", tiny, "--private-dir", private, "--precision", "fp32")
+    command = [COMMAND, "profile", "build", lake, "-p", place, *given]
     for stage in ("sampled", "seeded"):
         before = kept_files(private, stage)
         process = subprocess.Popen(
@@ -254,14 +253,13 @@ def groups_of(profile: str | Path) -> tuple[str, dict[str, bytes]]:
 
 
 def test_a_profile_on_s3_is_built_shown_and_used(
-    run: Run, lake: Path, tiny: Path, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, lake: Path, tiny: Path, s3: S3Server, tmp_path: Path
 ) -> None:
     """With the same key it is the one that the run made, and gives the same rows."""
-    monkeypatch.setenv("COLUMNS", "160")  # tables are not wrapped
     (tmp_path / "private").mkdir(mode=0o700)
     shutil.copy(run.private / "id.key", tmp_path / "private")
     place = f"s3://{s3.bucket()}/profiles/lake"
-    private = ("--private-dir", tmp_path / "private", "--workers", "1")
+    private = ("--private-dir", tmp_path / "private", "--workers", "1", "--precision", "fp32")
     built = s2sw_here("profile", "build", lake, "-p", place, "--bundle", tiny, *private, cwd=tmp_path)
     assert built.returncode == 0, built.stderr
     shown = s2sw_here("profile", "show", place, cwd=tmp_path)
