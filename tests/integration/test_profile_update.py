@@ -48,7 +48,7 @@ def command(verb: str, archive: Path, place: Path, tiny: Path, *more: str | Path
     """Return arguments; the archive is never copied, since its ids are made of addresses and times."""
     return [
         "profile", verb, archive / "archive", "-p", place / "profile", "--bundle", tiny,
-        "--private-dir", place / "private", *(more or ("--workers", "1")),
+        "--private-dir", place / "private", "--precision", "fp32", *(more or ("--workers", "1")),
     ]  # fmt: skip
 
 
