@@ -20,17 +20,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import elpv_dataset
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.figures import note
 from s2sw.connectors.decode import decode
-from s2sw.model import load_detector
 from s2sw.pipeline.imaging.tiles import views
 from s2sw.pipeline.run.executor import DecodeStep, LostGroup
 from s2sw.pipeline.run.job import prepare
@@ -41,7 +40,9 @@ from s2sw.pipeline.stages.decoding import DecodeStage
 from s2sw.pipeline.stages.detect_settings import DetectSettings
 from s2sw.schemas.config import ScreenConfig
 from s2sw.schemas.decoding import DecodeSettings
-from tests.support.null_detector import NullDetector
+
+if TYPE_CHECKING:  # it imports torch
+    from s2sw.model.detectors.contract import Detector
 
 BATCH = 32
 DIFFERENT = 100
@@ -62,9 +63,15 @@ class NullDetect(RayExecutor):
         self, decode: DecodeStep, detect: DetectSettings, number: int, lost: LostGroup
     ) -> Iterator[pa.Table]:
         assert isinstance(decode, DecodeStage)
-        load = partial(NullDetector, decode.side, self.grid)
+        load = partial(_null, decode.side, self.grid)
         null = DetectSettings(load=load, threshold=0.5, batch_size=BATCH)
         return super().run_pass(decode, null, number, lost)
+
+
+def _null(side: int, grid: int) -> "Detector":
+    from tests.support.null_detector import NullDetector
+
+    return cast("Detector", NullDetector(side, grid))
 
 
 def archive(folder: Path, count: int, side: int) -> Path:
@@ -115,6 +122,10 @@ def pipeline_rate(kind: type[RayExecutor], folder: Path, few: int, many: int) ->
 
 
 def detector_rate(folder: Path, count: int) -> float:
+    import torch  # here: the null detector's driver has no use for it, nor has a run's
+
+    from s2sw.model import load_detector
+
     torch.set_num_threads(CORES)
     job = prepare(ScreenConfig(source=str(folder), output="unused"))
     detector = load_detector(job.bundle)
@@ -141,9 +152,10 @@ def null_detector(side: int, few: int, many: int) -> None:
     few, many = factor * few, factor * many
     with tempfile.TemporaryDirectory(prefix="s2sw-benchmark-") as scratch:
         folder = archive(Path(scratch) / "archive", many, side)
-        before = decode_rate(folder, few, 240)
+        size = prepare(ScreenConfig(source=str(folder), output="unused")).record.image_size
+        before = decode_rate(folder, few, size)
         rate, _ = pipeline_rate(NullDetect, folder, few, many)
-        pool = (before + decode_rate(folder, few, 240)) / 2
+        pool = (before + decode_rate(folder, few, size)) / 2
     note(f"a null detector's pipeline against a thread pool, {side} px", rate / pool, at_least=GOALS[side])
     print(
         f"{side} x {side} px: thread pool {pool:.1f} images/s, pipeline with a null detector {rate:.1f} "

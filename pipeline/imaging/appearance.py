@@ -1,5 +1,7 @@
 """What tells of a picture that a camera or a scanner changed, whatever it shows."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,17 +17,24 @@ def sharpness(pixels: NDArray[np.uint8]) -> float:
     So neither brightness nor contrast changes it; blur lowers it, and noise raises it.
     """
     grey = _grey(pixels)
-    spread = float(grey.std())
+    values = grey.ravel().astype(np.float32)
+    values -= values.mean()
+    spread = math.sqrt(values @ values / values.size)
     if not spread or min(grey.shape) < 2:
         return 0.0
-    steps = np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
-    return float(steps / 2 / spread)
+    return (_mean_size(grey[1:] - grey[:-1]) + _mean_size(grey[:, 1:] - grey[:, :-1])) / 2 / spread
 
 
-def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the sum of the channels. It is exact, and as a product five times as fast as NumPy's mean."""
-    values = pixels.astype(np.float32)
-    if values.ndim == 2:
-        return values
-    channels = values.shape[2]
-    return (values.reshape(-1, channels) @ np.ones(channels, np.float32)).reshape(values.shape[:2])
+def _mean_size(steps: NDArray[np.int16]) -> float:
+    np.abs(steps, out=steps)
+    return float(steps.sum(dtype=np.int64)) / steps.size
+
+
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return the sum of the channels: whole numbers, which pass through the processor in half the time."""
+    if pixels.ndim == 2:
+        return pixels.astype(np.int16)
+    grey = pixels[..., 0].astype(np.int16)
+    for channel in range(1, pixels.shape[2]):
+        grey += pixels[..., channel]
+    return grey

@@ -20,8 +20,9 @@ PACKBITS_ZSTD = "packbits_zstd"
 """Rows packed 8 pixels a byte (most significant first), each row padded to a byte, then zstd."""
 RLE_PIXELS = 1 << 24
 """Above this many pixels a mask is packed row by row, so that encoding needs no whole-image array."""
-STRIP_PIXELS = 1 << 20
-"""Pixels of a map that are made at a time: they stay in the processor's cache until they are measured."""
+STRIP_PIXELS = 1 << 18
+"""Pixels of a map that are made at a time: they stay in the processor's cache until they are measured, and
+most strips of a picture need not be made at all. Smaller ones cost more than they save."""
 ROUNDING = 1e-5
 """How far a pixel may lie above what bounds it, as a share: float32 products are rounded."""
 
