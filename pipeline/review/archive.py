@@ -1,6 +1,5 @@
 """The results behind the page: one lazy database, opened again once a run has committed more."""
 
-import contextlib
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class Archive:
 
     def __init__(self, output: OutputFolder) -> None:
         self._output = output
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
         self._parts: object = None
         self._known: dict[Hashable, Any] = {}
         self.version = 0  # grows as runs commit
@@ -103,26 +102,29 @@ class Archive:
 
     def facets(self, fingerprint: str) -> dict[str, list[str]]:
         """Return the values of modality, and of site where some rows have one, under one fingerprint."""
-        columns = ["modality", *(["site"] if self.has_site else [])]
-        return self.remembered(
-            ("facets", fingerprint), lambda: {column: self._values(column, fingerprint) for column in columns}
-        )
+        return self.remembered(("facets", fingerprint), lambda: self._facets(fingerprint))
 
-    def _values(self, column: str, fingerprint: str) -> list[str]:
-        query = f"SELECT {column} FROM slices WHERE fingerprint = ? GROUP BY ALL ORDER BY ALL"  # noqa: S608
-        return [row[column] or "none" for row in rows_of(self.cursor(), query, [fingerprint])]
+    def _facets(self, fingerprint: str) -> dict[str, list[str]]:
+        columns = ["modality", *(["site"] if self.has_site else [])]
+        query = f"SELECT DISTINCT {', '.join(columns)} FROM slices WHERE fingerprint = ?"  # noqa: S608
+        rows = rows_of(self.cursor(), query, [fingerprint])
+        values = {column: {row[column] for row in rows} for column in columns}
+        return {
+            column: [value or "none" for value in sorted(found, key=lambda value: (value is None, value))]
+            for column, found in values.items()
+        }
 
     def remembered(self, question: Hashable, ask: Callable[[], T]) -> T:
         """Return the answer to a question about all slices, asked once until a run has committed more."""
-        known = self._known
-        with contextlib.suppress(KeyError):  # another thread may clear it
+        with self._asking:  # who asks while another one does waits for that answer
+            known = self._known
+            if question not in known:
+                answer = ask()
+                if len(known) >= REMEMBERED:
+                    known.clear()
+                known[question] = answer
             found: T = known[question]
             return found
-        answer = ask()
-        if len(known) >= REMEMBERED:
-            known.clear()
-        known[question] = answer
-        return answer
 
     def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
         """Return a row of slices that a run may have written, or None; of its columns only these are read."""
