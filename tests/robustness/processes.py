@@ -117,7 +117,8 @@ def processes_of(folder: Path) -> list[str]:
 
 def job_file(folder: Path, base: Path | None = None, **values: object) -> Path:
     """Write a job file, with the values of another one where it has no others, and return its path."""
-    before = yaml.safe_load(base.read_text()) if base else {}
+    # what runs are compared with was computed in it, too, on whatever processor
+    before = yaml.safe_load(base.read_text()) if base else {"precision": "fp32"}
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(before | values))
     return path
