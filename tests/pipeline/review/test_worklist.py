@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 import hypothesis.strategies as st
@@ -233,28 +232,6 @@ def test_the_page_offers_what_filters_know() -> None:
 def test_settings_are_apart_and_the_newest_come_first(output: LocalOutput) -> None:
     archive = Archive(output)
     assert [(one.fingerprint, one.slices) for one in archive.settings] == [("e" * 32, 1), (SETTINGS, 12)]
-
-
-def test_slices_are_counted_once_until_a_run_commits_more(tmp_path: Path) -> None:
-    output = LocalOutput(tmp_path)
-    write_parts(output, [screened(0, 0.5)], FIRST)
-    archive, reviewer = Archive(output), "ada"
-    table = DecisionLog(output, reviewer).table(SETTINGS)
-
-    def total(**fields: Any) -> tuple[int, bool]:
-        """Return the number of slices, and whether it was known."""
-        cursor = archive.cursor(table)
-        counted = Worklist(cursor, Filters(settings=SETTINGS, **fields), reviewer, archive.remembered)
-        before = len(archive._known)
-        return counted.counts().total, len(archive._known) == before
-
-    assert total() == (1, False)
-    assert total(order="low", stay=True) == (1, True)
-    assert total(low=0.6) == (0, False)
-    assert total(decision="none") == (1, True)  # never kept: each decision changes it
-    write_parts(output, [screened(1, 0.6)], SECOND)
-    archive.refresh()
-    assert total() == (2, False)
 
 
 def test_what_is_committed_meanwhile_is_seen_after_a_refresh(tmp_path: Path) -> None:
