@@ -8,7 +8,8 @@ from s2sw.pipeline.review.archive import Archive
 from s2sw.pipeline.review.decision_log import DecisionLog
 from s2sw.pipeline.review.filters import Filters
 from s2sw.pipeline.review.ranking import Worklist
-from tests.support.finished_runs import FIRST, SECOND, SETTINGS, screened, write_parts
+from tests.support.finished_runs import FIRST, SECOND, SETTINGS, write_parts
+from tests.support.rows import screened
 
 
 def test_slices_are_counted_once_until_a_run_commits_more(tmp_path: Path) -> None:
