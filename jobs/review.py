@@ -2,7 +2,6 @@
 
 import getpass
 import os
-import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -70,7 +69,6 @@ def command(
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Review page: {server.gate.address}", markup=False)
     console.print("It is for this machine alone. Ctrl+C ends it.")
-    threading.Thread(target=app.state.prepare, daemon=True).start()
     server.serve()
 
 

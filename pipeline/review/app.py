@@ -1,10 +1,8 @@
 """The page as an ASGI application: its parts put together, and its addresses."""
 
-import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -35,7 +33,6 @@ from s2sw.pipeline.review.filters import FilterError, Filters
 from s2sw.pipeline.review.media import Media, Switches
 from s2sw.pipeline.review.naming import Naming
 from s2sw.pipeline.review.pages import Pages
-from s2sw.pipeline.review.ranking import Worklist
 from s2sw.pipeline.review.similar import Similar
 from s2sw.pipeline.review.volumes import Volumes
 from s2sw.schemas.decisions import DecisionKind
@@ -116,8 +113,7 @@ class Decisions:
 def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: Switches) -> Starlette:
     """Return the application over an output. It asks nobody who they are: see ``gate``.
 
-    All its addresses begin with ``app.state.root``, which nobody can guess. ``app.state.prepare`` makes the
-    first page quicker.
+    All its addresses begin with ``app.state.root``, which nobody can guess.
     """
     root = f"/{secrets.token_urlsafe(ROOT_BYTES)}"
     archive, decision_log = Archive(output), DecisionLog(output, reviewer)
@@ -165,16 +161,8 @@ def build_app(output: OutputFolder, sources: Sources, reviewer: str, switches: S
             ),
         },
     )
-    app.state.root, app.state.prepare = root, partial(_prepare, archive)
+    app.state.root = root
     return app
-
-
-def _prepare(archive: Archive) -> None:
-    """Ask what the first page of slices will ask, so that it need not wait."""
-    with contextlib.suppress(Exception):  # the page says what is wrong
-        newest = Filters(settings=archive.settings[0].fingerprint)
-        archive.facets(newest.settings)
-        Worklist(archive.cursor(), newest, "", archive.remembered).counts()
 
 
 def _handler(

@@ -1,9 +1,8 @@
 """The results behind the page: one lazy database, opened again once a run has committed more."""
 
 import threading
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -16,12 +15,11 @@ from s2sw.pipeline.results.checking import sound
 from s2sw.pipeline.results.mode import results_are_private
 from s2sw.pipeline.results.reading import Results
 from s2sw.pipeline.results.sql_views import EVERY
+from s2sw.pipeline.review.filters import Filters
 from s2sw.pipeline.review.queries import rows_of
-from s2sw.pipeline.review.ranking import COLUMNS
+from s2sw.pipeline.review.ranking import COLUMNS, Counts
 from s2sw.schemas.forms import RUN_OF_A_DAY
 from s2sw.schemas.tables import RANK, SORTED, Row
-
-T = TypeVar("T")
 
 MEMORY = "200MB"
 THREADS = 2
@@ -29,9 +27,6 @@ LARGEST_STACK = 100_000
 """Slices of a volume that are drawn as a line at most."""
 LARGEST_SERIES = 5000
 """Files of a DICOM series that are one volume at most."""
-
-REMEMBERED = 100
-"""Answers kept, of at most ``ranking.BINS`` numbers each."""
 
 # a lone object is none of the thousands without a series, whose slices need not be read
 _SERIES = """
@@ -54,9 +49,11 @@ class Archive:
 
     def __init__(self, output: OutputFolder) -> None:
         self._output = output
-        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._parts: object = None
-        self._known: dict[Hashable, Any] = {}
+        self._facets: dict[str, dict[str, list[str]]] = {}
+        self.counted: dict[Filters, Counts] = {}
+        """What ``Worklist`` counted. Take it before a cursor: once more is committed it is another one."""
         self.version = 0  # grows as runs commit
         self.refresh()
         self.private = results_are_private(output, self._connection)
@@ -75,7 +72,8 @@ class Archive:
                 f"CREATE VIEW ranked AS SELECT *, {RANK} AS score, {SORTED} AS place, "  # noqa: S608
                 f"{threshold} AS flag_threshold FROM slices"
             )
-            self._connection, self._parts, self._known, self.flag = connection, parts, {}, flag
+            self._connection, self._parts, self.flag = connection, parts, flag
+            self._facets, self.counted = {}, {}
             self.version += 1
             self.settings = _settings(connection)
             self.has_site = has_site(connection)
@@ -102,29 +100,13 @@ class Archive:
 
     def facets(self, fingerprint: str) -> dict[str, list[str]]:
         """Return the values of modality, and of site where some rows have one, under one fingerprint."""
-        return self.remembered(("facets", fingerprint), lambda: self._facets(fingerprint))
-
-    def _facets(self, fingerprint: str) -> dict[str, list[str]]:
-        columns = ["modality", *(["site"] if self.has_site else [])]
-        query = f"SELECT DISTINCT {', '.join(columns)} FROM slices WHERE fingerprint = ?"  # noqa: S608
-        rows = rows_of(self.cursor(), query, [fingerprint])
-        values = {column: {row[column] for row in rows} for column in columns}
-        return {
-            column: [value or "none" for value in sorted(found, key=lambda value: (value is None, value))]
-            for column, found in values.items()
-        }
-
-    def remembered(self, question: Hashable, ask: Callable[[], T]) -> T:
-        """Return the answer to a question about all slices, asked once until a run has committed more."""
-        with self._asking:  # who asks while another one does waits for that answer
-            known = self._known
-            if question not in known:
-                answer = ask()
-                if len(known) >= REMEMBERED:
-                    known.clear()
-                known[question] = answer
-            found: T = known[question]
-            return found
+        known = self._facets
+        if fingerprint not in known:
+            columns = ["modality", *(["site"] if self.has_site else [])]
+            query = f"SELECT DISTINCT {', '.join(columns)} FROM slices WHERE fingerprint = ?"  # noqa: S608
+            rows = rows_of(self.cursor(), query, [fingerprint])
+            known[fingerprint] = {column: _choices({row[column] for row in rows}) for column in columns}
+        return known[fingerprint]
 
     def slice_row(self, object_id: str, index: int, fingerprint: str, columns: str = COLUMNS) -> Row | None:
         """Return a row of slices that a run may have written, or None; of its columns only these are read."""
@@ -187,6 +169,11 @@ class Archive:
         query = "SELECT * FROM objects WHERE list_contains(?, object_id) AND fingerprint = ?"
         found, _ = sound(rows_of(self.cursor(), query, [list(ids), fingerprint]))
         return {row["object_id"]: row for row in found}
+
+
+def _choices(values: set[str | None]) -> list[str]:
+    """Return values in order, what is missing at the end."""
+    return [value or "none" for value in sorted(values, key=lambda value: (value is None, value or ""))]
 
 
 def _settings(connection: duckdb.DuckDBPyConnection) -> list[Settings]:

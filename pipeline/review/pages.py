@@ -242,8 +242,9 @@ class Pages:
 
     def _worklist(self, filters: Filters) -> Worklist:
         self._decisions.refresh()
+        counted = self._archive.counted
         cursor = self._archive.cursor(self._decisions.table(filters.settings))
-        return Worklist(cursor, filters, self._decisions.reviewer, self._archive.remembered)
+        return Worklist(cursor, filters, self._decisions.reviewer, counted)
 
     def _cards(self, rows: list[Row], filters: Filters) -> list[Row]:
         names, query = self._naming.names(rows), filters.query()

@@ -1,6 +1,6 @@
 """The ranked worklist: pages by their place in the order, so that none costs more than the first."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from s2sw.schemas.tables import Row
 PAGE = 48  # slices of a page; divisible by 2, 3, 4 and 6 columns
 NEAR = 4  # rows looked at for a neighbour: more than one, since some may be left out
 BINS = 10_000  # fine bins of scores over 0..1
+COUNTED = 100  # filters whose counts are kept
 
 COLUMNS = (
     "s.object_id, s.slice_index, s.n_slices, s.plane, s.rows, s.cols, s.score, s.place, s.image_score, "
@@ -97,7 +98,7 @@ class Counts:
 class Worklist:
     """Queries over the view of ranked slices under one filter.
 
-    reviewer: whose decisions are "mine". remembered: as ``Archive.remembered``.
+    reviewer: whose decisions are "mine". counted: ``Archive.counted``, as it was before the cursor was made.
     """
 
     def __init__(
@@ -105,9 +106,9 @@ class Worklist:
         cursor: duckdb.DuckDBPyConnection,
         filters: Filters,
         reviewer: str,
-        remembered: Callable[[Hashable, Callable[[], Counts]], Counts] = lambda _, ask: ask(),
+        counted: dict[Filters, Counts] | None = None,
     ) -> None:
-        self._remembered = remembered
+        self._known = {} if counted is None else counted
         self._cursor = cursor
         self._filters = filters
         self._reviewer = reviewer
@@ -143,17 +144,25 @@ class Worklist:
         """Count the slices."""
         if self._filters.decision:  # every decision changes it
             return self._counted()
-        return self._remembered(("counts", self._filters.in_any_order()), self._counted)
+        asked = self._filters.in_any_order()
+        found = self._known.get(asked)
+        if found is None:
+            found = self._counted()
+            if len(self._known) >= COUNTED:
+                self._known.clear()
+            self._known[asked] = found
+        return found
 
     def _counted(self) -> Counts:
         bounds, in_bounds = _where(self._filters.bounds())
         where, values = _where(self._filters.conditions(self._reviewer, scores=False))
         query = (
-            f"SELECT least(TRY_CAST(floor(s.score * {BINS}) AS INTEGER), {BINS - 1}) AS bin, count(*), "  # noqa: S608
-            f"count(*) FILTER ({bounds}) FROM ranked s WHERE {where} GROUP BY bin"
+            # scores below 0, which no run wrote, are one bin, however many there are
+            f"SELECT greatest(least(TRY_CAST(floor(s.score * {BINS}) AS INTEGER), {BINS - 1}), -1) AS bin, "  # noqa: S608
+            f"count(*), count(*) FILTER ({bounds}) FROM ranked s WHERE {where} GROUP BY bin"
         )
         found = self._cursor.execute(query, [*in_bounds, *values]).fetchall()
-        bins = {place: count for place, count, _ in found if place is not None and place >= 0}
+        bins = {place: count for place, count, _ in found if place >= 0}
         return Counts(sum(count for _, _, count in found), bins)
 
     def _rows(self, more: list[Condition], limit: int, backwards: bool = False) -> list[Row]:

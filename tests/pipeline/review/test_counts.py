@@ -21,9 +21,9 @@ def test_slices_are_counted_once_until_a_run_commits_more(tmp_path: Path) -> Non
     def total(**fields: Any) -> tuple[int, bool]:
         """Return the number of slices, and whether it was known."""
         cursor = archive.cursor(table)
-        counted = Worklist(cursor, Filters(settings=SETTINGS, **fields), reviewer, archive.remembered)
-        before = len(archive._known)
-        return counted.counts().total, len(archive._known) == before
+        counted = Worklist(cursor, Filters(settings=SETTINGS, **fields), reviewer, archive.counted)
+        before = len(archive.counted)
+        return counted.counts().total, len(archive.counted) == before
 
     assert total() == (1, False)
     assert total(order="low", stay=True) == (1, True)
