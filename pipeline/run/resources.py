@@ -140,11 +140,15 @@ def _precision(device: str, address: str | None, profiled: str | None) -> "Preci
     """
     if device == "cuda":
         return "bf16"
-    return "bf16" if profiled != "fp32" and address is None and quick_bf16() else "fp32"
+    quick = profiled != "fp32" and address is None and quick_bf16() and multiplies_bf16(device)
+    return "bf16" if quick else "fp32"
 
 
 def quick_bf16() -> bool:
-    """Tell whether this machine's processor has bfloat16 products, without importing torch to find out."""
+    """Tell whether this machine's processor has bfloat16 products of its own.
+
+    torch also says yes to AVX-512 without them, where they are made of float32 ones.
+    """
     if not CPU_INFO.exists():
         return False
     lines = CPU_INFO.read_text(errors="replace").splitlines()

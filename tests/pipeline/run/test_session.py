@@ -65,6 +65,7 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(
     info.write_text(FLAGS.format(flag))
     monkeypatch.setattr("s2sw.pipeline.run.resources.CPU_INFO", info)
     monkeypatch.setattr("s2sw.pipeline.run.resources._quicker", lambda: "fused")
+    monkeypatch.setattr("s2sw.pipeline.run.resources.multiplies_bf16", lambda device: True)
 
     def planned(profiled: str | None = None, address: str | None = None) -> str:
         settings = ClusterSettings(address=address)
