@@ -53,7 +53,7 @@ def decode(
             raise ScreeningError(Reason.UNSUPPORTED, f"gzip around {inner}: read its members")
         if inner is Format.UNKNOWN or inner is Format.FOREIGN:
             raise _refusal(inner, data)
-        _decoder(inner, data)
+        _decoder(inner, data)  # imports it; which one decodes is asked again of what is unpacked
         return inner.value, guarded(_gunzipped(data, settings, target, originals))
     return form.value, guarded(_decoder(form, data)(data, settings, target, originals))
 
