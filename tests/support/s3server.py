@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 import s3fs
+from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
 from s2sw.connectors.storage.s3 import s3_filesystem
 
@@ -35,7 +36,7 @@ class S3Server:
         self._folder = folder
         self._policy = policy
         self._client: s3fs.S3FileSystem | None = None
-        self.port = free_port()
+        self.port, self._grpc = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -106,8 +107,9 @@ class S3Server:
     def _command(self) -> list[str]:
         options = {
             "dir": "data", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "admin.ui": "false", "webdav": "false",
-            "s3.port": self.port, "s3.config": "s3.json", "s3.autoCreateBucket": "false",
-            "volume.max": VOLUMES,
+            "s3.port": self.port, "s3.port.grpc": self._grpc, "s3.config": "s3.json",
+            "s3.autoCreateBucket": "false", "volume.max": VOLUMES,
+            "admin.port": free_port(), "admin.port.grpc": free_port(),
             "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.localSocket": self._folder / "s3.sock",
         }  # fmt: skip
         return [str(WEED), "mini", *(f"-{name}={value}" for name, value in options.items())]
@@ -117,7 +119,7 @@ class S3Server:
         while True:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the S3 server ended at once: {(self._folder / 'log').read_text()}")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, BotoCoreError):  # it does not listen, or not yet
                 self.client().call_s3("list_buckets")
                 return
             if time.monotonic() > deadline:
@@ -138,10 +140,9 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a port that is free, as is the one 10,000 above it, which the server takes for gRPC."""
-    for port in random.sample(range(20_000, 30_000), 200):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for number in (port, port + 10_000):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+    """Return a port that is free, below those that the kernel gives to connections (32,768 and up)."""
+    for port in random.sample(range(20_000, 32_000), 200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
     raise RuntimeError("no free port was found")
