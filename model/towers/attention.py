@@ -49,13 +49,15 @@ def mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
 
 
 def by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Do as ``mixed`` a head at a time: its scores stay in the processor's cache."""
+    """Do as ``mixed`` a head at a time: its scores stay in the processor's cache, always at the same place."""
     found = torch.empty((*q.shape[:-1], v.shape[-1]), dtype=v.dtype)
+    scores = torch.empty((q.shape[-2], k.shape[-2]), dtype=q.dtype)
     scaled = q * q.shape[-1] ** -0.5
     for picture in range(len(q)):
         for head in range(q.shape[1]):
-            weights = (scaled[picture, head] @ k[picture, head].T).softmax(dim=-1)
-            torch.mm(weights, v[picture, head], out=found[picture, head])
+            torch.mm(scaled[picture, head], k[picture, head].T, out=scores)
+            torch.softmax(scores, dim=-1, out=scores)
+            torch.mm(scores, v[picture, head], out=found[picture, head])
     return found
 
 
