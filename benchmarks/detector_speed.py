@@ -28,7 +28,7 @@ from benchmarks.reference_detector import Reference
 from s2sw.model import build_bundle, load_detector
 from s2sw.model.bundles.record import read_record
 from s2sw.model.detectors.s2swclip import S2swClip
-from s2sw.model.precision import multiplies_bf16
+from s2sw.model.precision import multiplies_bf16, multiplies_int8
 from s2sw.model.prompts.families import WORDS
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.weights.untrained import CONTEXT, VIT_L_14_336, Shape, untrained_clip
@@ -37,7 +37,7 @@ SIDE = 518
 QUICK_ROUNDS = 3
 END = 20
 """Where the random prompts end, of CONTEXT tokens."""
-VARIANTS = ("reference", "fp32", "bf16")
+VARIANTS = ("reference", "fp32", "bf16", "int8")
 
 
 def make_bundle(folder: Path, of: Shape = VIT_L_14_336, side: int = SIDE) -> Path:
@@ -75,8 +75,10 @@ def load(variant: str, bundle: Path) -> Callable[[Tensor], list[np.ndarray]]:
 
 
 def variants_here() -> list[str]:
-    """Return the variants to compare: bf16 is left out on a CPU without bfloat16 products."""
-    return [v for v in VARIANTS if v != "bf16" or multiplies_bf16(torch.device("cpu"))]
+    """Return the variants to compare: those that this CPU has products for."""
+    cpu = torch.device("cpu")
+    missing = {"bf16": not multiplies_bf16(cpu), "int8": not multiplies_int8(cpu)}
+    return [variant for variant in VARIANTS if not missing.get(variant)]
 
 
 class Clock:

@@ -6,6 +6,7 @@ one, each with its map and the outline of its mask. FOLDER: a labelled data set,
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw
 from benchmarks.embedded_quality import Labelled, colour, labelled, solar_cells
 from s2sw.model import load_detector
 from s2sw.model.detectors.finding import resolve_bundle
+from s2sw.model.precision import Precision
 from s2sw.pipeline.imaging.overlays import laid_over
 
 SHOWN, SIDE, CAPTION = 5, 150, 16
@@ -39,7 +41,7 @@ def main() -> None:
     )
     parser.add_argument("folder")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     args = parser.parse_args()
     torch.set_num_threads(1)
     detector = load_detector(resolve_bundle("embedded"), precision=args.precision)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from s2sw.model import build_bundle, load_detector
 from s2sw.model.detectors.embedded import Embedded
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.metrics import PixelMetrics, image_metrics
+from s2sw.model.precision import Precision
 from s2sw.model.towers.preprocess import resize_to_square
 from s2sw.model.towers.self_similarity import nearest_elsewhere
 from s2sw.schemas.decoding import DecodeSettings
@@ -187,7 +189,7 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="*")
     parser.add_argument("--bundle", default="embedded")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--references", type=int, default=0, help="normal pictures of a memory; 0 for none")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--cells", action=argparse.BooleanOptionalAction, default=True)

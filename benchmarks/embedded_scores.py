@@ -8,6 +8,7 @@ and, of a folder of results, how the scores of its slices spread.
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.embedded_training.calibration import calibration_error, reliability
 from s2sw.model.embedded_training.check import auroc, labels_of
 from s2sw.model.embedded_training.pictures import draw_scenes
+from s2sw.model.precision import Precision
 from s2sw.model.synthetic.camera import PICTURE
 from s2sw.model.synthetic.scenes import held_out_mixture, training_mixture
 from s2sw.pipeline.results import open_results
@@ -133,7 +135,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bundle", default="embedded")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--pictures", type=int, default=800)
     parser.add_argument("--diagram", type=Path)
     parser.add_argument("--results", help="a folder that `s2sw screen` or `s2sw demo` wrote")

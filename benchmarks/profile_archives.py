@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from s2sw.model.detectors.contract import Detector
 from s2sw.model.detectors.embedded import log_odds
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.heads.stem_memory import remember
-from s2sw.model.precision import DTYPES
+from s2sw.model.precision import Precision
 from s2sw.model.rarity.choosing import resemblance
 from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.model.rarity.seeding import KINDS, seeded
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--generated", nargs=2, type=int, default=(0, ONE_KIND + MIXED), help="first, end")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.05, 0.25])
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    parser.add_argument("--precision", choices=get_args(Precision), default="bf16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     detector = load_detector(resolve_bundle("embedded"), "cpu", options.precision)

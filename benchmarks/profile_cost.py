@@ -21,7 +21,7 @@ from benchmarks.detector_speed import make_bundle
 from benchmarks.figures import note
 from s2sw.model import load_detector
 from s2sw.model.detectors.finding import resolve_bundle
-from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.precision import Precision, token_type
 from s2sw.model.rarity.bank import SIMILAR, Bank, make_bank
 from s2sw.model.rarity.combination import combination_of, combine, evidence_of, usual_of
 from s2sw.model.rarity.features import compared_taps, features_of
@@ -58,7 +58,7 @@ def measure(name: str, bundle: Path, precision: Precision, pictures: int, rounds
         found, taps = detector.detect_with_patches(picture)
         (own,) = features_of(compared_taps(taps))
         similar = bank.most_similar(own.description)
-        beside = bank.compare_with(similar, bank.of_picture(own), DTYPES[precision])
+        beside = bank.compare_with(similar, bank.of_picture(own), token_type(precision))
         assert beside is not None
         combine(combination, found.score[0], found.token_map[0].flatten(), beside)
 

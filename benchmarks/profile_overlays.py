@@ -7,6 +7,7 @@ map of that score. Anomalous ones have a green frame, and their defects a white 
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from benchmarks.profile_archives import Arrays, generated, scenes_of
 from benchmarks.profile_quality import auroc, grown, judged, tensors
 from s2sw.model import load_detector
 from s2sw.model.detectors.finding import resolve_bundle
-from s2sw.model.precision import DTYPES
+from s2sw.model.precision import Precision
 from s2sw.model.rarity.combination import evidence_of, patch_sum, picture_sum
 from s2sw.pipeline.imaging.overlays import laid_over
 
@@ -49,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--archive", type=int, default=25, help="number of the generated archive")
-    parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    parser.add_argument("--precision", choices=get_args(Precision), default="bf16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     detector = load_detector(resolve_bundle("embedded"), "cpu", options.precision)

@@ -1,5 +1,6 @@
 """The device and precision that a command runs the detector with."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from s2sw.jobs.errors import EXIT_USAGE, fail
@@ -22,8 +23,8 @@ def device_of(name: str) -> str:
     return name
 
 
-def precision_of(name: str) -> "Precision":
-    """Return the precision of an option. Ends the command for an unknown one."""
-    if name not in ("fp32", "bf16"):
-        fail(f"--precision is {name!r}; fp32 or bf16 is needed", EXIT_USAGE)
+def precision_of(name: str, known: Sequence[str] = ("fp32", "bf16", "int8")) -> "Precision":
+    """Return the precision of an option. Ends the command for one that is not known."""
+    if name not in known:
+        fail(f"--precision is {name!r}; {', '.join(known[:-1])} or {known[-1]} is needed", EXIT_USAGE)
     return cast("Precision", name)

@@ -53,7 +53,7 @@ Resolution = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")]
-InPrecision = Annotated[str, typer.Option("--precision", help="fp32, or bf16.")]
+InPrecision = Annotated[str, typer.Option("--precision", help="fp32, bf16, or int8.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
 
 

@@ -44,7 +44,7 @@ MapThresholdOption = Annotated[
     float | None, typer.Option(help="Map value (0..1) from which a pixel is in the mask.  [default: 0.5]")
 ]
 PrecisionOption = Annotated[
-    str | None, typer.Option(help="fp32, bf16, or auto: bf16 where it is quicker.  [default: auto]")
+    str | None, typer.Option(help="fp32, bf16, int8, or auto: bf16 if quicker, or fp32.  [default: auto]")
 ]
 ClassNameOption = Annotated[
     str | None,

@@ -104,7 +104,7 @@ def command(
         fail("--patience needs held-out pictures; give --holdout 0.1 as well", EXIT_USAGE)
     place = work or output.with_name(f"{output.name}.training")
     with one_line_errors(), _data_errors():
-        where, products = device_of(device), precision_of(precision)
+        where, products = device_of(device), precision_of(precision, ("fp32", "bf16"))
         chosen = recipe_of(detector, recipe).changed(epochs, batch, image_size)
         settings = TrainSettings(detector, chosen, seed, holdout, patience, where, products, taps, start_from)
         inputs = Inputs(data, split, clip, activation)

@@ -1,4 +1,4 @@
-"""float32, or bfloat16 where the processor has products for it."""
+"""float32, or bfloat16 or int8 where the processor has products for it."""
 
 import threading
 import warnings
@@ -10,9 +10,8 @@ import torch
 
 CUDNN_FLAGS = threading.Lock()
 
-Precision = Literal["fp32", "bf16"]
-
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Precision = Literal["fp32", "bf16", "int8"]
+"""Of a tower's products. int8: of its linear layers alone, on a CPU (``s2sw.model.towers.int8_linear``)."""
 
 
 def multiplies_bf16(device: torch.device) -> bool:
@@ -21,6 +20,25 @@ def multiplies_bf16(device: torch.device) -> bool:
         return True
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return bool(built and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def multiplies_int8(device: torch.device) -> bool:
+    """Tell whether a device has int8 products with 32-bit sums: a CPU with AVX-512 VNNI or AMX.
+
+    On others they saturate, or are slower than float32.
+    """
+    known = hasattr(torch.ops.onednn, "qlinear_pointwise") and hasattr(torch.ops.onednn, "qlinear_prepack")
+    return device.type == "cpu" and known and torch.cpu._is_vnni_supported()
+
+
+def token_type(precision: Precision) -> torch.dtype:
+    """Return the type of tokens between a tower's products.
+
+    For int8 it is bfloat16 only where the processor itself multiplies it: elsewhere attention would be slow.
+    """
+    if precision == "int8":
+        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
 def quick_type(device: torch.device) -> torch.dtype:
@@ -39,8 +57,13 @@ def exact_convolutions() -> Iterator[None]:
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:
-    """Return the precision to compute with: float32, with a warning, where bf16 would be far slower."""
-    if precision != "bf16" or multiplies_bf16(device):
+    """Return the precision to compute with: float32, with a warning, where there are no products for it."""
+    if precision == "bf16" and not multiplies_bf16(device):
+        missing = "bfloat16"
+    elif precision == "int8" and not multiplies_int8(device):
+        missing = "int8"
+    else:
         return precision
-    warnings.warn("this CPU has no bfloat16 products: computing in float32 instead", stacklevel=3)
+    where = "CPU" if device.type == "cpu" else "device"
+    warnings.warn(f"this {where} has no {missing} products: computing in float32 instead", stacklevel=3)
     return "fp32"

@@ -193,7 +193,9 @@ class ScreenConfig(ResultsConfig):
         description="make ids with a key for this output only: objects have other ids in other outputs",
     )
     threshold: float = Field(0.5, ge=0, le=1, description="map value from which a pixel is anomalous")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 if quicker, or fp32")
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        "auto", description="auto: bf16 if quicker, or fp32; int8: for CPUs with AVX-512 VNNI"
+    )
     attention: Literal["auto", "fused", "by_heads"] = Field(
         "auto",
         description="how CPUs compute attention; auto: in bf16 what a short measurement finds quicker, the "

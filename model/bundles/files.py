@@ -12,7 +12,7 @@ from torch import Tensor
 
 from s2sw.model.bundles.record import RECORD, WEIGHTS, BundleRecord, file_sha256, read_record
 from s2sw.model.errors import BundleError
-from s2sw.model.precision import Precision
+from s2sw.model.precision import Precision, token_type
 
 DTYPES = frozenset({"F32", "F16", "BF16"})
 """Types of a bundle's numbers, as safetensors names them."""
@@ -49,7 +49,7 @@ def read_bundle(folder: Path, precision: Precision = "fp32") -> tuple[BundleReco
     record = read_record(folder)
     try:
         check_tensors(folder / WEIGHTS, record)
-        return record, read_weights(folder / WEIGHTS, precision)
+        return record, read_weights(folder / WEIGHTS, token_type(precision))
     except SafetensorError as error:
         raise BundleError(f"{folder / WEIGHTS}: not readable as safetensors ({error})") from error
 
@@ -75,12 +75,12 @@ def check_tensors(path: Path, record: BundleRecord) -> None:
         raise BundleError(f"{path}: its towers' tensors are larger than {RECORD} says; build it again")
 
 
-def read_weights(path: Path, precision: Precision) -> dict[str, Tensor]:
-    """Read a bundle's tensors: float32 mapped from the file; for bf16 the blocks as bfloat16, copied.
+def read_weights(path: Path, tokens: torch.dtype) -> dict[str, Tensor]:
+    """Read a bundle's tensors: float32 mapped from the file; for tokens in bfloat16 the blocks so, copied.
 
-    For bf16 the file is mapped again for each tensor, so that it is never in memory as a whole.
+    Then the file is mapped again for each tensor, so that it is never in memory as a whole.
     """
-    if precision == "fp32":
+    if tokens == torch.float32:
         return dict(load_file(path))
     with safe_open(path, "pt") as file:
         names = list(file.keys())

@@ -36,7 +36,7 @@ from s2sw.model.heads.prompt_query import (
 )
 from s2sw.model.heads.similarity import TAU
 from s2sw.model.maps import MapLayer, fitting, gaussian
-from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.precision import Precision, token_type
 from s2sw.model.prompts.handwritten import NOUN, handwritten_features
 from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.adaptclip import ADAPTERS, HEADS, Learners, read_adaptclip
@@ -68,7 +68,7 @@ class AdaptClip(TwoStreamDetector):
         visual, query = (_named(learned, part) for part in LEARNED)
         self.local, self.whole = (ResidualAdapter.of(visual, name) for name in ADAPTERS)
         self.norms = [Norm.of(query, f"sharebn.{number}") for number in range(len(self.tap_blocks))]
-        dtype = DTYPES[precision]
+        dtype = token_type(precision)
         self.map_head = LocalHead.lowered(query, f"{HEADS[0]}.0", dtype)
         self.image_head = ImageHead.of(query, f"{HEADS[1]}.0")
         self.context: bool = record.settings["context"]

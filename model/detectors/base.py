@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple, overload
+from typing import NamedTuple, get_args, overload
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from s2sw.model import maps
 from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.contract import Detection, Detector
 from s2sw.model.maps import MapLayer
-from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.precision import Precision
 from s2sw.model.towers.preprocess import Pictures, as_batch, normalize, resize_to_square
 
 
@@ -42,8 +42,8 @@ class FaceDetector(Detector, ABC):
     published_map: float = 1.0
 
     def __init__(self, record: BundleRecord, device: str, precision: Precision) -> None:
-        if precision not in DTYPES:
-            raise ValueError(f"precision: {precision!r} given; 'fp32' or 'bf16' is needed")
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision: {precision!r} given; one of {get_args(Precision)} is needed")
         self.record = record
         self.precision = precision
         self.device = torch.device(device)

@@ -67,8 +67,9 @@ def _weights(clip: str | Path | ClipWeights, activation: str | None) -> ClipWeig
 def load_detector(bundle_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> Detector:
     """Load a bundle after checking every byte of it. No text tower is loaded.
 
-    device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products; a CPU that would
-    be slower with bf16 computes in float32, with a warning.
+    device: "cpu", "cuda" or "cuda:1". precision: "fp32", or "bf16" for the tower's products, or "int8" for
+    those of its linear layers (CPUs with AVX-512 VNNI); a device without products for it computes in float32,
+    with a warning.
     Raises BundleError if the folder is not a bundle, was changed, or needs a device that is not there.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():

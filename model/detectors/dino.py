@@ -23,7 +23,7 @@ from s2sw.model.detectors.options import BuildOptions, References, TapBlocks
 from s2sw.model.errors import BundleError
 from s2sw.model.heads.memory import distance, inputs, remembered
 from s2sw.model.maps import MapLayer
-from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.precision import Precision, token_type
 from s2sw.model.towers.dinov2 import EPSILON, Dinov2
 from s2sw.model.towers.packed import pack_when_used
 from s2sw.model.towers.self_similarity import nearest_elsewhere
@@ -56,8 +56,8 @@ class Dino(FaceDetector):
             self.tower = Dinov2(shape)
         load_exactly(self.tower, visual, "bundle")
         self.tower.fit_grid(record.grid)
-        self.tower.to(self.device, DTYPES[precision])
-        pack_when_used(self.tower.transformer)
+        self.tower.to(self.device, token_type(precision))
+        pack_when_used(self.tower.transformer, precision)
         self.norm = [tensors[f"ln_post.{kind}"].to(self.device) for kind in ("weight", "bias")]
         kept = [tensors.get(f"memory.{tap}") for tap in self.taps]
         self.memory = [tensor.to(self.device) for tensor in kept if tensor is not None]

@@ -11,7 +11,7 @@ from s2sw.model.bundles.record import BundleRecord
 from s2sw.model.detectors.base import FaceDetector, Scores
 from s2sw.model.errors import BundleError
 from s2sw.model.maps import MapLayer
-from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.precision import Precision, token_type
 from s2sw.model.towers.patches import Resize
 from s2sw.model.towers.visual import TowerOutput
 from s2sw.model.weights.clip import load_vision
@@ -35,9 +35,9 @@ class TowerDetector(FaceDetector):
         visual = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         self.tower = load_vision(record.vision, visual, "bundle")
         self.tower.fit_grid(record.grid, self.positions)
-        self.tower.lower(DTYPES[precision])
+        self.tower.lower(token_type(precision))
         self.tower.to(self.device)
-        self.tower.pack_when_used()
+        self.tower.pack_when_used(precision)
         self.tap_blocks: tuple[int, ...] = tuple(record.settings.get("tap_blocks", (record.vision.layers,)))
 
     @property

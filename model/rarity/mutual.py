@@ -19,7 +19,7 @@ REACHES = (0, 1, 2)
 """Patches on each side that are averaged: neighbourhoods of 1, 3 and 5."""
 FARTHEST = 2.0
 """The distance of opposite patches."""
-COPY = {"fp32": 0.01, "bf16": 0.1}
+COPY = {"fp32": 0.01, "bf16": 0.1, "int8": 0.1}
 """Mean distance of patches at one place, by the tower's precision, below which two pictures are one."""
 PAIRS_AT_ONCE = 1 << 25
 """Distances that are held at a time: bounds the device's memory, whatever the number of pictures."""

@@ -49,7 +49,7 @@ def mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
 
 
 def by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Do as ``mixed`` a head at a time: its scores stay in the processor's cache, always at the same place."""
+    """Do as ``mixed`` a head at a time: its scores stay in the processor's cache, in one place."""
     found = torch.empty((*q.shape[:-1], v.shape[-1]), dtype=v.dtype)
     scores = torch.empty((q.shape[-2], k.shape[-2]), dtype=q.dtype)
     scaled = q * q.shape[-1] ** -0.5

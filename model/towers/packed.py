@@ -1,4 +1,4 @@
-"""A tower's linear layers for bfloat16 on a CPU: each one kernel, its weight laid out once.
+"""A tower's linear layers for bfloat16 or int8 on a CPU: each one kernel, its weight laid out once.
 
 torch's own linear copies the bias to every row, lays the weight out again at each call, and leaves a
 non-linearity to a pass of its own. The kernels are oneDNN's, by the operators that torch.compile calls.
@@ -7,14 +7,16 @@ non-linearity to a pass of its own. The kernels are oneDNN's, by the operators t
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from s2sw.model.precision import multiplies_bf16
+from s2sw.model.precision import Precision, multiplies_bf16
 from s2sw.model.towers.blocks import QUICK, Attention, Block, Blocks, Mlp
+from s2sw.model.towers.int8_linear import Int8Linear
 
 OPERATORS = torch.ops.mkldnn
 ROWS = 1024
@@ -43,30 +45,33 @@ def as_on_a_gpu() -> Iterator[None]:
         _packing = True
 
 
-def pack_when_used(blocks: Blocks) -> None:
+def pack_when_used(blocks: Blocks, precision: Precision) -> None:
     """Let blocks be packed at their first use: whoever read the weights has let go of them by then."""
-    blocks.before_use = _pack_now if packs() else None
+    blocks.before_use = partial(_pack_now, precision=precision) if precision == "int8" or packs() else None
 
 
-def _pack_now(blocks: Blocks) -> None:
+def _pack_now(blocks: Blocks, precision: Precision) -> None:
     """Pack blocks, once for several threads: the others wait until it is done."""
     with _LOCK:
         if blocks.before_use is not None:
-            pack(blocks)
+            pack(blocks, precision)
             blocks.before_use = None
 
 
-def pack(blocks: Blocks) -> None:
-    """Replace the linear layers of blocks in bfloat16 on a CPU, for inference; nothing where it cannot be.
+def pack(blocks: Blocks, precision: Precision = "bf16") -> None:
+    """Replace the linear layers of blocks on a CPU, for inference: in int8, or those that are in bfloat16.
 
-    One block after another, so that no more than one block's weights are in memory twice.
+    Nothing is done where it cannot be. One block after another, so that no more than one block's weights are
+    in memory twice.
     """
     weight = next(blocks.parameters())
-    if weight.dtype != torch.bfloat16 or weight.device.type != "cpu" or not packs():
+    lowered = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and packs()
+    if precision != "int8" and not lowered:
         return
+    linear = Int8Linear if precision == "int8" else PackedLinear
     for block in cast("Iterable[Block]", blocks.resblocks):
-        block.attn = PackedAttention(block.attn)
-        block.mlp = PackedMlp(block.mlp)  # type: ignore[assignment]
+        block.attn = PackedAttention(block.attn, linear)
+        block.mlp = PackedMlp(block.mlp, linear)  # type: ignore[assignment]
 
 
 class PackedLinear(nn.Module):
@@ -84,14 +89,17 @@ class PackedLinear(nn.Module):
         return cast("Tensor", found)
 
 
+Linear = type[PackedLinear] | type[Int8Linear]
+
+
 class PackedAttention(Attention):
     """Attention with both of its products packed."""
 
-    def __init__(self, plain: Attention) -> None:
+    def __init__(self, plain: Attention, linear: Linear) -> None:
         nn.Module.__init__(self)
         self.heads = plain.heads
-        self.in_proj = PackedLinear(plain.in_proj_weight, plain.in_proj_bias)
-        self.out_proj = PackedLinear(plain.out_proj.weight, plain.out_proj.bias)  # type: ignore[assignment]
+        self.in_proj = linear(plain.in_proj_weight, plain.in_proj_bias)
+        self.out_proj = linear(plain.out_proj.weight, plain.out_proj.bias)  # type: ignore[assignment]
 
     @override
     def joint(self, h: Tensor) -> Tensor:
@@ -104,13 +112,13 @@ class PackedMlp(nn.Module):
     The quick GELU is x sigmoid(a x) = swish(a x) / a, with both factors in the weights.
     """
 
-    def __init__(self, plain: Mlp) -> None:
+    def __init__(self, plain: Mlp, linear: Linear) -> None:
         super().__init__()
         inside, out = plain.c_fc, plain.c_proj
         quick = plain.activation == "quick_gelu"
         factor = QUICK if quick else 1.0
-        self.c_fc = PackedLinear(inside.weight * factor, inside.bias * factor, "swish" if quick else "gelu")
-        self.c_proj = PackedLinear(out.weight / factor, out.bias)
+        self.c_fc = linear(inside.weight * factor, inside.bias * factor, "swish" if quick else "gelu")
+        self.c_proj = linear(out.weight / factor, out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (..., width) to (..., width)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from s2sw.model.precision import Precision
 from s2sw.model.towers.blocks import NO_HOOKS, Block, Blocks, Hooks
 from s2sw.model.towers.packed import pack_when_used
 from s2sw.model.towers.patches import Resize, cut, resize_positions
@@ -69,11 +70,11 @@ class VisionTower(nn.Module):
         if self.shape.stem is not None:
             self.stem.lower(dtype)
 
-    def pack_when_used(self) -> None:
+    def pack_when_used(self, precision: Precision) -> None:
         """Let the blocks' weights be laid out for inference, where that is quicker (``packed``)."""
-        pack_when_used(self.transformer)
+        pack_when_used(self.transformer, precision)
         if self.shape.stem is not None:
-            pack_when_used(self.stem.backbone.transformer)
+            pack_when_used(self.stem.backbone.transformer, precision)
 
     def embed(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, S, S) to tokens (B, N, width), positions added, before ln_pre."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from s2sw.model.precision import DTYPES, Precision
+from s2sw.model.precision import Precision, token_type
 from s2sw.model.towers.patches import Resize
 from s2sw.model.towers.preprocess import normalize
 from s2sw.model.weights.clip import ClipWeights
@@ -44,7 +44,7 @@ class FrozenTower:
         self, clip: ClipWeights, side: int, use: Pass, device: str = "cpu", precision: Precision = "fp32"
     ) -> None:
         self.side, self.use, self.device = side, use, torch.device(device)
-        self.dtype = DTYPES[precision]
+        self.dtype = token_type(precision)
         self.key = self._key(clip)
         self.tower = clip.vision_tower()
         self.tower.fit_grid(side // clip.vision.patch, use.positions)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from s2sw.model.towers.int8_linear import as_int8
+
 FACTOR = ".factor"
 """Names a row's factor after its tensor."""
-LARGEST = 127
 
 
 def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -20,10 +21,8 @@ def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if tensor.ndim < 2 or not name.endswith("weight"):
             small[name] = tensor.to(torch.float16).contiguous()
             continue
-        rows = tensor.float().flatten(1)
-        factor = (rows.abs().amax(dim=1) / LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
-        small[name] = (rows / factor[:, None]).round().to(torch.int8).reshape(tensor.shape).contiguous()
-        small[name + FACTOR] = factor
+        whole, small[name + FACTOR] = as_int8(tensor.flatten(1))
+        small[name] = whole.reshape(tensor.shape).contiguous()
     return small
 
 

@@ -65,8 +65,8 @@ def plan_resources(
 
     device: ``auto``, ``cpu`` or ``cuda``. weights_bytes: size of the detector, which decides how it shares
     the cores of a machine without GPUs. precision, attention: as configured. profiled: the precision of the
-    profile in use. Raises UserError if GPUs are asked for and the cluster has none, or bf16 of a CPU that
-    has no products for it.
+    profile in use. Raises UserError if GPUs are asked for and the cluster has none, or a precision
+    of a device that has no products for it.
     """
     gpus = _cluster("GPU") if settings.address else machine_gpus()
     if device == "auto":
@@ -75,6 +75,10 @@ def plan_resources(
         raise UserError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
     if precision == "bf16" and not settings.address and not multiplies_bf16(device):
         raise UserError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
+    if precision == "int8" and device != "cpu":
+        raise UserError("precision: int8 was asked for, but it is for CPUs; use bf16, or device: cpu")
+    if precision == "int8" and not settings.address and not multiplies_int8():
+        raise UserError("precision: int8 was asked for, but this CPU has no AVX-512 VNNI; use auto")
     if precision == "auto":
         precision = _precision(device, settings.address, profiled)
     cores = machine_cores(settings)
@@ -133,6 +137,15 @@ def multiplies_bf16(device: str) -> bool:
     return multiplies_bf16(torch.device(device))
 
 
+def multiplies_int8() -> bool:
+    """Tell whether this machine's CPU has int8 products (``s2sw.model.precision``)."""
+    import torch
+
+    from s2sw.model.precision import multiplies_int8
+
+    return multiplies_int8(torch.device("cpu"))
+
+
 def _precision(device: str, address: str | None, profiled: str | None) -> "Precision":
     """Return bf16 where it is quicker, and float32 on CPUs to compare with a profile that was made in it.
 
@@ -156,24 +169,29 @@ def quick_bf16() -> bool:
     return not BF16_FLAGS.isdisjoint(flags.split())
 
 
-def _attention(asked: "Way | Literal['auto']", precision: str, device: str, address: str | None) -> "Way":
-    """Return how attention is computed: measured for bf16 on CPUs, on a cluster by one of its nodes."""
-    if asked != "auto" or device != "cpu" or precision != "bf16":
+def _attention(
+    asked: "Way | Literal['auto']", precision: "Precision", device: str, address: str | None
+) -> "Way":
+    """Return how attention is computed: measured for bf16 tokens on CPUs, in a cluster by a node."""
+    if asked != "auto" or device != "cpu" or precision == "fp32":
         return "fused" if asked == "auto" else asked
     if not address:
-        return _quicker()
+        return _quicker(precision)
     import ray
 
     if not ray.is_initialized():
         return "fused"
-    found: Way = ray.get(ray.remote(num_cpus=SHARED_CPU)(_quicker).remote())
+    found: Way = ray.get(ray.remote(num_cpus=SHARED_CPU)(_quicker).remote(precision))
     return found
 
 
-def _quicker() -> "Way":
+def _quicker(precision: "Precision") -> "Way":
+    import torch
+
+    from s2sw.model.precision import token_type
     from s2sw.model.towers.attention import quicker
 
-    return quicker()
+    return quicker() if token_type(precision) == torch.bfloat16 else "fused"
 
 
 def _cluster(resource: str) -> float:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from s2sw.model.maps import MapLayer, is_ordinary
-from s2sw.model.precision import DTYPES
+from s2sw.model.precision import token_type
 from s2sw.model.rarity.features import Features, compared_taps, features_of
 from s2sw.pipeline.imaging.masks import SliceMaps, measure
 from s2sw.pipeline.imaging.tiles import boxes_of, in_colour
@@ -61,7 +61,7 @@ class DetectStage:
         self._detector = settings.load()
         device = str(getattr(self._detector, "device", "cpu"))
         place = settings.profile
-        dtype = DTYPES[getattr(self._detector, "precision", "fp32")]
+        dtype = token_type(getattr(self._detector, "precision", "fp32"))
         self._online = place.stream.ranking(device, dtype) if isinstance(place, OnlinePlace) else None
         self._profile = None
         if place and not self._online:

@@ -12,6 +12,7 @@ import torch
 
 from s2sw.connectors.datasets import DataSet, open_dataset
 from s2sw.model.bundles.files import new_folder
+from s2sw.model.errors import BundleError
 from s2sw.model.precision import Precision, usable
 from s2sw.model.training.data import Item, held_out
 from s2sw.model.training.loop import Plan, Training
@@ -91,6 +92,8 @@ def train_bundle(
     work: folder of the state, the learning curve and the checkpoint, and of the features if they have none of
     their own; new folders are readable by their owner only. Raises BundleError and DataSetError.
     """
+    if settings.precision == "int8":
+        raise BundleError("precision: int8 is for screening alone; train with fp32 or bf16")
     new_folder(out)
     recipe, device = settings.recipe, torch.device(settings.device)
     settings = replace(settings, precision=usable(settings.precision, device))

@@ -45,7 +45,7 @@ def test_bad_usage(weights: Path, tmp_path: Path) -> None:
         (("--recipe", "imagenet"), "recipe: 'imagenet' is unknown; known are mvtec, visa"),
         (("--patience", "2"), "--patience needs held-out pictures"),
         (("--device", "tpu"), "--device is 'tpu'"),
-        (("--precision", "fp8"), "--precision is 'fp8'"),
+        (("--precision", "int8"), "--precision is 'int8'; fp32 or bf16 is needed"),
         (("--clip", "nowhere.pt"), "'nowhere.pt' is no file"),
         (("--taps", "all", "--image-size", "40"), "taps: 'all' given"),
         (("--image-size", "48"), "image_size: 48 gives 6 patches of 8 px a side, where the wavelets"),

@@ -1,4 +1,4 @@
-"""bf16 where the processor has products for it, float32 with a warning where it has none."""
+"""bf16 and int8 where the processor has products for them, float32 with a warning where it has none."""
 
 import pytest
 import torch
@@ -38,3 +38,21 @@ def test_without_them_a_detector_computes_in_float32(products, bundle):
         detector = load_detector(bundle, precision="bf16")
     assert detector.precision == "fp32"
     assert {tensor.dtype for tensor in detector.tower.parameters()} == {torch.float32}
+
+
+def test_without_int8_products_a_detector_computes_in_float32(monkeypatch, bundle):
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    with pytest.warns(UserWarning, match="this CPU has no int8 products"):
+        detector = load_detector(bundle, precision="int8")
+    assert detector.precision == "fp32"
+
+
+def test_int8_is_for_cpus():
+    with pytest.warns(UserWarning, match="this device has no int8 products"):
+        assert precision.usable("int8", GPU) == "fp32"
+
+
+@pytest.mark.parametrize(("itself", "tokens"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_int8_leaves_tokens_in_what_the_processor_multiplies_itself(monkeypatch, itself, tokens):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: itself)
+    assert precision.token_type("int8") is tokens

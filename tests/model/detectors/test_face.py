@@ -6,6 +6,7 @@ import torch
 
 from s2sw.model import load_detector
 from s2sw.model.detectors.registry import SYSTEMS
+from s2sw.model.precision import multiplies_int8
 from tests.support.family import CLASSES, build_family, random
 
 
@@ -95,9 +96,12 @@ def test_another_class_is_judged_otherwise(detector):
     assert not torch.equal(one, other)
 
 
-def test_bf16_is_close(family, detector):
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_lower_precisions_are_close(family, detector, precision):
+    if precision == "int8" and not multiplies_int8(torch.device("cpu")):
+        pytest.skip("this CPU has no AVX-512 VNNI, or torch no int8 products")
     pictures = np.random.default_rng(7).integers(0, 256, (2, 60, 60, 3), dtype=np.uint8)
-    half = load_detector(family[detector.name], precision="bf16")
+    half = load_detector(family[detector.name], precision=precision)
     names = names_of(detector, 2)
     full, low = (d.detect(pictures, names) for d in (detector, half))
     assert (full.score - low.score).abs().max() < 0.15

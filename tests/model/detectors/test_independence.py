@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2sw.model import build_bundle, load_detector
+from s2sw.model.precision import multiplies_int8
 from s2sw.model.prompts.learned import LearnedPrompts
 from s2sw.model.weights.clip import clip_from_tensors
 from s2sw.model.weights.load_options import LoadOptions
@@ -17,8 +18,10 @@ SIDE = small_clip.PATCH * 7
 SIZES = [(SIDE, SIDE), (64, 90), (33, 20)]
 
 
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
+@pytest.fixture(scope="module", params=["fp32", "bf16", "int8"])
 def detector(request, tmp_path_factory):
+    if request.param == "int8" and not multiplies_int8(torch.device("cpu")):
+        pytest.skip("this CPU has no AVX-512 VNNI, or torch no int8 products")
     clip = clip_from_tensors(small_clip.state_dict(), "small", LoadOptions("quick_gelu"))
     vectors = torch.randn(2, 3, small_clip.WIDTH, generator=torch.Generator().manual_seed(3))
     out = tmp_path_factory.mktemp("independence") / "bundle"

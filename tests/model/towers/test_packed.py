@@ -53,7 +53,7 @@ def test_a_picture_alone_is_equal_to_it_with_others():
 @needs_bf16
 def test_asked_for_it_is_done_at_the_first_use():
     waiting = blocks("gelu")
-    packed.pack_when_used(waiting)
+    packed.pack_when_used(waiting, "bf16")
     assert all(type(block.attn) is Attention for block in waiting.resblocks)
     for _ in range(2):
         assert all(isinstance(block.attn, packed.PackedAttention) for block in waiting)

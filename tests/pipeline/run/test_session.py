@@ -51,6 +51,20 @@ def test_bf16_that_would_be_slower_is_refused(monkeypatch: pytest.MonkeyPatch) -
     assert plan_resources(ClusterSettings(), "cpu", precision="fp32").device == "cpu"
 
 
+def test_int8_is_for_cpus_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "s2sw.pipeline.run.resources"
+    monkeypatch.setattr(f"{module}.machine_gpus", lambda: 1)
+    with pytest.raises(UserError, match=r"precision: int8 .* for CPUs; use bf16, or device: cpu"):
+        plan_resources(ClusterSettings(), "auto", precision="int8")
+    monkeypatch.setattr(f"{module}.multiplies_int8", lambda: False)
+    with pytest.raises(UserError, match=r"precision: int8 .* no AVX-512 VNNI"):
+        plan_resources(ClusterSettings(), "cpu", precision="int8")
+    monkeypatch.setattr(f"{module}.multiplies_int8", lambda: True)
+    monkeypatch.setattr(f"{module}._quicker", lambda precision: "by_heads")
+    plan = plan_resources(ClusterSettings(), "cpu", precision="int8")
+    assert (plan.precision, plan.attention) == ("int8", "by_heads")
+
+
 FLAGS = "processor\t: 0\nflags\t\t: fpu avx2 {}\nbugs\t\t:\n"
 
 
@@ -64,7 +78,7 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(
     info = tmp_path / "cpuinfo"
     info.write_text(FLAGS.format(flag))
     monkeypatch.setattr("s2sw.pipeline.run.resources.CPU_INFO", info)
-    monkeypatch.setattr("s2sw.pipeline.run.resources._quicker", lambda: "fused")
+    monkeypatch.setattr("s2sw.pipeline.run.resources._quicker", lambda precision: "fused")
     monkeypatch.setattr("s2sw.pipeline.run.resources.multiplies_bf16", lambda device: True)
 
     def planned(profiled: str | None = None, address: str | None = None) -> str:
@@ -88,7 +102,7 @@ def test_auto_is_fp32_where_nothing_is_known_of_the_processor(
 def test_attention_is_measured_for_bf16_and_the_same_in_all_actors(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "s2sw.pipeline.run.resources"
     monkeypatch.setattr(f"{module}.multiplies_bf16", lambda device: True)
-    monkeypatch.setattr(f"{module}._quicker", lambda: "by_heads")
+    monkeypatch.setattr(f"{module}._quicker", lambda precision: "by_heads")
     here = ClusterSettings()
     assert plan_resources(here, "cpu", precision="bf16").attention == "by_heads"
     assert plan_resources(here, "cpu", precision="bf16", attention="fused").attention == "fused"

@@ -104,6 +104,14 @@ def test_going_on_after_kills_equals_an_undisturbed_training(
     assert without[0] == without[1]
 
 
+def test_int8_is_for_screening(clip: ClipWeights, data: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="precision: int8"):
+        train_bundle(
+            data, clip, tmp_path / "b", tmp_path / "w", settings("s2swclip", precision="int8"), QUIET
+        )
+    assert not (tmp_path / "b").exists()
+
+
 def test_pictures_pass_the_tower_once(clip: ClipWeights, tmp_path: Path) -> None:
     data = data_set(tmp_path / "parts", count=2)
     features = tmp_path / "features"
