@@ -52,7 +52,7 @@ def main() -> None:
 def compare(
     way: Way, precision: Precision, exact: Detection, lower: Detector, pictures: NDArray[np.uint8]
 ) -> float:
-    """Print how far a precision is from float32 with one way of attention; return scores' rank correlation."""
+    """Print how far a precision is from float32 in one way of attention; return scores' rank correlation."""
     use(way)
     found = lower.detect(pictures)
     correlation = float(spearmanr(exact.score, found.score).statistic)

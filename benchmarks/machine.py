@@ -10,7 +10,7 @@ FASTEST_FIRST = (
 )  # fmt: skip
 """Flags of /proc/cpuinfo and the kinds of processors that they stand for: what their products run on."""
 GOALS = {"amx": (1.7, 5.0, None), "avx512-bf16": (1.7, 3.8, 5.0), "avx512-vnni": (1.7, None, 5.0)}
-"""How many times faster than the plain detector, in float32, bf16 and int8, by kind; else as ``OTHERWISE``."""
+"""How many times faster than the plain detector, in fp32, bf16 and int8, by kind; else as ``OTHERWISE``."""
 OTHERWISE = (1.7, None, None)
 
 

@@ -16,8 +16,6 @@ from s2sw.schemas.strict import LARGEST, Count, Strict
 
 EMBEDDED = "embedded"
 """The bundle that comes with the package."""
-
-
 AUTO, NO_PROFILE, ONLINE = "auto", "none", "online"
 """Words in place of a profile's address: keep one for this archive, use none, or rank by what came before."""
 MOST_PARTITIONS = 256
