@@ -31,7 +31,10 @@ app = typer.Typer(
     "not load if a byte changed. Every result names the fingerprint that it depends on.",
 )
 
-Folder = Annotated[Path, typer.Argument(help="folder of the bundle", metavar="BUNDLE", show_default=False)]
+Bundle = Annotated[
+    str,
+    typer.Argument(help="folder, s3://bucket/prefix, or: embedded", metavar="BUNDLE", show_default=False),
+]
 
 app.add_typer(typer.Typer(cls=Systems, no_args_is_help=True, help=HELP), name="build")
 
@@ -87,19 +90,27 @@ def compare(
 
 
 @app.command(no_args_is_help=True)
-def show(folder: Folder) -> None:
+def show(bundle: Bundle) -> None:
     """Show the record of a bundle: detector, tower, prompts, settings, fingerprint."""
     with one_line_errors():
-        print_bundle(folder)
+        print_bundle(_folder(bundle))
 
 
 @app.command(no_args_is_help=True)
-def verify(folder: Folder) -> None:
+def verify(bundle: Bundle) -> None:
     """Check every byte of a bundle against its seal, and that the detector loads. Exit code 2 if not."""
     from s2sw.model.detectors.bundling import load_detector
 
     with one_line_errors():
-        detector = load_detector(folder)
+        detector = load_detector(_folder(bundle))
     Console().print(
-        f"{folder}: whole, fingerprint {detector.fingerprint}", highlight=False, soft_wrap=True, markup=False
+        f"{bundle}: whole, fingerprint {detector.fingerprint}", highlight=False, soft_wrap=True, markup=False
     )
+
+
+def _folder(bundle: str) -> Path:
+    """Return the folder of a bundle, fetched if it lies on S3."""
+    from s2sw.pipeline.stages.bundles import bundle_folder
+    from s2sw.schemas.storage import StorageSettings
+
+    return bundle_folder(bundle, StorageSettings())

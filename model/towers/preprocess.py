@@ -11,7 +11,11 @@ Pictures = NDArray[np.uint8] | Tensor
 
 def as_batch(images: Pictures) -> Tensor:
     """Return pictures as a uint8 tensor (B, H, W, 3); raise ValueError for any other kind of array."""
-    batch = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(
+            np.require(images, requirements=("C", "W"))
+        )  # torch warns of read-only ones
+    batch = images
     if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[-1] != 3 or 0 in batch.shape[1:]:
         raise ValueError(
             f"images: {batch.dtype} {tuple(batch.shape)} given; the detector takes uint8 (B, H, W, 3)"

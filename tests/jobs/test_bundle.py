@@ -204,6 +204,14 @@ def test_errors_are_one_line_and_code_2(weights, options, message):
     assert "Traceback" not in done.output
 
 
+def test_the_embedded_bundle_is_shown_and_verified():
+    shown = runner.invoke(app, ["show", "embedded"])
+    assert "nine blocks" in shown.output
+    verified = runner.invoke(app, ["verify", "embedded"])
+    assert verified.exit_code == 0
+    assert verified.stdout.split()[-1] in shown.output
+
+
 def test_verify_refuses_a_changed_bundle(weights):
     assert build(weights).exit_code == 0
     path = weights / "out" / "weights.safetensors"

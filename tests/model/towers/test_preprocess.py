@@ -44,3 +44,10 @@ def test_normalize():
 def test_refuses_other_arrays(images):
     with pytest.raises(ValueError, match=r"takes uint8 \(B, H, W, 3\)"):
         as_batch(images)
+
+
+def test_pictures_that_may_not_be_written_are_read_without_a_warning(recwarn):
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    images.flags.writeable = False
+    assert not as_batch(images).any()
+    assert not recwarn
