@@ -31,6 +31,13 @@ def multiplies_int8(device: torch.device) -> bool:
     return device.type == "cpu" and known and torch.cpu._is_vnni_supported()
 
 
+def multiplies(precision: Precision, device: torch.device) -> bool:
+    """Tell whether a device has products for a precision that are worth it."""
+    if precision == "int8":
+        return multiplies_int8(device)
+    return precision == "fp32" or multiplies_bf16(device)
+
+
 def token_type(precision: Precision) -> torch.dtype:
     """Return the type of tokens between a tower's products.
 
@@ -58,12 +65,8 @@ def exact_convolutions() -> Iterator[None]:
 
 def usable(precision: Precision, device: torch.device) -> Precision:
     """Return the precision to compute with: float32, with a warning, where there are no products for it."""
-    if precision == "bf16" and not multiplies_bf16(device):
-        missing = "bfloat16"
-    elif precision == "int8" and not multiplies_int8(device):
-        missing = "int8"
-    else:
+    if multiplies(precision, device):
         return precision
     where = "CPU" if device.type == "cpu" else "device"
-    warnings.warn(f"this {where} has no {missing} products: computing in float32 instead", stacklevel=3)
+    warnings.warn(f"this {where} has no {precision} products: computing in float32 instead", stacklevel=3)
     return "fp32"

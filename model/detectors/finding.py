@@ -9,6 +9,7 @@ from pathlib import Path
 from s2sw.model.bundles.record import RECORD, file_sha256, read_record
 from s2sw.model.errors import BundleError
 from s2sw.model.weights.shipped_files import HEAD, STEM
+from s2sw.schemas.cache import cache_folder
 from s2sw.schemas.config import EMBEDDED
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ def resolve_bundle(bundle: str) -> Path:
     """Return the folder of a bundle; ``embedded`` is built on first use and kept in the user's cache."""
     if bundle != EMBEDDED:
         return Path(bundle)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "s2sw"
+    cache = cache_folder()
     try:
         return _whole(cache)
     except OSError as error:

@@ -1,8 +1,6 @@
 """This machine: memory, CPUs, processes, files, temporary and private folders, GPU."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from s2sw.connectors.outputs.local import LocalOutput
 from s2sw.connectors.storage.s3 import is_s3
@@ -19,6 +17,7 @@ from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.privacy.temporary import temporary_root
 from s2sw.pipeline.run.resources import machine_gpus
+from s2sw.schemas.cache import cache_folder
 from s2sw.schemas.config import ClusterSettings
 
 
@@ -108,7 +107,7 @@ def _private(private_dir: str | None) -> Check:
 
 
 def _cache() -> Check:
-    folder = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    folder = cache_folder()
     LocalOutput(folder).check_writable()
     return Check("cache", str(folder))
 

@@ -24,6 +24,7 @@ from s2sw.pipeline.privacy.ids import (
 )
 from s2sw.pipeline.privacy.output_scopes import FOLDER, OutputScopes, address_of
 from s2sw.pipeline.privacy.private_dir import Inside, RunState
+from s2sw.schemas.cache import cache_folder
 from s2sw.schemas.forms import is_run_id
 from s2sw.schemas.outcomes import ScreeningError
 from s2sw.schemas.storage import StorageSettings
@@ -39,7 +40,7 @@ def open_inside(private_dir: str | None, storage: StorageSettings) -> Inside:
     if private_dir is None or not is_s3(private_dir):
         return Inside.of(private_dir)
     remote = S3Output(private_dir, storage)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "s2sw" / "private"
+    cache = cache_folder() / "private"
     return PrivateBucket(cache / hashlib.sha256(remote.root.encode()).hexdigest()[:16], remote)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from s2sw.pipeline.checks.machine import allow_open_files, free_bytes, limits
 from s2sw.pipeline.checks.needs import Fitted, fit
 from s2sw.pipeline.privacy.temporary import temporary_root
+from s2sw.pipeline.run.products import attention_for, precision_for
 from s2sw.schemas.config import ClusterSettings
 from s2sw.schemas.errors import UserError
 
@@ -20,9 +21,6 @@ move to the nodes that are left and take their last CPUs: no decode task could s
 SMALL_WEIGHTS = 256 << 20
 GPU_DRIVERS = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What the driver of a GPU leaves on Linux: NVIDIA's, AMD's, and that of Windows' subsystem."""
-CPU_INFO = Path("/proc/cpuinfo")
-BF16_FLAGS = frozenset(("amx_bf16", "avx512_bf16"))
-"""Of processors that multiply bfloat16 numbers quicker than float32 ones."""
 MASK_THREADS = 8
 """Threads of a GPU's actor that make masks, at most: decoding needs the other cores."""
 
@@ -50,7 +48,7 @@ class Resources:
     precision: "Precision" = "fp32"
     """What the detector computes in, in all actors."""
     attention: "Way" = "fused"
-    """How actors on CPUs compute attention (``s2sw.model.towers.attention``); one way for a whole run."""
+    """How actors on CPUs compute attention (``s2sw.pipeline.run.products``); one way for a whole run."""
 
 
 def plan_resources(
@@ -73,14 +71,7 @@ def plan_resources(
         device = "cuda" if gpus and settings.gpus_per_actor != 0 else "cpu"
     if device == "cuda" and not gpus:
         raise UserError("device: cuda was asked for, but there is no GPU; use device: cpu or auto")
-    if precision == "bf16" and not settings.address and not multiplies_bf16(device):
-        raise UserError("precision: bf16 was asked for, but this CPU has no bf16 products; use fp32")
-    if precision == "int8" and device != "cpu":
-        raise UserError("precision: int8 was asked for, but it is for CPUs; use bf16, or device: cpu")
-    if precision == "int8" and not settings.address and not multiplies_int8():
-        raise UserError("precision: int8 was asked for, but this CPU has no AVX-512 VNNI; use auto")
-    if precision == "auto":
-        precision = _precision(device, settings.address, profiled)
+    computing = precision_for(precision, device, settings.address, profiled)
     cores = machine_cores(settings)
     in_reach = max(1, int(_cluster("CPU"))) if settings.address else cores
     share = (settings.gpus_per_actor or 1.0) if device == "cuda" else 0.0
@@ -103,8 +94,8 @@ def plan_resources(
         decode_tasks=settings.decode_tasks or (None if settings.address else cores),
         calls_per_actor=2 if device == "cuda" else 1,
         mask_threads=max(1, min(MASK_THREADS, in_reach // actors)) if device == "cuda" else 1,
-        precision=precision,
-        attention=_attention(attention, precision, device, settings.address),
+        precision=computing,
+        attention=attention_for(attention, computing, device, settings.address),
     )
 
 
@@ -126,72 +117,6 @@ def machine_gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def multiplies_bf16(device: str) -> bool:
-    """Tell whether a device has bfloat16 products (``s2sw.model.precision``)."""
-    import torch
-
-    from s2sw.model.precision import multiplies_bf16
-
-    return multiplies_bf16(torch.device(device))
-
-
-def multiplies_int8() -> bool:
-    """Tell whether this machine's CPU has int8 products (``s2sw.model.precision``)."""
-    import torch
-
-    from s2sw.model.precision import multiplies_int8
-
-    return multiplies_int8(torch.device("cpu"))
-
-
-def _precision(device: str, address: str | None, profiled: str | None) -> "Precision":
-    """Return bf16 where it is quicker, and float32 on CPUs to compare with a profile that was made in it.
-
-    The processors of a cluster's nodes may differ in what they have: float32 there.
-    """
-    if device == "cuda":
-        return "bf16"
-    quick = profiled != "fp32" and address is None and quick_bf16() and multiplies_bf16(device)
-    return "bf16" if quick else "fp32"
-
-
-def quick_bf16() -> bool:
-    """Tell whether this machine's processor has bfloat16 products of its own.
-
-    torch also says yes to AVX-512 without them, where they are made of float32 ones.
-    """
-    if not CPU_INFO.exists():
-        return False
-    lines = CPU_INFO.read_text(errors="replace").splitlines()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return not BF16_FLAGS.isdisjoint(flags.split())
-
-
-def _attention(
-    asked: "Way | Literal['auto']", precision: "Precision", device: str, address: str | None
-) -> "Way":
-    """Return how attention is computed: measured for bf16 tokens on CPUs, in a cluster by a node."""
-    if asked != "auto" or device != "cpu" or precision == "fp32":
-        return "fused" if asked == "auto" else asked
-    if not address:
-        return _quicker(precision)
-    import ray
-
-    if not ray.is_initialized():
-        return "fused"
-    found: Way = ray.get(ray.remote(num_cpus=SHARED_CPU)(_quicker).remote(precision))
-    return found
-
-
-def _quicker(precision: "Precision") -> "Way":
-    import torch
-
-    from s2sw.model.precision import token_type
-    from s2sw.model.towers.attention import quicker
-
-    return quicker() if token_type(precision) == torch.bfloat16 else "fused"
 
 
 def _cluster(resource: str) -> float:

@@ -18,6 +18,7 @@ from s2sw.model.bundles.record import RECORD, WEIGHTS, read_record
 from s2sw.model.detectors.finding import resolve_bundle
 from s2sw.model.errors import BundleError
 from s2sw.pipeline.privacy.ids import check_private_folder
+from s2sw.schemas.cache import cache_folder
 from s2sw.schemas.outcomes import Reason, ScreeningError
 from s2sw.schemas.storage import StorageSettings
 
@@ -74,7 +75,7 @@ def _digest(folder: Path) -> str:
 
 def _cached(bundle: RemoteBundle) -> Path:
     """Return the bundle in the cache; the first process of a machine to need it fetches it, others wait."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "s2sw" / "bundles"
+    cache = cache_folder() / "bundles"
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private_folder(cache, "XDG_CACHE_HOME")

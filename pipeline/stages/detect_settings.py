@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from s2sw.pipeline.privacy.environment import go_offline
 from s2sw.pipeline.profile.place import ProfilePlace
 from s2sw.pipeline.stages.bundles import RemoteBundle, fetched
+from s2sw.schemas.errors import UserError
 
 if TYPE_CHECKING:  # they import torch
     from s2sw.model.detectors.contract import Detector
@@ -18,8 +19,14 @@ if TYPE_CHECKING:  # they import torch
 def load(
     bundle: Path | RemoteBundle, device: str, precision: "Precision", attention: "Way" = "fused"
 ) -> "Detector":
-    """Load a bundle's detector, in the process that runs it: it imports torch."""
+    """Load a bundle's detector, in the process that runs it: it imports torch.
+
+    Raises UserError where this machine has no products for the precision, which rows are said to have.
+    """
+    import torch
+
     from s2sw.model import load_detector
+    from s2sw.model.precision import multiplies
     from s2sw.model.towers.attention import use
 
     use(attention)
@@ -27,6 +34,8 @@ def load(
     if isinstance(bundle, RemoteBundle):
         go_offline(bundle.storage)  # an actor was told of no storage
         bundle = fetched(bundle)
+    if not multiplies(precision, torch.device(device)):
+        raise UserError(f"precision: {precision} is not multiplied by a machine's CPU or torch; use fp32")
     return load_detector(bundle, device, precision)
 
 

@@ -34,7 +34,7 @@ def test_float32_stays_float32(products, recwarn):
 
 
 def test_without_them_a_detector_computes_in_float32(products, bundle):
-    with pytest.warns(UserWarning, match="no bfloat16 products"):
+    with pytest.warns(UserWarning, match="no bf16 products"):
         detector = load_detector(bundle, precision="bf16")
     assert detector.precision == "fp32"
     assert {tensor.dtype for tensor in detector.tower.parameters()} == {torch.float32}
