@@ -27,9 +27,11 @@ def new_run_id(earlier: Iterable[str] = ()) -> str:
     now = datetime.now(UTC)
     soon = f"{now + timedelta(days=1):{_SECOND}}"
     newest = max((one for one in earlier if one < soon), default="")
+    # of the clock, whatever the second: runs that are moved behind one, and left nothing, get different ids
+    within = f"{now.microsecond:05x}{secrets.randbelow(16):x}"
     if newest >= f"{now:{_SECOND}}":
         now = datetime.strptime(newest[:15], _SECOND).replace(tzinfo=UTC) + timedelta(seconds=1)
-    return f"{now:{_SECOND}}-{now.microsecond:05x}{secrets.randbelow(16):x}"
+    return f"{now:{_SECOND}}-{within}"
 
 
 @dataclass(frozen=True)

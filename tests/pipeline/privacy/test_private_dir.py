@@ -16,6 +16,14 @@ def test_run_ids_sort_by_time_and_are_unique() -> None:
     assert all(re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{6}", text) for text in ids)
 
 
+def test_runs_that_are_moved_behind_another_one_have_ids_of_their_own() -> None:
+    """As runs have that are killed at once, within a second of the one before, and leave no record."""
+    before = new_run_id()
+    ids = {new_run_id([before]) for _ in range(100)}
+    assert len(ids) > 90  # of sixteen in the same microsecond some may be equal
+    assert min(ids) > before
+
+
 def test_a_run_sorts_behind_one_whose_clock_was_ahead() -> None:
     """Within a day: an id of the year 9999 is planted, and nothing could come after it."""
     now = datetime.now(UTC)
