@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+INT8_FLAG = "avx512_vnni"
 BF16_FLAGS = frozenset(("amx_bf16", "avx512_bf16"))
 """Of processors that multiply bfloat16 numbers quicker than float32 ones."""
 
@@ -14,6 +15,11 @@ def quick_bf16() -> bool:
     torch also says yes to AVX-512 without them, where they are made of float32 ones.
     """
     return not BF16_FLAGS.isdisjoint(_field("flags").split())
+
+
+def quick_int8() -> bool:
+    """Tell whether this machine's processor has int8 products with 32-bit sums."""
+    return INT8_FLAG in _field("flags").split()
 
 
 def processor() -> str:

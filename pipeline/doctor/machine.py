@@ -13,6 +13,7 @@ from s2sw.pipeline.checks.needs import (
     memory_of_processes,
     memory_of_ray,
 )
+from s2sw.pipeline.checks.processor import quick_bf16, quick_int8
 from s2sw.pipeline.doctor.check import Check, failed, guarded, warning
 from s2sw.pipeline.privacy.private_dir import Inside
 from s2sw.pipeline.privacy.temporary import temporary_root
@@ -113,7 +114,9 @@ def _cache() -> Check:
 
 
 def _gpu() -> Check:
-    count = machine_gpus()
-    return Check(
-        "GPU", f"{count} CUDA device{'s' * (count != 1)}" if count else "none: detectors run on CPUs"
-    )
+    if count := machine_gpus():
+        return Check("GPU", f"{count} CUDA device{'s' * (count != 1)}")
+    if quick_bf16():
+        return Check("GPU", "none: detectors run on CPUs, in bf16")
+    faster = "; precision: int8 is twice as fast here" if quick_int8() else ""
+    return Check("GPU", f"none: detectors run on CPUs, in fp32{faster}")

@@ -8,6 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from s2sw.jobs.cli import app
+from s2sw.pipeline.checks import processor
 from s2sw.pipeline.checks.machine import Limits
 from s2sw.pipeline.doctor.check import Check, Verdict
 from s2sw.pipeline.doctor.machine import machine_checks
@@ -37,6 +38,24 @@ def test_a_sound_job_leaves_nothing_behind(job: ScreenConfig, tmp_path: Path) ->
     assert set(verdicts(found).values()) == {Verdict.OK}, found
     assert set(verdicts(found)) == {"source", "output", "clock", "bundle", "id key"}
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ("avx2", "none: detectors run on CPUs, in fp32"),
+        ("avx512_vnni", "none: detectors run on CPUs, in fp32; precision: int8 is twice as fast here"),
+        ("avx512_vnni avx512_bf16", "none: detectors run on CPUs, in bf16"),
+    ],
+)
+def test_it_says_what_detectors_compute_in(
+    flags: str, found: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(processor, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("s2sw.pipeline.doctor.machine.machine_gpus", lambda: 0)
+    checks = {check.name: check.found for check in machine_checks(ClusterSettings(), str(tmp_path), 1)}
+    assert checks["GPU"] == found
 
 
 def test_what_is_wrong_has_a_remedy(job: ScreenConfig, tmp_path: Path) -> None:
