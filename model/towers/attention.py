@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from s2sw.model.towers import onednn
+
 Way = Literal["fused", "by_heads"]
-"""fused: torch's kernel. by_heads: product, softmax and product for each head, in the tokens' own type."""
+"""fused: torch's kernel. by_heads: products for each head, in the tokens' own type."""
 
 GAIN = 0.8
 """by_heads is taken where it needs at most this share of the kernel's time: a close race is no reason."""
@@ -21,7 +23,13 @@ ROUNDS = 4
 LIKE = (1, 2, 1370, 64)
 """What is measured: two heads of ViT-L/14 at 518 pixels."""
 
+BELOW = 8.0
+"""How far below 0 the greatest exponent is: sigmoid differs from exp there by a part in 3,000 at most."""
+LEAST_SUM = 1e-30
+"""Of a row's exponentials. Single ones of less than 1e-38 are lost, which must not matter beside it."""
+
 _way: Way | None = None
+_measured: Way | None = None
 
 
 def use(way: Way) -> None:
@@ -49,25 +57,51 @@ def mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
 
 
 def by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Do as ``mixed`` a head at a time: its scores stay in the processor's cache, in one place."""
+    """Do as ``mixed`` a head at a time: its scores stay in the processor's cache."""
     found = torch.empty((*q.shape[:-1], v.shape[-1]), dtype=v.dtype)
-    scores = torch.empty((q.shape[-2], k.shape[-2]), dtype=q.dtype)
-    scaled = q * q.shape[-1] ** -0.5
+    scaled = torch.mul(q, q.shape[-1] ** -0.5, out=torch.empty(q.shape, dtype=q.dtype))
+    attend = by_exponentials if q.dtype == torch.bfloat16 and onednn.present() else by_softmax
     for picture in range(len(q)):
         for head in range(q.shape[1]):
-            torch.mm(scaled[picture, head], k[picture, head].T, out=scores)
-            torch.softmax(scores, dim=-1, out=scores)
-            torch.mm(scores, v[picture, head], out=found[picture, head])
+            attend(scaled[picture, head], k[picture, head], v[picture, head], found[picture, head])
     return found
 
 
+def by_softmax(q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
+    """Write softmax(q k^T) v to out (rows, d): two products, and a pass over the scores between them."""
+    scores = q @ k.T
+    torch.softmax(scores, dim=-1, out=scores)
+    torch.mm(scores, v, out=out)
+
+
+def by_exponentials(q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
+    """Do as ``by_softmax`` without the pass, all in bfloat16: exponentials are part of the first product.
+
+    oneDNN has no exponential there, but sigmoid(x) = exp(x) / (1 + exp(x)) is one where x is far below zero.
+    No score exceeds the longest query times the longest key, so that much and ``BELOW`` are taken off each; a
+    row's division by its sum cancels that. It cancels the mean key as well, which is most of the longest one.
+    The sum is a further column of values. Scores are not rounded.
+    """
+    centred = k - k.mean(dim=0)
+    longest = [torch.linalg.vector_norm(x, dim=-1, dtype=torch.float32).max() for x in (q, centred)]
+    shift = torch.full((len(k),), -BELOW - float(longest[0] * longest[1]), dtype=q.dtype)
+    shares = onednn.product(q, centred, shift, "sigmoid")
+    weighted = shares @ functional.pad(v, (0, 1), value=1.0)
+    mixed, sums = weighted[:, :-1], weighted[:, -1:]
+    if sums.min() > LEAST_SUM:
+        torch.div(mixed, sums, out=out)
+    else:  # lengths say too little of the scores, or some are no numbers
+        by_softmax(q, k, v, out)
+
+
 def _chosen(q: Tensor) -> Way:
-    global _way
-    if _way is None:
-        if q.dtype != torch.bfloat16:
-            return "fused"
-        _way = quicker()
-    return _way
+    """Return what was asked for, or the quicker way for this type: float32 is not measured."""
+    global _measured
+    if _way is not None or q.dtype != torch.bfloat16:
+        return _way or "fused"
+    if _measured is None:
+        _measured = quicker()
+    return _measured
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A tower's linear layers for bfloat16 or int8 on a CPU: each one kernel, its weight laid out once.
 
 torch's own linear copies the bias to every row, lays the weight out again at each call, and leaves a
-non-linearity to a pass of its own. The kernels are oneDNN's, by the operators that torch.compile calls.
+non-linearity to a pass of its own.
 """
 
 import threading
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from s2sw.model.precision import Precision, multiplies_bf16
+from s2sw.model.precision import Precision
+from s2sw.model.towers import onednn
 from s2sw.model.towers.blocks import QUICK, Attention, Block, Blocks, Mlp
 from s2sw.model.towers.int8_linear import Int8Linear
 
-OPERATORS = torch.ops.mkldnn
 ROWS = 1024
 """Tokens that a weight is laid out for; other counts work as well."""
 
@@ -27,11 +27,8 @@ _packing = True
 
 
 def packs() -> bool:
-    """Tell whether the operators are there: they are internal to torch, and another release may lack them."""
-    known = (
-        _packing and hasattr(OPERATORS, "_linear_pointwise") and hasattr(OPERATORS, "_reorder_linear_weight")
-    )
-    return known and multiplies_bf16(torch.device("cpu"))
+    """Tell whether layers in bfloat16 can be packed here."""
+    return _packing and onednn.present()
 
 
 @contextmanager
@@ -79,14 +76,13 @@ class PackedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, then: str = "none") -> None:
         super().__init__()
-        self.packed = OPERATORS._reorder_linear_weight(weight.detach(), ROWS)
+        self.packed = onednn.laid_out(weight.detach(), ROWS)
         self.bias = bias.detach()
         self.then = then
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens (..., in) to (..., out), both bfloat16."""
-        found = OPERATORS._linear_pointwise(x, self.packed, self.bias, self.then, [], "none")
-        return cast("Tensor", found)
+        return onednn.product(x, self.packed, self.bias, self.then)
 
 
 Linear = type[PackedLinear] | type[Int8Linear]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from s2sw.model.towers import packed
+from s2sw.model.towers import onednn, packed
 from s2sw.model.towers.blocks import Attention, Blocks
 
 needs_bf16 = pytest.mark.skipif(not packed.packs(), reason="this CPU or torch has no packed bf16 products")
@@ -66,7 +66,7 @@ def test_float32_stays_as_it_is():
 
 
 def test_so_does_bf16_where_the_operators_are_missing(monkeypatch):
-    monkeypatch.setattr(packed, "OPERATORS", object())
+    monkeypatch.setattr(onednn, "OPERATORS", object())
     plain = blocks("gelu")
     packed.pack(plain)
     assert all(type(block.attn) is Attention for block in plain)
