@@ -1,8 +1,9 @@
 """The processes of a Ray that was started here. None may outlive it: it would write into what is wiped."""
 
 import contextlib
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,26 +19,51 @@ def none_left(folder: Path) -> Iterator[None]:
 
     Ray does not wait for its workers, and a busy one goes on for seconds.
     """
-    processes = _processes(folder)
+    processes = _and_below(process for process in psutil.Process().children() if _is_told_of(process, folder))
     try:
         yield
     finally:
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        deadline = time.monotonic() + END_SECONDS
-        while any(_runs(process) for process in processes) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        _end(processes)
 
 
-def _processes(folder: Path) -> list[psutil.Process]:
-    """Return the children of this process that name the folder, and all processes below them."""
+def end_orphans(folder: Path) -> None:
+    """End this account's processes of a session whose run was killed: they hold memory, and go on writing."""
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+    _end(_and_below(process for process in others if _is_own_of(process, folder)))
+
+
+def _is_own_of(process: psutil.Process, folder: Path) -> bool:
+    """Tell those of this account. Ray's workers name themselves, and may have lost what started them."""
+    with contextlib.suppress(psutil.Error):
+        if process.uids().real == os.getuid():
+            temporary = process.environ().get("TMPDIR", "")
+            return temporary.startswith(f"{folder}/") or _is_told_of(process, folder)
+    return False
+
+
+def _is_told_of(process: psutil.Process, folder: Path) -> bool:
+    """Tell Ray's own processes from those that look at its files: of these, the folder is no option."""
+    with contextlib.suppress(psutil.Error):
+        return any(word.startswith("-") and f"{folder}/" in word for word in process.cmdline())
+    return False
+
+
+def _and_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     found = []
-    for child in psutil.Process().children():
+    for process in processes:
+        found.append(process)
         with contextlib.suppress(psutil.Error):
-            if any(str(folder) in word for word in child.cmdline()):
-                found += [child, *child.children(recursive=True)]
+            found += process.children(recursive=True)
     return found
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    deadline = time.monotonic() + END_SECONDS
+    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from s2sw.pipeline.ledger.process_mark import is_dead, process_mark
 from s2sw.pipeline.privacy.temporary import temporary_root
+from s2sw.pipeline.run.ray_processes import end_orphans
 from s2sw.schemas.config import ClusterSettings
 
 FOLDER_PREFIX = "s2sw-"
@@ -53,10 +54,11 @@ def wipe_abandoned(settings: ClusterSettings) -> None:
 
 
 def wipe_folders(root: Path) -> None:
-    """Remove sessions' folders whose processes are dead; nothing that is a link, or that others may write."""
+    """Remove sessions' folders whose runs are dead, and end what is left of those; no link is followed."""
     with contextlib.suppress(OSError), _opened(root) as parent:
         for name in _names(parent):
             if name.startswith(FOLDER_PREFIX) and _is_abandoned(parent, name):
+                end_orphans(root / name)
                 _remove(parent, name)
 
 

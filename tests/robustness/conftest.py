@@ -67,7 +67,7 @@ def ray_temp() -> Iterator[Path]:
     try:
         yield folder
         until(lambda: not processes_of(folder), f"the end of all processes of {folder}", seconds=120)
-        assert list(folder.iterdir()) == []
+        assert [str(path.relative_to(folder)) for path in folder.rglob("*")] == []
     finally:
         shutil.rmtree(folder)
 
