@@ -24,7 +24,10 @@ LIKE = (1, 2, 1370, 64)
 """What is measured: two heads of ViT-L/14 at 518 pixels."""
 
 BELOW = 8.0
-"""How far below 0 the greatest exponent is: sigmoid differs from exp there by a part in 3,000 at most."""
+"""How far below 0 the greatest exponent is: sigmoid differs from exp there by a part in 3,000.
+
+Of a large bound, rounding to bfloat16 may take half a part in 256.
+"""
 LEAST_SUM = 1e-30
 """Of a row's exponentials. Single ones of less than 1e-38 are lost, which must not matter beside it."""
 
@@ -59,6 +62,7 @@ def mixed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
 def by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Do as ``mixed`` a head at a time: its scores stay in the processor's cache."""
     found = torch.empty((*q.shape[:-1], v.shape[-1]), dtype=v.dtype)
+    # a product would keep the order of q's memory, which is that of all heads together
     scaled = torch.mul(q, q.shape[-1] ** -0.5, out=torch.empty(q.shape, dtype=q.dtype))
     attend = by_exponentials if q.dtype == torch.bfloat16 and onednn.present() else by_softmax
     for picture in range(len(q)):
@@ -87,9 +91,9 @@ def by_exponentials(q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
     shift = torch.full((len(k),), -BELOW - float(longest[0] * longest[1]), dtype=q.dtype)
     shares = onednn.product(q, centred, shift, "sigmoid")
     weighted = shares @ functional.pad(v, (0, 1), value=1.0)
-    mixed, sums = weighted[:, :-1], weighted[:, -1:]
+    sums = weighted[:, -1:]
     if sums.min() > LEAST_SUM:
-        torch.div(mixed, sums, out=out)
+        torch.div(weighted[:, :-1], sums, out=out)
     else:  # lengths say too little of the scores, or some are no numbers
         by_softmax(q, k, v, out)
 

@@ -36,8 +36,9 @@ def _is_own_of(process: psutil.Process, folder: Path) -> bool:
     """Tell those of this account. Ray's workers name themselves, and may have lost what started them."""
     with contextlib.suppress(psutil.Error):
         if process.uids().real == os.getuid():
-            temporary = process.environ().get("TMPDIR", "")
-            return temporary.startswith(f"{folder}/") or _is_told_of(process, folder)
+            if _is_told_of(process, folder):  # can always be read, the environment not
+                return True
+            return process.environ().get("TMPDIR", "").startswith(f"{folder}/")
     return False
 
 
